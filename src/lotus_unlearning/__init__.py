@@ -1,0 +1,64 @@
+"""Make a trained image classifier forget chosen training images, and show how well it forgot.
+
+The names below load on first use, so that ``import lotus_unlearning`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lotus_unlearning.evaluation import Evaluation, evaluate
+    from lotus_unlearning.images import ImageTensors
+    from lotus_unlearning.methods import METHODS, LoTUS
+    from lotus_unlearning.metrics import METRICS
+    from lotus_unlearning.runtime import Runtime
+    from lotus_unlearning.splits import Split, Splits
+    from lotus_unlearning.training import Recipe, train
+    from lotus_unlearning.unlearning import Unlearned, unlearn
+
+_HOME = {
+    "METHODS": "methods",
+    "METRICS": "metrics",
+    "Evaluation": "evaluation",
+    "ImageTensors": "images",
+    "LoTUS": "methods",
+    "Recipe": "training",
+    "Runtime": "runtime",
+    "Split": "splits",
+    "Splits": "splits",
+    "Unlearned": "unlearning",
+    "evaluate": "evaluation",
+    "train": "training",
+    "unlearn": "unlearning",
+}
+
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "Evaluation",
+    "ImageTensors",
+    "LoTUS",
+    "Recipe",
+    "Runtime",
+    "Split",
+    "Splits",
+    "Unlearned",
+    "evaluate",
+    "train",
+    "unlearn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds ``name`` when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

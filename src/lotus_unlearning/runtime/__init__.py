@@ -1,0 +1,32 @@
+"""Where speed lives: device, precision, batches, predictions, steps, epochs, processes."""
+
+from lotus_unlearning.runtime.hardware import (
+    choose_device,
+    choose_precision,
+    measure_peak_memory,
+)
+from lotus_unlearning.runtime.models import (
+    fingerprint,
+    fresh_copy,
+    frozen_copy,
+    reset_parameters,
+    restore,
+    snapshot,
+)
+from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.runtime.run import Runtime, accuracy
+
+__all__ = [
+    "Processes",
+    "Runtime",
+    "accuracy",
+    "choose_device",
+    "choose_precision",
+    "fingerprint",
+    "fresh_copy",
+    "frozen_copy",
+    "measure_peak_memory",
+    "reset_parameters",
+    "restore",
+    "snapshot",
+]

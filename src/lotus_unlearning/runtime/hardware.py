@@ -1,0 +1,111 @@
+"""What the machine can do: device, precision, peak memory."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float64": torch.float64,
+}
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def choose_device(name: str | torch.device) -> torch.device:
+    """``"auto"``: the first accelerator, else the CPU; any other name as torch reads it.
+
+    Raises:
+        ValueError: If the device does not exist here.
+    """
+    if name != "auto":
+        return _existing(torch.device(name))
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _existing(device: torch.device) -> torch.device:
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ValueError(f'device: expected one of {count} CUDA devices or "cpu", got "{device}"')
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """``"auto"``: bfloat16 where the hardware multiplies it faster than float32, else float32.
+
+    On a CPU that is one with AMX tiles. AVX512-BF16 alone does not decide: on some of its
+    processors bfloat16 convolutions are slower than float32 (``benchmarks/lotus_speed.py``
+    measures it); ask for ``"bfloat16"`` where it helps.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name == "auto":
+        return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
+    if name not in PRECISIONS:
+        raise ValueError(f"precision: expected auto, {', '.join(PRECISIONS)}; got {name!r}")
+    return PRECISIONS[name]
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and "amx_bf16" in _cpu_flags()
+
+
+def _cpu_flags() -> frozenset[str]:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())
+
+
+class PeakMemory:
+    """Bytes in use above the start, at their highest; ``None`` where it cannot be measured."""
+
+    bytes: int | None = None
+
+
+@contextmanager
+def measure_peak_memory(device: torch.device) -> Iterator[PeakMemory]:
+    """Measure the peak memory of a block: the device's, or on a CPU the process's."""
+    peak = PeakMemory()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        start = torch.cuda.memory_allocated(device)
+        yield peak
+        peak.bytes = torch.cuda.max_memory_allocated(device) - start
+        return
+    exact = _reset_process_peak()
+    start = _process_memory("VmRSS") if exact else _highest_process_memory()
+    yield peak
+    end = _process_memory("VmHWM") if exact else _highest_process_memory()
+    grown = end - start
+    peak.bytes = max(0, grown) if exact or grown > 0 else None
+
+
+def _reset_process_peak() -> bool:
+    """Linux: writing 5 to clear_refs sets the process's peak to what it uses now."""
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _process_memory(field: str) -> int:
+    lines = _STATUS.read_text().splitlines()
+    value = next(line.split()[1] for line in lines if line.startswith(field))
+    return int(value) * 1024
+
+
+def _highest_process_memory() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,119 @@
+"""Several processes as one: equal shards, averaged gradients, shared batch statistics.
+
+Started by ``accelerate launch`` or ``torchrun``; alone, everything here does nothing.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MethodType
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as differentiable
+from torch import Tensor, nn
+
+
+@dataclass
+class Processes:
+    """How many processes work together and which one this is.
+
+    Attributes:
+        count: Number of processes.
+        rank: This one's number, from 0.
+        sharded: Whether the batch at hand is cut into shards (else each process has all of it).
+    """
+
+    count: int = 1
+    rank: int = 0
+    sharded: bool = False
+
+    @classmethod
+    def start(cls) -> "Processes":
+        """Join the others that ``accelerate launch`` or ``torchrun`` started, if any."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        from accelerate import PartialState
+
+        state = PartialState(cpu=not torch.cuda.is_available())
+        return cls(count=state.num_processes, rank=state.process_index)
+
+    def shard(self, positions: Tensor) -> Tensor:
+        """This process's part of a batch; all of it where it cannot be cut equally.
+
+        Equal shards make the average of the processes' means the mean over the batch.
+        """
+        size, rest = divmod(len(positions), self.count)
+        self.sharded = self.count > 1 and rest == 0
+        return positions[self.rank * size : (self.rank + 1) * size] if self.sharded else positions
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace gradients by their mean over processes."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for gradient, mean in zip(
+            gradients, flat.split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(mean.view_as(gradient))
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Rows ``[N / count, C]`` of every process, in order of rank: ``[N, C]``."""
+        if self.count == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.count)]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of ``value`` over processes."""
+        if self.count > 1:
+            dist.all_reduce(value)
+            value /= self.count
+        return value
+
+    def synchronize_batch_norm(self, model: nn.Module) -> None:
+        """Let BatchNorm layers in training mode see the whole batch, not this shard."""
+        if self.count == 1:
+            return
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                vars(module)["forward"] = MethodType(_synchronized(self), module)
+
+
+def _synchronized(processes: Processes):  # type: ignore[no-untyped-def]
+    def forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+        if not (self.training and processes.sharded):
+            return type(self).forward(self, x)
+        dims = [d for d in range(x.dim()) if d != 1]
+        count = x.numel() // x.shape[1] * processes.count
+        wide = x if x.dtype is torch.float64 else x.float()
+        moments = torch.stack([wide.sum(dims), wide.square().sum(dims)])
+        mean, square = differentiable.all_reduce(moments) / count
+        variance = square - mean.square()
+        if self.track_running_stats:
+            _update(self, mean.detach(), variance.detach() * count / (count - 1))
+        shape = [1, -1, *([1] * (x.dim() - 2))]
+        normal = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        if self.weight is None:
+            return normal.to(x.dtype)
+        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(x.dtype)
+
+    return forward
+
+
+def _update(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked += 1
+    seen = float(norm.num_batches_tracked)
+    momentum = 1 / seen if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
+    norm.running_var.lerp_(variance.to(norm.running_var.dtype), momentum)
+
+
+

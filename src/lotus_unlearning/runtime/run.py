@@ -1,0 +1,206 @@
+"""What a method needs while it runs, and nothing that it should not know."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lotus_unlearning.images import Images, ImageTensors
+from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.splits import Split
+
+Row = dict[str, float | int | None]
+PREDICTION_BATCH = 256
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of rows ``[N, C]`` whose largest logit is at the label ``[N]``; never rounded."""
+    return (logits.argmax(dim=1) == labels.to(logits.device)).double().mean().item()
+
+
+@dataclass
+class Runtime:
+    """Device, precision, batches, predictions, steps and epochs of one run.
+
+    Everything random comes from ``generator`` (on the CPU), seeded by ``seed``.
+
+    Attributes:
+        device: Where the model is.
+        precision: What the model computes in; parameters stay in their own type.
+        batch_size: Of :meth:`batches` where a method does not ask for its own; all processes
+            together.
+        seed: Seeds ``generator``.
+        progress: Whether to draw progress bars.
+        processes: The processes that share the work.
+        history: One row per epoch: what the method logged, and the mean loss.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: torch.dtype = torch.float32
+    batch_size: int = 128
+    seed: int = 0
+    progress: bool = False
+    processes: Processes = field(default_factory=Processes)
+    history: list[Row] = field(default_factory=list)
+    generator: torch.Generator = field(init=False)
+    _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _losses: list[Tensor] = field(default_factory=list)
+    _row: Row = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+    @contextmanager
+    def prepared(self, model: nn.Module) -> Iterator[nn.Module]:
+        """``model`` on the device, computing in ``precision``, batch statistics shared."""
+        images = any(isinstance(m, nn.Conv2d) for m in model.modules())
+        layout = torch.channels_last if images else torch.preserve_format
+        wide = torch.float64 if self.precision is torch.float64 else torch.float32
+        model.to(self.device, wide, memory_format=layout)
+        self.processes.synchronize_batch_norm(model)
+        vars(model)["forward"] = MethodType(_in_precision(self.device, self.precision), model)
+        try:
+            yield model
+        finally:
+            for module in model.modules():
+                vars(module).pop("forward", None)
+
+    def predict(self, model: nn.Module, split: Split) -> Tensor:
+        """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``."""
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        size = self.processes.count
+        order = torch.arange(math.ceil(len(split) / size) * size) % len(split)
+        order = order.view(size, -1)[self.processes.rank]
+        with torch.no_grad():
+            chunks = order.split(PREDICTION_BATCH)
+            logits = torch.cat([model(x) for x in self._inputs(split, chunks)])
+        for module, training in modes:
+            module.training = training
+        return self.processes.gather(logits)[: len(split)]
+
+    def accuracy(self, model: nn.Module, split: Split) -> float:
+        """Share of ``split`` that ``model`` classifies right, in evaluation mode."""
+        return accuracy(self.predict(model, split), split.labels)
+
+    def batches(
+        self, split: Split, batch_size: int | None = None, *, shuffle: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """One pass over ``split``: inputs ``[B, ...]``, labels ``[B]``, positions ``[B]``.
+
+        Positions count within ``split`` and are on the device, to index what
+        :meth:`predict` returned.
+        """
+        order = self.permutation(len(split)) if shuffle else torch.arange(len(split))
+        chunks = order.split(batch_size or self.batch_size)
+        shards = [self.processes.shard(chunk) for chunk in chunks]
+        labels = split.labels
+        for chunk, shard, x in zip(chunks, shards, self._inputs(split, shards), strict=True):
+            self.processes.shard(chunk)  # says whether this batch is cut
+            yield x, labels[shard].to(self.device), shard.to(self.device)
+
+    def epochs(self, count: int) -> Iterator[int]:
+        """Count epochs; each leaves a row in ``history``.
+
+        Raises:
+            FloatingPointError: If a loss of the epoch was not finite; says which.
+        """
+        with _bar(count, self.progress and self.processes.rank == 0) as bar:
+            for epoch in range(count):
+                self._row = {"epoch": epoch}
+                self.history.append(self._row)
+                yield epoch
+                self._row["loss"] = self._mean_loss(epoch)
+                bar.update()
+                bar.set_postfix({k: v for k, v in self._row.items() if k != "epoch"})
+
+    def log(self, **values: float) -> None:
+        """Add ``values`` to the row of this epoch."""
+        self._row.update(values)
+
+    def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        """Backward pass and update; ``loss`` is a mean over the batch (this process's shard)."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(p for g in optimizer.param_groups for p in g["params"])
+        optimizer.step()
+        self._losses.append(loss.detach())
+
+    def permutation(self, size: int) -> Tensor:
+        """A random order of ``size`` positions, equal in all processes."""
+        return torch.randperm(size, generator=self.generator)
+
+    def gumbel(self, *shape: int) -> Tensor:
+        """Independent standard Gumbel noise of ``shape``, equal in all processes."""
+        draw = torch.empty(shape).exponential_(generator=self.generator)
+        return -draw.clamp_min(torch.finfo(draw.dtype).tiny).log().to(self.device)
+
+    def random_labels(self, size: int, classes: int) -> Tensor:
+        """Labels ``[size]`` drawn uniformly from all ``classes``, equal in all processes."""
+        return torch.randint(classes, (size,), generator=self.generator).to(self.device)
+
+    def _mean_loss(self, epoch: int) -> float | None:
+        if not self._losses:
+            return None
+        losses = torch.stack(self._losses)
+        self._losses.clear()
+        bad = (~torch.isfinite(losses)).nonzero()
+        if len(bad):
+            raise FloatingPointError(
+                f"loss is {losses[bad[0, 0]].item()} in epoch {epoch}, batch {bad[0, 0].item()}; "
+                "the given model is unchanged; try a smaller learning rate or float32"
+            )
+        return self.processes.mean(losses.mean()).item()
+
+    def _inputs(self, split: Split, chunks: Any) -> Iterator[Tensor]:
+        """Model inputs ``[B, ...]`` for each chunk of positions in ``split``."""
+        source = split.source
+        if isinstance(source, ImageTensors):
+            images = self._resident(source)
+            for chunk in chunks:
+                yield self._ready(source.inputs(images[split.ids[chunk].to(self.device)]))
+            return
+        places = [split.ids[chunk] for chunk in chunks]
+        for images in source.batches(places, pin=self.device.type == "cuda"):
+            images = images.to(self.device, non_blocking=True)
+            yield self._ready(images if images.is_floating_point() else images.float() / 255)
+
+    def _resident(self, source: Images) -> Tensor:
+        """The images on the device, moved there once."""
+        assert isinstance(source, ImageTensors)
+        if self.device.type == "cpu":
+            return source.images
+        if id(source) not in self._on_device:
+            # the CPU tensor is kept beside the copy: an id is unique only while it lives
+            self._on_device[id(source)] = source.images.to(self.device), source.images
+        return self._on_device[id(source)][0]
+
+    def _ready(self, x: Tensor) -> Tensor:
+        if self.precision is torch.float64:
+            x = x.double()
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _in_precision(device: torch.device, precision: torch.dtype):  # type: ignore[no-untyped-def]
+    """A ``forward`` that computes in ``precision`` and returns logits in float32 or float64."""
+    half = precision is torch.bfloat16
+    autocast = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        with autocast:
+            outputs = type(self).forward(self, *args, **kwargs)
+        return outputs.float() if half else outputs
+
+    return forward
+
+
+def _bar(count: int, shown: bool):  # type: ignore[no-untyped-def]
+    from tqdm import tqdm
+
+    return tqdm(total=count, unit="epoch", disable=not (shown and sys.stderr.isatty()))
