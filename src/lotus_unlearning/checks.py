@@ -16,9 +16,7 @@ def check_splits(splits: Splits, method: Any) -> None:
         ValueError: If one is missing.
     """
     missing = sorted(name for name in method.reads if getattr(splits, name) is None)
-    empty = sorted(
-        name for name in method.reads - set(missing) if len(getattr(splits, name)) == 0
-    )
+    empty = sorted(name for name in method.reads - set(missing) if len(getattr(splits, name)) == 0)
     if missing or empty:
         raise ValueError(
             f"{type(method).__name__} reads {', '.join(sorted(method.reads))}, but these splits "

@@ -114,6 +114,3 @@ def _update(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tenso
     momentum = 1 / seen if norm.momentum is None else norm.momentum
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
     norm.running_var.lerp_(variance.to(norm.running_var.dtype), momentum)
-
-
-

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import MethodType
@@ -52,6 +52,7 @@ class Runtime:
     _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _losses: list[Tensor] = field(default_factory=list)
     _row: Row = field(default_factory=dict)
+    _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
@@ -124,13 +125,35 @@ class Runtime:
         """Add ``values`` to the row of this epoch."""
         self._row.update(values)
 
+    def backward(self, parameters: Iterable[Tensor], loss: Tensor) -> None:
+        """Gradients of ``loss``, a mean over the batch (this process's shard), from zero."""
+        parameters = list(parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(parameters)
+
     def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         """Backward pass and update; ``loss`` is a mean over the batch (this process's shard)."""
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.processes.average_gradients(p for g in optimizer.param_groups for p in g["params"])
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.backward(parameters, loss)
+        for parameter, (mask, _) in self._masks.items():
+            if parameter.grad is not None:
+                parameter.grad *= mask
         optimizer.step()
+        with torch.no_grad():  # weight decay and momentum move what has no gradient, too
+            for parameter, (mask, start) in self._masks.items():
+                torch.where(mask, parameter, start, out=parameter)
         self._losses.append(loss.detach())
+
+    @contextmanager
+    def only(self, masks: dict[nn.Parameter, Tensor]) -> Iterator[None]:
+        """Within the block, steps change parameters where their mask is true, nowhere else."""
+        self._masks = {p: (mask, p.detach().clone()) for p, mask in masks.items()}
+        try:
+            yield
+        finally:
+            self._masks = {}
 
     def permutation(self, size: int) -> Tensor:
         """A random order of ``size`` positions, equal in all processes."""
@@ -140,6 +163,10 @@ class Runtime:
         """Independent standard Gumbel noise of ``shape``, equal in all processes."""
         draw = torch.empty(shape).exponential_(generator=self.generator)
         return -draw.clamp_min(torch.finfo(draw.dtype).tiny).log().to(self.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Independent standard normal noise of ``shape``, equal in all processes."""
+        return torch.empty(shape).normal_(generator=self.generator).to(self.device)
 
     def random_labels(self, size: int, classes: int) -> Tensor:
         """Labels ``[size]`` drawn uniformly from all ``classes``, equal in all processes."""
