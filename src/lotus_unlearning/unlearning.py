@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -25,7 +25,9 @@ from lotus_unlearning.splits import Splits
 class Method(Protocol):
     """What makes a model forget: edits ``model`` in place, reading only the splits it names."""
 
-    reads: ClassVar[frozenset[str]]
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of the splits it reads: a plain ``ClassVar`` will do."""
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Forget ``data.forget``."""

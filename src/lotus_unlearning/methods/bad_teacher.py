@@ -1,0 +1,90 @@
+"""BadTeacher: imitate a teacher that knows nothing on forget images, the original on the others.
+
+Vikram S. Chundawat, Ayush K. Tarun, Murari Mandal, Mohan Kankanhalli: "Can Bad Teaching Induce
+Forgetting? Unlearning in Deep Neural Networks Using an Incompetent Teacher", AAAI 2023,
+https://arxiv.org/abs/2205.08096, the objective of the student.
+
+    forget: target = softmax(z_b / T)      z_b: logits of the incompetent teacher
+    retain: target = softmax(z_o / T)      z_o: logits of the original
+    loss   = mean over the batch of KL(target || softmax(z_u / T))
+
+Differs: both teachers see every image once, before training, and are then gone from memory.
+Their images are not augmented.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lotus_unlearning.losses import distillation
+from lotus_unlearning.runtime import Runtime, accuracy, fresh_copy, frozen_copy
+from lotus_unlearning.splits import Split, Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadTeacher:
+    """A competent and an incompetent teacher.
+
+    Attributes:
+        epochs: Passes over forget and the share of retain (authors: 1).
+        learning_rate: Of Adam (authors: 1e-4).
+        batch_size: Forget and retain images together (authors: 256).
+        retain_share: Share of retain images used, drawn once (authors: 0.3).
+        temperature: T above (authors: 1).
+        bad_teacher: The incompetent teacher; ``None``: a copy of the model with a fresh random
+            initialisation. Pass one where the model cannot be initialised again.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    epochs: int = 1
+    learning_rate: float = 1e-4
+    batch_size: int = 256
+    retain_share: float = 0.3
+    temperature: float = 1.0
+    bad_teacher: nn.Module | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs >= 1": self.epochs >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            "batch_size >= 1": self.batch_size >= 1,
+            "0 < retain_share <= 1": 0 < self.retain_share <= 1,
+            "temperature > 0": self.temperature > 0,
+        }
+        broken = [limit for limit, kept in limits.items() if not kept]
+        if broken:
+            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place: teach ignorance of forget, remind of retain."""
+        bad = self._bad_logits(model, data.forget, run)
+        retain = data.retain.sample(self.retain_share, run.generator)
+        good = run.predict(model, retain)
+        if bad.shape[1] != good.shape[1]:
+            raise ValueError(
+                f"bad_teacher: expected {good.shape[1]} classes like the model, got "
+                f"{bad.shape[1]}; pass a teacher with the same output"
+            )
+        teacher, both = torch.cat([bad, good]), data.forget + retain
+        bad_accuracy = accuracy(bad, data.forget.labels)
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
+        for _ in run.epochs(self.epochs):
+            run.log(bad_teacher_accuracy=bad_accuracy)
+            model.train()
+            for x, _, i in run.batches(both, self.batch_size):
+                loss = distillation(model(x), teacher[i], self.temperature)
+                run.step(optimizer, loss / self.temperature**2)  # this paper has no factor T^2
+
+    def _bad_logits(self, model: nn.Module, forget: Split, run: Runtime) -> Tensor:
+        """Logits ``[N, C]`` of the incompetent teacher, which lives no longer than this call."""
+        if self.bad_teacher is not None:
+            teacher = frozen_copy(self.bad_teacher)
+        else:
+            try:
+                teacher = fresh_copy(model)
+            except ValueError as error:
+                raise ValueError(f"bad_teacher: {error}") from error
+        with run.prepared(teacher):
+            return run.predict(teacher, forget)

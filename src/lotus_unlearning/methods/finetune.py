@@ -1,0 +1,63 @@
+"""Finetune: go on training on retain images alone and let the others fade.
+
+The plainest baseline, in the settings of Meghdad Kurmanji, Peter Triantafillou, Jamie Hayes,
+Eleni Triantafillou: "Towards Unbounded Machine Unlearning", NeurIPS 2023,
+https://arxiv.org/abs/2302.09880, code https://github.com/meghdadk/SCRUB.
+
+    loss = mean over a retain batch of CE(student(x), y)
+
+It never sees what it should forget: memory of forget images fades only as far as learning the
+others overwrites it, at small learning rates hardly at all.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.splits import Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """Cross-entropy on retain images.
+
+    Attributes:
+        epochs: Passes over the retain images (Kurmanji et al.: 10; LoTUS tables: 10 for ResNet18,
+            3 for ViT).
+        learning_rate: Of SGD (Kurmanji et al.: 0.01; LoTUS tables: 1e-3).
+        momentum: Of SGD.
+        weight_decay: Of SGD (LoTUS tables: 5e-4).
+        batch_size: Images per step; ``None``: as the run has it.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"retain"})
+    epochs: int = 10
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs >= 1": self.epochs >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
+        }
+        broken = [limit for limit, kept in limits.items() if not kept]
+        if broken:
+            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place by training it on the retain images."""
+        rate, decay = self.learning_rate, self.weight_decay
+        optimizer = torch.optim.SGD(
+            model.parameters(), rate, self.momentum, weight_decay=decay, fused=True
+        )
+        for _ in run.epochs(self.epochs):
+            model.train()
+            for x, y, _ in run.batches(data.retain, self.batch_size):
+                run.step(optimizer, F.cross_entropy(model(x), y))

@@ -1,0 +1,143 @@
+"""SCRUB: disobey the original on forget images, obey it on the others, in turns.
+
+Meghdad Kurmanji, Peter Triantafillou, Jamie Hayes, Eleni Triantafillou: "Towards Unbounded
+Machine Unlearning", NeurIPS 2023, https://arxiv.org/abs/2302.09880, Algorithm 1; with
+rewinding: SCRUB+R.
+
+    KD(x) = T^2 KL(softmax(z_o / T) || softmax(z_u / T)), mean over the batch
+    epoch e, if e <= max_steps: one pass over forget, maximising KD
+    epoch e, then:              one pass over retain, minimising gamma CE + alpha KD
+
+The order matters: an epoch that ends with the maximising pass leaves a damaged model.
+
+Differs: the original sees every image once, before training, and its images are not augmented.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lotus_unlearning.losses import distillation
+from lotus_unlearning.runtime import Runtime, restore, snapshot
+from lotus_unlearning.splits import Split, Splits
+
+Checkpoint = tuple[float, dict[str, Tensor]]
+"""Error on forget images, and the model's parameters and buffers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCRUB:
+    """A student that selectively disobeys its teacher.
+
+    The defaults are the authors' small-scale settings. Their CIFAR-10 settings: ``optimizer``
+    "sgd", ``weight_decay`` 5e-4, ``temperature`` 4, ``alpha`` 0.001, ``gamma`` 0.99, ``epochs``
+    3, ``max_steps`` 2, ``forget_batch_size`` 512, ``retain_batch_size`` 256.
+
+    Attributes:
+        epochs: Passes over retain.
+        max_steps: Epochs that begin with a maximising pass over forget; 0: distillation only.
+        temperature: T above.
+        alpha: Weight of KD on retain.
+        gamma: Weight of cross-entropy on retain.
+        optimizer: ``"adam"`` or ``"sgd"``, for both passes.
+        learning_rate: Of the optimizer.
+        weight_decay: Of the optimizer (added to the gradient).
+        momentum: Of SGD; Adam has its own.
+        decay_epochs: After so many epochs the learning rate falls to a tenth.
+        forget_batch_size: Images per maximising step.
+        retain_batch_size: Images per minimising step.
+        rewind: Go back to the epoch whose forget error is nearest to the final model's error
+            on unseen images of the forgotten classes (SCRUB+R). Keeps a copy of the model per
+            epoch.
+    """
+
+    epochs: int = 10
+    max_steps: int = 3
+    temperature: float = 2.0
+    alpha: float = 0.5
+    gamma: float = 1.0
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.1
+    momentum: float = 0.9
+    decay_epochs: tuple[int, ...] = (5, 8, 9)
+    forget_batch_size: int = 64
+    retain_batch_size: int = 32
+    rewind: bool = False
+
+    def __post_init__(self) -> None:
+        weights = self.alpha, self.gamma, self.momentum, self.weight_decay
+        limits = {
+            "epochs >= 1": self.epochs >= 1,
+            "max_steps >= 0": self.max_steps >= 0,
+            "optimizer 'adam' or 'sgd'": self.optimizer in ("adam", "sgd"),
+            "temperature > 0": self.temperature > 0,
+            "learning_rate > 0": self.learning_rate > 0,
+            "alpha, gamma, momentum and weight_decay >= 0": all(n >= 0 for n in weights),
+            "batch sizes >= 1": self.forget_batch_size >= 1 and self.retain_batch_size >= 1,
+        }
+        broken = [limit for limit, kept in limits.items() if not kept]
+        if broken:
+            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of the splits it needs; unseen images only to rewind."""
+        return frozenset({"forget", "retain"} | ({"unseen"} if self.rewind else set()))
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place: each epoch forget first, retain last."""
+        reference = _of_the_same_classes(data) if self.rewind else None
+        T, optimizer = self.temperature, self._optimizer(model)
+        forget_teacher = run.predict(model, data.forget)
+        retain_teacher = run.predict(model, data.retain)
+        checkpoints: list[Checkpoint] = []
+        for epoch in run.epochs(self.epochs):
+            decays = sum(epoch >= e for e in self.decay_epochs)
+            rate = optimizer.param_groups[0]["lr"] = self.learning_rate * 0.1**decays
+            run.log(learning_rate=rate)
+            model.train()
+            if epoch < self.max_steps:
+                for x, _, i in run.batches(data.forget, self.forget_batch_size):
+                    run.step(optimizer, -distillation(model(x), forget_teacher[i], T))
+            for x, y, i in run.batches(data.retain, self.retain_batch_size):
+                z = model(x)
+                kd = distillation(z, retain_teacher[i], T)
+                run.step(optimizer, self.gamma * F.cross_entropy(z, y) + self.alpha * kd)
+            if reference is not None:
+                forget_error = 1 - run.accuracy(model, data.forget)
+                run.log(forget_error=forget_error)
+                checkpoints.append((forget_error, snapshot(model)))
+        if reference is not None:
+            _rewind(model, checkpoints, reference, run)
+
+    def _optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        parameters, rate, decay = model.parameters(), self.learning_rate, self.weight_decay
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(parameters, rate, self.momentum, weight_decay=decay, fused=True)
+        return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+
+
+def _rewind(
+    model: nn.Module, checkpoints: list[Checkpoint], reference: Split, run: Runtime
+) -> None:
+    """Go back to where the forget error was nearest to the final error on ``reference``."""
+    error = 1 - run.accuracy(model, reference)
+    run.log(unseen_error=error)
+    restore(model, min(checkpoints, key=lambda checkpoint: abs(checkpoint[0] - error))[1])
+
+
+def _of_the_same_classes(data: Splits) -> Split:
+    """Unseen images of the classes that forget images have."""
+    assert data.unseen is not None
+    labels = torch.unique(data.forget.labels).tolist()
+    same = data.unseen.of_labels(labels)
+    if len(same) == 0:
+        raise ValueError(
+            f"SCRUB with rewind compares with unseen images of the forgotten classes {labels}, but "
+            "unseen has none of them; add some, or pass rewind=False"
+        )
+    return same

@@ -1,0 +1,252 @@
+"""UNSIR: damage what the model knows with learned noise, then repair it on retain images.
+
+Class version, for images of classes that retain has no images of: Ayush K. Tarun, Vikram S.
+Chundawat, Murari Mandal, Mohan Kankanhalli: "Fast Yet Effective Machine Unlearning", IEEE TNNLS
+2023, https://arxiv.org/abs/2111.08947.
+
+    noise:  n_c = argmin -CE(z(n), c) + penalty mean_n sum n^2    for each forgotten class c
+    impair: one epoch of CE on copies of n_c labelled c, mixed with retain images
+    repair: one epoch of CE on the retain images
+
+Instance version, for images whose classes are retained: Dasol Choi, Dongbin Na: "Towards Machine
+Unlearning Benchmarks: Forgetting the Personal Identities in Facial Recognition Systems", 2023,
+https://arxiv.org/abs/2311.02240. For a batch x_f of forget and a batch (x_r, y_r) of retain:
+
+    noise: n ~ N(0, 1), then a few steps up MSE(z(n), z(x_f)), clamped to the range of inputs
+    loss = CE(z(n), y_r) + CE(z(x_r), y_r)
+
+Differs: noise is learned with the model in evaluation mode and its parameters frozen. Instance
+version: every forget image has its partner in every epoch (as far as retain images suffice; the
+published code skips incomplete batches), and the range is that of the forget images, not [0, 1].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.splits import Split, Splits
+
+Learned = tuple[Tensor, Tensor]
+"""Noise ``[N, ...]`` and its loss ``[]``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByClass:
+    """The class version and its settings.
+
+    Attributes:
+        noise_images: Learned for each forgotten class (authors: a batch of 256).
+        noise_steps: Of learning noise (authors: 5 epochs of 8).
+        noise_learning_rate: Of Adam (authors: 0.1).
+        penalty: Weight of the noise's squared size (authors: 0.1).
+        copies: How often each noise image is seen (authors: 20); 0: fine-tuning.
+        images_per_class: At most so many retain images of each class are used (authors: 1000).
+        impair_learning_rate: Of Adam (authors: 0.02).
+        repair_learning_rate: Of Adam (authors: 0.01).
+        batch_size: Noise and retain images together (authors: 256).
+    """
+
+    noise_images: int = 256
+    noise_steps: int = 40
+    noise_learning_rate: float = 0.1
+    penalty: float = 0.1
+    copies: int = 20
+    images_per_class: int = 1000
+    impair_learning_rate: float = 0.02
+    repair_learning_rate: float = 0.01
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        sizes = self.noise_images, self.images_per_class, self.batch_size
+        amounts = self.noise_steps, self.copies, self.penalty
+        rates = self.noise_learning_rate, self.impair_learning_rate, self.repair_learning_rate
+        limits = {
+            "noise_images, images_per_class and batch_size >= 1": all(n >= 1 for n in sizes),
+            "noise_steps, copies and penalty >= 0": all(n >= 0 for n in amounts),
+            "learning rates > 0": all(n > 0 for n in rates),
+        }
+        broken = [limit for limit, kept in limits.items() if not kept]
+        if broken:
+            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place."""
+        retain = _at_most(self.images_per_class, data.retain, run)
+        for epoch in run.epochs(2):
+            if epoch == 0:
+                self._impair(model, torch.unique(data.forget.labels), retain, run)
+            else:
+                self._repair(model, retain, run)
+
+    def _impair(self, model: nn.Module, classes: Tensor, retain: Split, run: Runtime) -> None:
+        noise, loss = self._noise(model, classes, retain, run)
+        run.log(learning_rate=self.impair_learning_rate, noise_loss=loss.item())
+        noise_labels = classes.repeat_interleave(self.noise_images).to(noise.device)
+        # a copy of a noise image holds the place of some retain image, which is then replaced
+        places = torch.zeros(self.copies * len(noise), dtype=torch.long)
+        mixed = retain.take(torch.cat([torch.arange(len(retain)), places]))
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.impair_learning_rate, fused=True)
+        model.train()
+        for x, y, i in run.batches(mixed, self.batch_size):
+            real, n = i < len(retain), (i - len(retain)) % len(noise)
+            x = torch.where(real.view(-1, *[1] * (x.dim() - 1)), x, noise[n])
+            y = torch.where(real, y, noise_labels[n])
+            run.step(optimizer, F.cross_entropy(model(x), y))
+
+    def _repair(self, model: nn.Module, retain: Split, run: Runtime) -> None:
+        run.log(learning_rate=self.repair_learning_rate)
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.repair_learning_rate, fused=True)
+        model.train()
+        for x, y, _ in run.batches(retain, self.batch_size):
+            run.step(optimizer, F.cross_entropy(model(x), y))
+
+    def _noise(self, model: nn.Module, classes: Tensor, like: Split, run: Runtime) -> Learned:
+        """Noise ``[K * noise_images, ...]`` for ``classes`` ``[K]``."""
+        x = next(run.batches(like.take(torch.arange(1)), shuffle=False))[0]
+        learned = []
+        for c in classes.tolist():
+            start = run.normal(self.noise_images, *x.shape[1:]).to(x.dtype)
+            labels = torch.full((self.noise_images,), c, device=x.device)
+
+            def loss(n: Tensor, labels: Tensor = labels) -> Tensor:
+                return self.penalty * n.square().sum() / len(n) - F.cross_entropy(model(n), labels)
+
+            steps, rate = self.noise_steps, self.noise_learning_rate
+            learned.append(_learn_noise(start, loss, steps, rate, model, run))
+        images, losses = zip(*learned, strict=True)
+        return torch.cat(images), torch.stack(losses).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByInstance:
+    """The instance version and its settings.
+
+    Attributes:
+        epochs: Passes over pairs of forget and retain images (authors: 2).
+        learning_rate: Of SGD (authors: 1e-3).
+        noise_steps: Of learning noise for a batch (authors: 5).
+        noise_learning_rate: Of Adam (authors: 0.01).
+        batch_size: Pairs per step (authors: 64).
+    """
+
+    epochs: int = 2
+    learning_rate: float = 1e-3
+    noise_steps: int = 5
+    noise_learning_rate: float = 0.01
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs >= 1": self.epochs >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            "noise_steps >= 0": self.noise_steps >= 0,
+            "noise_learning_rate > 0": self.noise_learning_rate > 0,
+            "batch_size >= 1": self.batch_size >= 1,
+        }
+        broken = [limit for limit, kept in limits.items() if not kept]
+        if broken:
+            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place."""
+        ends = run.predict(_Extremes(), data.forget)
+        optimizer = torch.optim.SGD(model.parameters(), lr=self.learning_rate, fused=True)
+        pairs = min(len(data.forget), len(data.retain))
+        parts = torch.split(torch.arange(pairs), self.batch_size)
+        for _ in run.epochs(self.epochs):
+            forget = data.forget.take(run.permutation(len(data.forget))[:pairs])
+            retain = data.retain.take(run.permutation(len(data.retain))[:pairs])
+            losses = []
+            batches = run.batches(retain, self.batch_size, shuffle=False)
+            for part, (x, y, i) in zip(parts, batches, strict=True):
+                noise, loss = self._noise(model, forget.take(part), x, run)
+                losses.append(loss)
+                n = noise.clamp(ends.min(), ends.max())[i - part[0]]
+                model.train()
+                run.step(optimizer, F.cross_entropy(model(n), y) + F.cross_entropy(model(x), y))
+            run.log(noise_loss=torch.stack(losses).mean().item())
+
+    def _noise(self, model: nn.Module, forget: Split, like: Tensor, run: Runtime) -> Learned:
+        """Noise ``[B, ...]`` whose logits are far from those of ``forget``."""
+        target = run.predict(model, forget)
+        start = run.normal(len(forget), *like.shape[1:]).to(like.dtype)
+
+        def loss(n: Tensor) -> Tensor:
+            return -F.mse_loss(model(n), target)
+
+        return _learn_noise(start, loss, self.noise_steps, self.noise_learning_rate, model, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNSIR:
+    """Impair and repair, in the version that fits what is to be forgotten.
+
+    Attributes:
+        mode: ``"class"``, ``"instance"``, or ``"auto"``: the class version if retain has no
+            image of the forgotten classes.
+        by_class: Settings of the class version.
+        by_instance: Settings of the instance version.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    mode: Literal["auto", "class", "instance"] = "auto"
+    by_class: ByClass = field(default_factory=ByClass)
+    by_instance: ByInstance = field(default_factory=ByInstance)
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("auto", "class", "instance"):
+            raise ValueError(f"expected mode 'auto', 'class' or 'instance'; got {self.mode!r}")
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place."""
+        shared = int(torch.isin(data.retain.labels, torch.unique(data.forget.labels)).sum())
+        if self.mode == "class" and shared:
+            raise ValueError(
+                f'UNSIR with mode="class" expected no retain images of the forgotten classes, got '
+                f'{shared}; pass mode="instance"'
+            )
+        by_class = self.mode == "class" or (self.mode == "auto" and not shared)
+        version = self.by_class if by_class else self.by_instance
+        version(model, data, run)
+
+
+class _Extremes(nn.Module):
+    """The smallest and the largest value of each input, ``[B, 2]``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.flatten(1)
+        return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
+
+
+def _at_most(count: int, split: Split, run: Runtime) -> Split:
+    """At most ``count`` images of each class, drawn at random."""
+    order = run.permutation(len(split))
+    labels = split.labels[order]
+    rows = [(labels == c).nonzero()[:count, 0] for c in torch.unique(labels)]
+    return split.take(order[torch.cat(rows)])
+
+
+def _learn_noise(
+    noise: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    steps: int,
+    rate: float,
+    model: nn.Module,
+    run: Runtime,
+) -> Learned:
+    """``noise`` after so many Adam steps down ``loss``, and the loss before the last of them."""
+    model.eval().requires_grad_(False)
+    noise.requires_grad_()
+    optimizer = torch.optim.Adam([noise], lr=rate, fused=True)
+    value = torch.zeros_like(noise.flatten()[0])
+    for _ in range(steps):
+        value = loss(noise)
+        run.backward([noise], value)
+        optimizer.step()
+    model.requires_grad_(True)
+    return noise.detach(), value.detach()

@@ -1,0 +1,229 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from toy_b import (
+    MODELS,
+    SEED,
+    batch_norm_model,
+    batches,
+    class_splits,
+    data,
+    distance,
+    layer_norm_model,
+    loss,
+    pixels,
+    random_splits,
+    right,
+    trained,
+    unlearned,
+)
+
+from lotus_unlearning.methods.unsir import UNSIR, ByClass, ByInstance
+from lotus_unlearning.splits import Splits
+from reference.unsir import unsir_by_class, unsir_by_instance
+
+SMALL = ByClass(
+    noise_images=6,
+    noise_steps=12,
+    copies=5,
+    images_per_class=15,
+    impair_learning_rate=5e-3,
+    repair_learning_rate=2e-3,
+    batch_size=6,
+)
+
+
+def two_classes():
+    """Forget classes 1 and 3."""
+    images, labels = data(80)
+    forget = torch.isin(labels, torch.tensor([1, 3]))
+    return Splits.from_ids((images, labels), forget)
+
+
+def retained(splits, settings, g):
+    """The retain images that are used: the first so many of each class in random order."""
+    order = torch.randperm(len(splits.retain), generator=g)
+    labels, chosen = splits.retain.labels, []
+    for c in labels.unique():
+        chosen += [i for i in order.tolist() if labels[i] == c][: settings.images_per_class]
+    return pixels(splits.retain)[chosen], labels[chosen]
+
+
+def class_twin(model, splits, settings):
+    g = torch.Generator().manual_seed(SEED)
+    images, labels = retained(splits, settings, g)
+    shape = settings.noise_images, *images.shape[1:]
+    starts = {
+        int(c): torch.empty(shape).normal_(generator=g).double()
+        for c in splits.forget.labels.unique()
+    }
+    noisy = len(images) + settings.copies * settings.noise_images * len(starts)
+    impair = batches(g, noisy, settings.batch_size)
+    repair = batches(g, len(images), settings.batch_size)
+    unsir_by_class(
+        model,
+        starts,
+        images,
+        labels,
+        impair,
+        repair,
+        copies=settings.copies,
+        rates=(settings.impair_learning_rate, settings.repair_learning_rate),
+        steps=settings.noise_steps,
+        rate=settings.noise_learning_rate,
+        penalty=settings.penalty,
+    )
+    return len(impair) + len(repair)
+
+
+def instance_twin(model, splits, settings):
+    g = torch.Generator().manual_seed(SEED)
+    forget, retain = pixels(splits.forget), pixels(splits.retain)
+    count, pairs = min(len(forget), len(retain)), []
+    for _ in range(settings.epochs):
+        f = torch.randperm(len(forget), generator=g)[:count].split(settings.batch_size)
+        r = torch.randperm(len(retain), generator=g)[:count].split(settings.batch_size)
+        for a, b in zip(f, r, strict=True):
+            noise = torch.empty(len(a), *forget.shape[1:]).normal_(generator=g).double()
+            pairs.append((forget[a], retain[b], splits.retain.labels[b], noise))
+    unsir_by_instance(
+        model,
+        pairs,
+        low=forget.min(),
+        high=forget.max(),
+        noise_steps=settings.noise_steps,
+        noise_rate=settings.noise_learning_rate,
+        rate=settings.learning_rate,
+    )
+    return len(pairs)
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("splits", [class_splits(size=80), two_classes()], ids=["one class", "two"])
+def test_the_class_version_equals_the_literal_twin(make, splits):
+    model = trained(make)
+    ours = unlearned(model, splits, UNSIR(by_class=SMALL)).model
+    assert class_twin(model, splits, SMALL) >= 20
+    assert distance(ours, model) < 1e-10
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize(
+    "splits", [random_splits(size=80), random_splits(0.7, size=80)], ids=["25%", "70%"]
+)
+def test_the_instance_version_equals_the_literal_twin(make, splits):
+    model, settings = trained(make), ByInstance(epochs=5, learning_rate=1e-2, batch_size=6)
+    ours = unlearned(model, splits, UNSIR(by_instance=settings)).model
+    assert instance_twin(model, splits, settings) >= 20
+    assert distance(ours, model) < 1e-10
+
+
+def test_the_noise_is_clamped_to_the_range_of_forget_images():
+    model, splits = trained(), random_splits()
+    settings = ByInstance(noise_learning_rate=5.0, learning_rate=1e-2, batch_size=6)
+    ours = unlearned(model, splits, UNSIR(by_instance=settings)).model
+    instance_twin(model, splits, settings)
+    assert distance(ours, model) < 1e-10
+
+
+def test_auto_takes_the_version_that_fits():
+    model = trained()
+    for splits, mode in ((class_splits(), "class"), (random_splits(), "instance")):
+        auto, named = UNSIR(by_class=SMALL), UNSIR(mode=mode, by_class=SMALL)
+        assert distance(*(unlearned(model, splits, m).model for m in (auto, named))) == 0
+    instance = unlearned(model, class_splits(), UNSIR(mode="instance")).model
+    assert distance(instance, unlearned(model, class_splits(), auto).model) > 0
+
+
+def test_the_class_version_without_noise_copies_is_fine_tuning():
+    model, splits = trained(), class_splits()
+    settings = ByClass(copies=0, noise_images=2, noise_steps=1, batch_size=16)
+    ours = unlearned(model, splits, UNSIR(by_class=settings)).model
+    g = torch.Generator().manual_seed(SEED)
+    images, labels = retained(splits, settings, g)
+    torch.empty(2, *images.shape[1:]).normal_(generator=g)
+    student = copy.deepcopy(model).train()
+    for rate in (0.02, 0.01):
+        optimizer = torch.optim.Adam(student.parameters(), lr=rate)
+        for b in batches(g, len(images), 16):
+            optimizer.zero_grad()
+            F.cross_entropy(student(images[b]), labels[b]).backward()
+            optimizer.step()
+    assert distance(ours, student) < 1e-10
+
+
+def test_the_instance_version_without_noise_steps_does_not_look_at_forget_images():
+    splits = random_splits()
+    source = splits.forget.source
+    images = source.images.clone()
+    ids = splits.forget.ids
+    images[ids] = images[ids].flip(0)  # same range, other images
+    changed = Splits.from_ids((images, source.labels), ids)
+    model, method = trained(), UNSIR(by_instance=ByInstance(noise_steps=0))
+    results = [unlearned(model, s, method).model for s in (splits, changed)]
+    assert distance(*results) == 0
+    method = UNSIR(by_instance=ByInstance(noise_steps=1))
+    results = [unlearned(model, s, method).model for s in (splits, changed)]
+    assert distance(*results) > 0
+
+
+def test_learned_noise_raises_the_loss_that_is_logged():
+    model, splits = trained(), class_splits()
+    few, many = (
+        unlearned(model, splits, UNSIR(by_class=ByClass(noise_images=8, noise_steps=n)))
+        for n in (1, 40)
+    )
+    assert many.history[0]["noise_loss"] < few.history[0]["noise_loss"]
+
+
+def test_learning_noise_leaves_the_model_as_it_is():
+    model, splits = trained(batch_norm_model), class_splits()
+    settings = ByClass(noise_images=4, copies=0, images_per_class=1, batch_size=3)
+    moved = unlearned(model, splits, UNSIR(by_class=settings)).model
+    assert int(moved[1].num_batches_tracked) == int(model[1].num_batches_tracked) + 2
+    assert all(p.requires_grad for p in moved.parameters())
+
+
+def test_forgets_a_class_and_keeps_the_others():
+    model, splits = trained(), class_splits()
+    settings = ByClass(noise_images=16, copies=4, batch_size=32)
+    result = unlearned(model, splits, UNSIR(by_class=settings)).model
+    rise = loss(result, splits.forget) - loss(model, splits.forget)
+    damage = loss(result, splits.retain) - loss(model, splits.retain)
+    assert rise > 0.3
+    assert rise > 3 * damage
+    assert right(result, splits.forget) < 0.7
+    assert right(result, splits.retain) > 0.9
+
+
+@pytest.mark.parametrize("make", [batch_norm_model, layer_norm_model])
+def test_half_of_the_images_can_be_forgotten(make):
+    model, splits = trained(make), random_splits(0.5)
+    method = UNSIR(by_instance=ByInstance(learning_rate=1e-2, batch_size=8))
+    result = unlearned(model, splits, method)
+    assert distance(result.model, model) > 0
+    assert right(result.model, splits.retain) > 0.9
+    assert all(row["noise_loss"] < 0 for row in result.history)
+
+
+def test_the_class_version_refuses_classes_that_are_retained():
+    with pytest.raises(ValueError, match="no retain images of the forgotten classes, got 240"):
+        unlearned(trained(), random_splits(), UNSIR(mode="class"))
+
+
+def test_missing_retain_images_are_reported_before_starting():
+    splits = class_splits()
+    empty = Splits(splits.forget, splits.retain.take(torch.arange(0)))
+    with pytest.raises(ValueError, match="UNSIR reads forget, retain, but these splits have no"):
+        unlearned(trained(), empty, UNSIR())
+
+
+def test_bad_settings_are_refused_in_one_message():
+    with pytest.raises(ValueError, match=r"mode 'auto', 'class' or 'instance'; got 'x'"):
+        UNSIR(mode="x")
+    with pytest.raises(ValueError, match=r"batch_size >= 1, noise_steps.* >= 0, learning rates"):
+        ByClass(batch_size=0, copies=-1, impair_learning_rate=0)
+    with pytest.raises(ValueError, match=r"epochs >= 1, learning_rate > 0, noise_steps >= 0"):
+        ByInstance(epochs=0, learning_rate=0, noise_steps=-1)
