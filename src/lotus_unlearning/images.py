@@ -142,7 +142,7 @@ def _from_dataset(dataset: Dataset[Any], name: str) -> Images:
     )
     classes = getattr(dataset, "classes", None)
     about = {"names": _names(dataset), "classes": tuple(classes) if classes else None}
-    if random or first.nbytes * size > MEMORY_SHARE * _memory_bytes():
+    if random or first.nbytes * size > MEMORY_SHARE * memory_bytes():
         workers = max(1, min(8, os.cpu_count() or 1))
         return StreamedImages(dataset, _labels(dataset, name), random, workers=workers, **about)
     items = [_item(dataset, i, name) for i in range(size)]
@@ -186,7 +186,8 @@ def _names(dataset: Dataset[Any]) -> tuple[str, ...] | None:
     return tuple(os.path.relpath(path, root) for path, _ in samples)
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
+    """Of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

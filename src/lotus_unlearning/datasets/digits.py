@@ -1,0 +1,47 @@
+"""scikit-learn's digits: 1,797 real scans that ship with the library."""
+
+import numpy as np
+import torch
+
+from lotus_unlearning.datasets.data import Data, Preprocess, assemble, take
+from lotus_unlearning.images import ImageTensors
+from lotus_unlearning.splits import stratified
+
+_TEST = 300
+_UNSEEN = 300
+_TEST_SEED = 1797  # test images are the same whatever the seed
+
+
+def load_digits(
+    *,
+    root: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    unseen_share: float | None = None,
+    size: int | None = None,
+) -> Data:
+    """300 test images, 300 unseen ones unless ``unseen_share`` says otherwise, the rest to train.
+
+    See :func:`lotus_unlearning.datasets.load`; ``root`` is not needed.
+    """
+    from sklearn.datasets import load_digits as read
+
+    bunch = read()
+    pixels = torch.from_numpy(np.round(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
+    labels = torch.from_numpy(bunch.target).long()
+    classes = tuple(str(c) for c in range(10))
+    preprocess = Preprocess((0.3053,), (0.3764,), size)
+    images = ImageTensors(pixels, labels, preprocess, classes=classes)
+    test = stratified(labels.numpy(), _TEST / len(labels), _TEST_SEED)
+    rest = take(images, np.setdiff1d(np.arange(len(labels)), test))
+    share = _UNSEEN / len(rest) if unseen_share is None else unseen_share
+    return assemble(
+        "digits",
+        rest,
+        take(images, test),
+        classes,
+        (1, size or 8),
+        unseen_share=share,
+        limit=limit,
+        seed=seed,
+    )

@@ -1,0 +1,90 @@
+"""A data set made by a function of the user's own."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lotus_unlearning.datasets.data import Data, assemble
+from lotus_unlearning.images import Images, ImageTensors, as_images
+
+
+def load_function(
+    name: str,
+    *,
+    root: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    unseen_share: float | None = None,
+    size: int | None = None,
+) -> Data:
+    """Call ``module:function`` (found from ``root`` or the current folder).
+
+    It returns a :class:`Data`; or a mapping with ``train``, ``test`` and if there is one
+    ``unseen``; or a tuple in the order train, unseen, test, or train, test. See
+    :func:`lotus_unlearning.datasets.load`; ``size`` is for the function to decide.
+    """
+    made = find_function(name, root)()
+    if isinstance(made, Data):
+        return made
+    parts = _parts(made, name)
+    read = {key: as_images(value, key) for key, value in parts.items() if value is not None}
+    train = read["train"]
+    classes = train.classes or tuple(str(c) for c in range(int(train.labels.max()) + 1))
+    return assemble(
+        f"python:{name}",
+        train,
+        read["test"],
+        classes,
+        _shape(train),
+        unseen=read.get("unseen"),
+        unseen_share=unseen_share,
+        limit=limit,
+        seed=seed,
+    )
+
+
+def find_function(name: str, root: str | None = None) -> Callable[..., Any]:
+    """The function ``module:function``.
+
+    Raises:
+        ValueError: If there is no such module or function.
+    """
+    module_name, _, function_name = name.partition(":")
+    folder = str(Path(root or ".").resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(
+            f"python: expected a module {module_name!r} in {folder} or installed: {error}"
+        ) from None
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ValueError(f"python: expected a function {function_name!r} in {module_name!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _parts(made: object, name: str) -> Mapping[str, Any]:
+    if isinstance(made, Mapping) and {"train", "test"} <= made.keys() <= {"train", "unseen", "test"}:
+        return made
+    if isinstance(made, tuple) and len(made) in (2, 3):
+        keys = ("train", "test") if len(made) == 2 else ("train", "unseen", "test")
+        return dict(zip(keys, made, strict=True))
+    raise ValueError(
+        f"python:{name}: expected a Data, a mapping with train, test and if need be unseen, or a "
+        f"tuple of these; got {type(made).__name__}"
+    )
+
+
+def _shape(images: Images) -> tuple[int, int]:
+    """Channels and size of what the model will see."""
+    if isinstance(images, ImageTensors):
+        first = images[0][0]
+    else:
+        first = next(images.batches([torch.tensor([0])]))[0]
+    return (first.shape[0], first.shape[-1]) if first.dim() == 3 else (1, first.shape[-1])

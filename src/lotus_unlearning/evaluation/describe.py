@@ -1,0 +1,27 @@
+"""A method as plain data, for manifests, pages and lists."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+
+def describe(method: object) -> dict[str, Any]:
+    """A method as plain data: its name, its settings, and the first lines of its file."""
+    settings = {}
+    if dataclasses.is_dataclass(method):
+        settings = {f.name: _plain(getattr(method, f.name)) for f in dataclasses.fields(method)}
+    module = inspect.getmodule(type(method))
+    paragraphs = (inspect.getdoc(module) or "").split("\n\n")
+    citation = " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
+    return {"name": type(method).__name__, "settings": settings, "citation": citation}
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"name": type(value).__name__, **fields}
+    return type(value).__name__

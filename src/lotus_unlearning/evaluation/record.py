@@ -1,0 +1,117 @@
+"""An evaluation: numbers with their intervals, as a frame, Markdown, JSON or a page."""
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lotus_unlearning import report
+from lotus_unlearning.report.page import formatted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on two or three models.
+
+    Attributes:
+        page: Everything, as plain data: the sections of ``report.html``. See
+            :mod:`lotus_unlearning.report.page`.
+    """
+
+    page: Mapping[str, Any]
+
+    @property
+    def values(self) -> dict[str, dict[str, float | None]]:
+        """Model -> measure -> value."""
+        rows = self.page["table"]
+        return {
+            model: {row["measure"]: row["values"][model] for row in rows}
+            for model in self.page["columns"]
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row per measure, one column per model; unrounded floats, NaN where undefined."""
+        import pandas as pd
+
+        return pd.DataFrame(self.values, dtype=float).rename_axis(index="measure", columns="model")
+
+    def to_markdown(self) -> str:
+        """A table to paste, with 95% intervals in brackets, and the caveats below it."""
+        from tabulate import tabulate
+
+        heads = ["", *self.page["columns"]]
+        rows = [
+            [f"{row['label']} {_ARROWS[row['direction']]}", *self._cells(row)]
+            for row in self.page["table"]
+        ]
+        align = ["left", *["right"] * len(self.page["columns"])]
+        text = tabulate(rows, heads, tablefmt="github", colalign=align, disable_numparse=True)
+        notes = "".join(f"\n- {note}" for note in self.page["notes"])
+        return text + (f"\n{notes}" if notes else "")
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to ``path``; :meth:`from_json` reads it again."""
+        text = json.dumps(self.page, indent=1, allow_nan=False) + "\n"
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, target)
+        return target
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> "Evaluation":
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        try:
+            page = json.loads(Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"expected the JSON of an evaluation in {path}: {error}") from None
+        if not isinstance(page, dict) or not {"columns", "table"} <= page.keys():
+            raise ValueError(
+                f"expected an evaluation in {path}, got other JSON; metrics.json of a run is one"
+            )
+        return cls(page)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained page that opens offline."""
+        return report.write(self.page, path)
+
+    def _cells(self, row: Mapping[str, Any]) -> list[str]:
+        cells = []
+        for model in self.page["columns"]:
+            text = formatted(row["values"][model], row["unit"])
+            interval = (row.get("intervals") or {}).get(model)
+            if interval:
+                low, high = (formatted(end, row["unit"]) for end in interval)
+                text += f" [{low}, {high}]"
+            cells.append(text)
+        return cells
+
+    def __str__(self) -> str:
+        return self.to_markdown()
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *self.page["columns"]])
+        rows = ""
+        for row in self.page["table"]:
+            label = html.escape(f"{row['label']} {_ARROWS[row['direction']]}")
+            cells = "".join(
+                f"<td style='text-align:right'>{html.escape(cell)}</td>" for cell in self._cells(row)
+            )
+            title = html.escape(row.get("definition", ""), quote=True)
+            rows += f"<tr><th style='text-align:left' title='{title}'>{label}</th>{cells}</tr>"
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.page["notes"])
+        return (
+            f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+        )

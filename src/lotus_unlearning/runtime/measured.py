@@ -1,0 +1,74 @@
+"""One run of a model: prepared, seeded, timed, its memory measured."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lotus_unlearning.runtime.hardware import measure_peak_memory
+from lotus_unlearning.runtime.run import Runtime
+
+
+@dataclass
+class Cost:
+    """What a block cost; filled in when it ends.
+
+    Attributes:
+        seconds: From its first to its last operation, device synchronised.
+        peak_memory_bytes: Highest memory above that at its start; ``None`` where it cannot be
+            measured.
+    """
+
+    seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+
+
+@contextmanager
+def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
+    """Run a block on ``model``, which is prepared and changed in place; says what it cost.
+
+    All parameters can be trained within the block. After it, ``model`` is in evaluation mode,
+    in its own type, without gradients, and needs gradients where it did before.
+    """
+    dtype = next(model.parameters()).dtype
+    trainable = [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(True)
+    cost = Cost()
+    with (
+        seeded(run.seed, run.device),
+        run.prepared(model),
+        measure_peak_memory(run.device) as peak,
+    ):
+        start = time.perf_counter()
+        model.eval()
+        yield cost
+        synchronize(run.device)
+        cost.seconds = time.perf_counter() - start
+    cost.peak_memory_bytes = peak.bytes
+    model.to(dtype).eval()
+    for parameter, needs_gradient in zip(model.parameters(), trainable, strict=True):
+        parameter.grad = None
+        parameter.requires_grad_(needs_gradient)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Torch's global generators seeded within the block (dropout), as before after it."""
+    devices = [device] if device.type == "cuda" else []
+    deterministic = torch.backends.cudnn.deterministic
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic = deterministic
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

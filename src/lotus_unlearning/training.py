@@ -1,0 +1,198 @@
+"""Training a classifier: the original, and by the same recipe the gold model."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lotus_unlearning.checks import check_model
+from lotus_unlearning.images import as_images
+from lotus_unlearning.runtime import (
+    Processes,
+    Runtime,
+    choose_device,
+    choose_precision,
+    restore,
+    snapshot,
+)
+from lotus_unlearning.runtime.measured import measured
+from lotus_unlearning.runtime.run import Row
+from lotus_unlearning.splits import Split, Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained: cross-entropy, linear warm-up, then linear decay to 0.
+
+    Attributes:
+        epochs: Passes over the images, at most.
+        optimizer: ``"sgd"`` (with momentum) or ``"adamw"``.
+        learning_rate: At the end of the warm-up.
+        momentum: Of SGD.
+        weight_decay: Of the optimizer.
+        batch_size: Images per step.
+        warmup_epochs: Epochs in which the learning rate rises from 0.
+        patience: ``None``: train all epochs. A number: stop when the loss on held-out images
+            has not fallen for so many epochs; the best epoch's weights are kept either way.
+    """
+
+    epochs: int = 30
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_size: int = 128
+    warmup_epochs: float = 1.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs >= 1": self.epochs >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            "momentum in [0, 1)": 0 <= self.momentum < 1,
+            "weight_decay >= 0": self.weight_decay >= 0,
+            "batch_size >= 1": self.batch_size >= 1,
+            "warmup_epochs in [0, epochs)": 0 <= self.warmup_epochs < self.epochs,
+            "patience >= 1 or None": self.patience is None or self.patience >= 1,
+            "optimizer sgd or adamw": self.optimizer in ("sgd", "adamw"),
+        }
+        broken = [limit for limit, holds in limits.items() if not holds]
+        if broken:
+            raise ValueError(f"Recipe: expected {', '.join(broken)}; got {self}")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what it cost; see :class:`lotus_unlearning.Unlearned`."""
+
+    model: nn.Module
+    recipe: Recipe
+    history: list[Row]
+    seconds: float
+    peak_memory_bytes: int | None
+    seed: int
+
+
+def train(
+    model: nn.Module,
+    images: object,
+    recipe: Recipe | None = None,
+    *,
+    held_out: object = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    progress: bool = True,
+) -> Trained:
+    """Train a copy of ``model`` on all of ``images``; ``model`` itself is untouched.
+
+    Args:
+        model: Maps images ``[B, ...]`` to logits ``[B, C]``; training starts from its weights.
+        images: A ``Dataset`` of ``(image, label)``, a pair ``(images, labels)``, or a
+            ``Split`` (the gold model: ``splits.retain``).
+        recipe: Defaults to ``Recipe()``.
+        held_out: Images for ``recipe.patience``, of the same kind.
+        seed: Of the order of images; same seed, machine and versions: same bits.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float64"``.
+        progress: Draw a progress bar when standard error is a terminal.
+
+    Raises:
+        ValueError: If something about the model or the data is wrong, before any work.
+        FloatingPointError: If a loss was not finite; says in which epoch and batch.
+    """
+    recipe = recipe or Recipe()
+    data = _whole(images, "images")
+    others = None if held_out is None else _whole(held_out, "held_out")
+    check_model(model, Splits(forget=data.take(torch.arange(0)), retain=data, unseen=others))
+    place = choose_device(device)
+    run = Runtime(
+        place,
+        choose_precision(precision, place),
+        recipe.batch_size,
+        seed,
+        progress,
+        Processes.start(),
+    )
+    learner = copy.deepcopy(model)
+    with measured(learner, run) as cost:
+        fit(learner, data, recipe, run, held_out=others)
+    return Trained(learner, recipe, run.history, cost.seconds, cost.peak_memory_bytes, seed)
+
+
+def fit(
+    model: nn.Module, data: Split, recipe: Recipe, run: Runtime, *, held_out: Split | None = None
+) -> None:
+    """Train ``model`` in place; with ``held_out`` and patience, keep the best epoch.
+
+    Raises:
+        ValueError: If the recipe has patience and nothing is held out.
+    """
+    if recipe.patience is not None and held_out is None:
+        raise ValueError(
+            "Recipe: expected held-out images for patience, got none; pass unseen images or "
+            "patience=None"
+        )
+    optimizer = _optimizer(model, recipe)
+    steps = math.ceil(len(data) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
+    best, best_loss, waited = {}, math.inf, 0
+    for _ in run.epochs(recipe.epochs):
+        model.train()
+        for x, y, _ in run.batches(data, recipe.batch_size):
+            run.step(optimizer, F.cross_entropy(model(x), y))
+            schedule.step()
+        if recipe.patience is None or held_out is None:
+            continue
+        logits = run.predict(model, held_out)
+        loss = F.cross_entropy(logits, held_out.labels.to(logits.device)).item()
+        run.log(held_out_loss=loss)
+        waited = 0 if loss < best_loss else waited + 1
+        if loss < best_loss:
+            best, best_loss = snapshot(model), loss
+        if waited >= recipe.patience:
+            break
+    if best:
+        restore(model, best)
+    model.eval()
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(
+            model.parameters(),
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """Share of the learning rate at each step."""
+    warmup, total = recipe.warmup_epochs * steps, recipe.epochs * steps
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return max(0.0, (total - step) / (total - warmup))
+
+    return rate
+
+
+def _whole(images: object, name: str) -> Split:
+    if isinstance(images, Split):
+        return images
+    source = as_images(images, name)
+    return Split(name, source, torch.arange(len(source)))
