@@ -11,7 +11,21 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lotus_unlearning.evaluation import Evaluation, evaluate
     from lotus_unlearning.images import ImageTensors
-    from lotus_unlearning.methods import METHODS, LoTUS
+    from lotus_unlearning.methods import (
+        METHODS,
+        SCRUB,
+        SSD,
+        UNSIR,
+        BadTeacher,
+        Finetune,
+        GradientAscent,
+        L1Sparse,
+        LoTUS,
+        NegGradPlus,
+        RandomLabels,
+        Retrain,
+        SalUn,
+    )
     from lotus_unlearning.metrics import METRICS
     from lotus_unlearning.runtime import Runtime
     from lotus_unlearning.splits import Split, Splits
@@ -23,7 +37,18 @@ _HOME = {
     "METRICS": "metrics",
     "Evaluation": "evaluation",
     "ImageTensors": "images",
+    "SCRUB": "methods",
+    "SSD": "methods",
+    "UNSIR": "methods",
+    "BadTeacher": "methods",
+    "Finetune": "methods",
+    "GradientAscent": "methods",
+    "L1Sparse": "methods",
     "LoTUS": "methods",
+    "NegGradPlus": "methods",
+    "RandomLabels": "methods",
+    "Retrain": "methods",
+    "SalUn": "methods",
     "Recipe": "training",
     "Runtime": "runtime",
     "Split": "splits",
@@ -37,11 +62,22 @@ _HOME = {
 __all__ = [
     "METHODS",
     "METRICS",
+    "SCRUB",
+    "SSD",
+    "UNSIR",
+    "BadTeacher",
     "Evaluation",
+    "Finetune",
+    "GradientAscent",
     "ImageTensors",
+    "L1Sparse",
     "LoTUS",
+    "NegGradPlus",
+    "RandomLabels",
     "Recipe",
+    "Retrain",
     "Runtime",
+    "SalUn",
     "Split",
     "Splits",
     "Unlearned",

@@ -64,7 +64,7 @@ class StreamedImages:
         """Images ``[B, ...]`` for each chunk of positions, prefetched by worker processes."""
         loader: DataLoader[Any] = DataLoader(
             _ImagesOnly(self.dataset),
-            batch_sampler=[chunk.tolist() for chunk in chunks],  # type: ignore[arg-type]
+            batch_sampler=[chunk.tolist() for chunk in chunks],
             num_workers=self.workers,
             pin_memory=pin,
         )
@@ -102,7 +102,7 @@ def content_hashes(images: Images, positions: Tensor) -> list[bytes]:
     """One digest per image, of its shape, type and pixels; equal images have equal digests."""
     if isinstance(images, ImageTensors):
         return [_digest(image) for image in images.images[positions].cpu()]
-    chunks = positions.split(256)
+    chunks = torch.split(positions, 256)
     return [_digest(image) for batch in images.batches(chunks) for image in batch]
 
 
@@ -135,16 +135,16 @@ def _from_dataset(dataset: Dataset[Any], name: str) -> Images:
     size = len(dataset)  # type: ignore[arg-type]
     if size == 0:
         raise ValueError(f"{name}: expected at least one image, got an empty data set")
-    first, label = _item(dataset, 0, name)
+    first, _ = _item(dataset, 0, name)
     random = any(
         not torch.equal(_item(dataset, i, name)[0], _item(dataset, i, name)[0])
         for i in range(min(size, 4))
     )
     classes = getattr(dataset, "classes", None)
-    about = {"names": _names(dataset), "classes": tuple(classes) if classes else None}
+    names, classes = _names(dataset), tuple(classes) if classes else None
     if random or first.nbytes * size > MEMORY_SHARE * memory_bytes():
         workers = max(1, min(8, os.cpu_count() or 1))
-        return StreamedImages(dataset, _labels(dataset, name), random, workers=workers, **about)
+        return StreamedImages(dataset, _labels(dataset, name), random, names, classes, workers)
     items = [_item(dataset, i, name) for i in range(size)]
     shapes = {tuple(image.shape) for image, _ in items}
     if len(shapes) > 1:
@@ -153,7 +153,7 @@ def _from_dataset(dataset: Dataset[Any], name: str) -> Images:
             "the data set's transform"
         )
     labels = _integer_labels(torch.as_tensor([y for _, y in items]), name)
-    return ImageTensors(torch.stack([x for x, _ in items]), labels, **about)
+    return ImageTensors(torch.stack([x for x, _ in items]), labels, None, names, classes)
 
 
 def _item(dataset: Dataset[Any], position: int, name: str) -> tuple[Tensor, int]:

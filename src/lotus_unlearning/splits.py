@@ -152,7 +152,7 @@ class Splits:
         """Forget every training image of class ``label``; see :meth:`from_ids`."""
         source = as_images(train, "train")
         ids = (source.labels == label).nonzero()[:, 0]
-        known = source.labels.unique().tolist()
+        known = torch.unique(source.labels).tolist()
         problems = [] if len(ids) else [f"label: expected one of {known}, got {label}"]
         return _build(source, ids, unseen, test, on_overlap, problems)
 
@@ -224,7 +224,7 @@ def _without_overlap(
 ) -> Any:
     """Compare by content, so that a copied image is found wherever it stands."""
     hashes = set(content_hashes(forget.source, forget.ids))
-    kept = []
+    kept: list[Split | None] = []
     for split in others:
         if split is None:
             kept.append(None)

@@ -1,9 +1,6 @@
 """unlearn(): copies the model, seeds, runs a method, times it."""
 
 import copy
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +13,8 @@ from lotus_unlearning.runtime import (
     Runtime,
     choose_device,
     choose_precision,
-    measure_peak_memory,
 )
+from lotus_unlearning.runtime.measured import measured
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Splits
 
@@ -90,35 +87,7 @@ def unlearn(
     run = Runtime(
         place, choose_precision(precision, place), batch_size, seed, progress, Processes.start()
     )
-    student = copy.deepcopy(model).requires_grad_(True)
-    with seeded(seed, place), run.prepared(student), measure_peak_memory(place) as peak:
-        start = time.perf_counter()
-        student.eval()
+    student = copy.deepcopy(model)
+    with measured(student, run) as cost:
         method(student, splits, run)
-        synchronize(place)
-        seconds = time.perf_counter() - start
-    student.to(next(model.parameters()).dtype).eval()
-    for ours, theirs in zip(student.parameters(), model.parameters(), strict=True):
-        ours.grad = None
-        ours.requires_grad_(theirs.requires_grad)
-    return Unlearned(student, method, run.history, seconds, peak.bytes, seed)
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators seeded within the block (dropout), as before after it."""
-    devices = [device] if device.type == "cuda" else []
-    deterministic = torch.backends.cudnn.deterministic
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        torch.backends.cudnn.deterministic = True
-        try:
-            yield
-        finally:
-            torch.backends.cudnn.deterministic = deterministic
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return Unlearned(student, method, run.history, cost.seconds, cost.peak_memory_bytes, seed)

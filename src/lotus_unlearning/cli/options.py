@@ -93,9 +93,7 @@ def choose(data: datasets.Data, forget: str | int | float, seed: int) -> Splits:
     if not Path(text).exists() and _share(text) is not None:
         fraction = _share(text)
         assert fraction is not None
-        return Splits.random(
-            data.train, fraction=fraction, seed=seed, on_overlap="drop", **others
-        )
+        return Splits.random(data.train, fraction=fraction, seed=seed, on_overlap="drop", **others)
     if not Path(text).is_file():
         raise ValueError(
             "forget: expected a file of ids, a share between 0 and 1, or class:NAME; got "
@@ -176,9 +174,7 @@ def load_model(
     return model, built
 
 
-def load_unlearned(
-    path: str, name: str | None, data: datasets.Data
-) -> nn.Module | Unlearned:
+def load_unlearned(path: str, name: str | None, data: datasets.Data) -> nn.Module | Unlearned:
     """As :func:`load_model`; a run folder brings its history, time and memory along."""
     if Path(path).is_file():
         return load_model(path, name, data)[0]

@@ -62,7 +62,7 @@ class Data:
     image_size: int
 
 
-def take(images: Images, positions: np.ndarray) -> Images:  # type: ignore[type-arg]
+def take(images: Images, positions: np.ndarray) -> Images:
     """The images at ``positions`` as a set of their own."""
     at = torch.from_numpy(np.asarray(positions, dtype=np.int64))
     names = None if images.names is None else tuple(images.names[i] for i in at.tolist())
@@ -72,9 +72,7 @@ def take(images: Images, positions: np.ndarray) -> Images:  # type: ignore[type-
     from torch.utils.data import Subset
 
     subset: Subset[object] = Subset(images.dataset, at.tolist())
-    return StreamedImages(
-        subset, labels, images.random, names, images.classes, images.workers
-    )
+    return StreamedImages(subset, labels, images.random, names, images.classes, images.workers)
 
 
 def carve(images: Images, share: float, seed: int) -> tuple[Images, Images]:

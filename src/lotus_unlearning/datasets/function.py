@@ -70,7 +70,11 @@ def find_function(name: str, root: str | None = None) -> Callable[..., Any]:
 
 
 def _parts(made: object, name: str) -> Mapping[str, Any]:
-    if isinstance(made, Mapping) and {"train", "test"} <= made.keys() <= {"train", "unseen", "test"}:
+    if isinstance(made, Mapping) and {"train", "test"} <= made.keys() <= {
+        "train",
+        "unseen",
+        "test",
+    }:
         return made
     if isinstance(made, tuple) and len(made) in (2, 3):
         keys = ("train", "test") if len(made) == 2 else ("train", "unseen", "test")

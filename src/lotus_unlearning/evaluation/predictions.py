@@ -59,9 +59,7 @@ def predict(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) -> By
     return {name: _answers(model, present, run) for name, model in models.items()}
 
 
-def _answers(
-    model: nn.Module, splits: Mapping[str, Split], run: Runtime
-) -> dict[str, Answers]:
+def _answers(model: nn.Module, splits: Mapping[str, Split], run: Runtime) -> dict[str, Answers]:
     with run.prepared(copy.deepcopy(model)) as ready:
         return {
             name: Answers(

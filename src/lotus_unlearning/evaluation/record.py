@@ -107,7 +107,8 @@ class Evaluation:
         for row in self.page["table"]:
             label = html.escape(f"{row['label']} {_ARROWS[row['direction']]}")
             cells = "".join(
-                f"<td style='text-align:right'>{html.escape(cell)}</td>" for cell in self._cells(row)
+                f"<td style='text-align:right'>{html.escape(cell)}</td>"
+                for cell in self._cells(row)
             )
             title = html.escape(row.get("definition", ""), quote=True)
             rows += f"<tr><th style='text-align:left' title='{title}'>{label}</th>{cells}</tr>"

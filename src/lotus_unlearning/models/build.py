@@ -104,9 +104,7 @@ def _resnet_thin(_: str, classes: int, channels: int, __: int, ___: bool) -> nn.
     return model  # type: ignore[no-any-return]
 
 
-def _timm(
-    name: str, classes: int, channels: int, image_size: int, pretrained: bool
-) -> nn.Module:
+def _timm(name: str, classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
     import timm
 
     if not timm.is_model(name.partition(".")[0]):
@@ -129,9 +127,7 @@ def _timm(
         ) from None
 
 
-def _torchvision(
-    name: str, classes: int, channels: int, _: int, pretrained: bool
-) -> nn.Module:
+def _torchvision(name: str, classes: int, channels: int, _: int, pretrained: bool) -> nn.Module:
     from torchvision.models import get_model, list_models
 
     if name not in list_models():
@@ -176,7 +172,7 @@ def _replace_stem(model: nn.Module, name: str, channels: int, pretrained: bool) 
     model.set_submodule(name, new)
 
 
-def _python(name: str, classes: int, channels: int, image_size: int, _: bool) -> nn.Module:
+def _python(name: str, classes: int, channels: int, image_size: int, __: bool) -> nn.Module:
     module_name, _, function_name = name.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -68,7 +68,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path}: expected safetensors, got damaged contents: {error}") from None
+            raise ValueError(
+                f"{path}: expected safetensors, got damaged contents: {error}"
+            ) from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -27,7 +27,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 NOTHING = "–"
 
@@ -95,7 +95,9 @@ def amount(value: float | None) -> str:
         if abs(size) < 999.5:
             break
         size, unit = size / 1000, larger
-    return _minus(f"{size:.1f} {unit}" if abs(size) < 9.95 and unit != "B" else f"{size:.0f} {unit}")
+    return _minus(
+        f"{size:.1f} {unit}" if abs(size) < 9.95 and unit != "B" else f"{size:.0f} {unit}"
+    )
 
 
 def number(value: float | None) -> str:
@@ -193,7 +195,7 @@ def write(page: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _finite(value: float | None) -> bool:
+def _finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 

@@ -6,10 +6,21 @@ from typing import Any
 
 DIRECTIONS = ("up", "down", "near gold")
 UNITS = ("", "share", "s", "bytes", "nats")
-KEYS = (
-    "title summary method columns table history entropy roc class_divergence class_accuracy "
-    "images notes manifest"
-).split()
+KEYS = [
+    "title",
+    "summary",
+    "method",
+    "columns",
+    "table",
+    "history",
+    "entropy",
+    "roc",
+    "class_divergence",
+    "class_accuracy",
+    "images",
+    "notes",
+    "manifest",
+]
 
 
 def problems(page: Mapping[str, Any]) -> list[str]:
@@ -74,6 +85,10 @@ def _row(row: Mapping[str, Any], columns: Sequence[str] | None) -> Iterator[str]
         if missing:
             yield f"no value for {missing} (None says that nothing was measured)"
         yield from _strangers({**values, **intervals}, columns)
+    yield from _numbers(values, intervals)
+
+
+def _numbers(values: Mapping[str, Any], intervals: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         if value is not None and not _is_number(value):
             yield f"the value for {name!r} must be a number or None, got {value!r}"
@@ -92,7 +107,9 @@ def _sections(page: Mapping[str, Any], columns: Sequence[str]) -> Iterator[str]:
         if page.get(key) and not isinstance(page[key], Mapping):
             yield f'"{key}" must be a mapping'
     checks = (_entropy, _roc, _class_divergence, _class_accuracy)
-    for key, check in zip(("entropy", "roc", "class_divergence", "class_accuracy"), checks):
+    for key, check in zip(
+        ("entropy", "roc", "class_divergence", "class_accuracy"), checks, strict=True
+    ):
         if page.get(key) and isinstance(page[key], Mapping):
             yield from (f'"{key}": {problem}' for problem in check(page[key], columns))
     for key in ("history", "images"):

@@ -48,10 +48,11 @@ def drawing(name: str) -> Iterator[None]:
     Yields:
         Nothing; make and save the figure inside.
     """
-    with style.context(["default", {**_SETTINGS, "svg.hashsalt": name}]):
-        with warnings.catch_warnings():  # the browser has the glyphs that matplotlib's font lacks
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            yield
+    settings = {**_SETTINGS, "svg.hashsalt": name}
+    with style.context(["default", settings]), warnings.catch_warnings():
+        # the browser has the glyphs that matplotlib's font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def figure(width: float, height: float) -> Figure:
@@ -94,7 +95,7 @@ def to_svg(drawn: Figure, name: str, label: str) -> Markup:
 
 
 def plain(text: object, longest: int = 60) -> str:
-    """A label that XML can hold, on one line and not too long.
+    r"""A label that XML can hold, on one line and not too long.
 
     Args:
         text: Any value, say the name of a class.
@@ -103,7 +104,7 @@ def plain(text: object, longest: int = 60) -> str:
     Returns:
         The text without control characters, cut with an ellipsis.
 
-    >>> plain("a\\x00 very\\nlong name", 8)
+    >>> plain("a\x00 very\nlong name", 8)
     'a very …'
     """
     words = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
@@ -136,5 +137,3 @@ def _attributes(
             yield key, value.replace("url(#", f"url(#{name}-")
         else:
             yield key, value.replace("url(#", f"url(#{name}-")
-
-

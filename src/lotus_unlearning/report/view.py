@@ -149,7 +149,8 @@ def _marks(row: Mapping[str, Any], looks: Mapping[str, Style]) -> list[dict[str,
         return []
 
     def place(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
+        share: float = (value - low) / (high - low)
+        return round(100 * share, 2)
 
     return [
         {

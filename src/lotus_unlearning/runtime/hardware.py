@@ -56,7 +56,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and "amx_bf16" in _cpu_flags()
 
 

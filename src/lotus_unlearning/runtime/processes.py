@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MethodType
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import Tensor, nn
 
 
@@ -47,7 +47,7 @@ class Processes:
         self.sharded = self.count > 1 and rest == 0
         return positions[self.rank * size : (self.rank + 1) * size] if self.sharded else positions
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their mean over processes."""
         if self.count == 1:
             return
@@ -55,9 +55,8 @@ class Processes:
         flat = torch.cat([g.reshape(-1) for g in gradients])
         dist.all_reduce(flat)
         flat /= self.count
-        for gradient, mean in zip(
-            gradients, flat.split([g.numel() for g in gradients]), strict=True
-        ):
+        means = torch.split(flat, [g.numel() for g in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -84,6 +83,22 @@ class Processes:
                 vars(module)["forward"] = MethodType(_synchronized(self), module)
 
 
+class _Sum(torch.autograd.Function):
+    """Sum over processes; the gradient of each part is the sum of the gradients of the total."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 def _synchronized(processes: Processes):  # type: ignore[no-untyped-def]
     def forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
         if not (self.training and processes.sharded):
@@ -92,7 +107,8 @@ def _synchronized(processes: Processes):  # type: ignore[no-untyped-def]
         count = x.numel() // x.shape[1] * processes.count
         wide = x if x.dtype is torch.float64 else x.float()
         moments = torch.stack([wide.sum(dims), wide.square().sum(dims)])
-        mean, square = differentiable.all_reduce(moments) / count
+        total: Tensor = _Sum.apply(moments)  # type: ignore[no-untyped-call]
+        mean, square = total / count
         variance = square - mean.square()
         if self.track_running_stats:
             _update(self, mean.detach(), variance.detach() * count / (count - 1))

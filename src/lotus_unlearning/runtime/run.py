@@ -63,7 +63,7 @@ class Runtime:
         images = any(isinstance(m, nn.Conv2d) for m in model.modules())
         layout = torch.channels_last if images else torch.preserve_format
         wide = torch.float64 if self.precision is torch.float64 else torch.float32
-        model.to(self.device, wide, memory_format=layout)
+        model.to(self.device, wide).to(memory_format=layout)  # type: ignore[call-overload]
         self.processes.synchronize_batch_norm(model)
         vars(model)["forward"] = MethodType(_in_precision(self.device, self.precision), model)
         try:
@@ -80,7 +80,7 @@ class Runtime:
         order = torch.arange(math.ceil(len(split) / size) * size) % len(split)
         order = order.view(size, -1)[self.processes.rank]
         with torch.no_grad():
-            chunks = order.split(PREDICTION_BATCH)
+            chunks = torch.split(order, PREDICTION_BATCH)
             logits = torch.cat([model(x) for x in self._inputs(split, chunks)])
         for module, training in modes:
             module.training = training
@@ -97,9 +97,15 @@ class Runtime:
 
         Positions count within ``split`` and are on the device, to index what
         :meth:`predict` returned.
+
+        Raises:
+            ValueError: If ``batch_size`` is below 1.
         """
+        size = self.batch_size if batch_size is None else batch_size
+        if size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {size}")
         order = self.permutation(len(split)) if shuffle else torch.arange(len(split))
-        chunks = order.split(batch_size or self.batch_size)
+        chunks = torch.split(order, size)
         shards = [self.processes.shard(chunk) for chunk in chunks]
         labels = split.labels
         for chunk, shard, x in zip(chunks, shards, self._inputs(split, shards), strict=True):
@@ -121,9 +127,11 @@ class Runtime:
                 bar.update()
                 bar.set_postfix({k: v for k, v in self._row.items() if k != "epoch"})
 
-    def log(self, **values: float) -> None:
-        """Add ``values`` to the row of this epoch."""
-        self._row.update(values)
+    def log(self, **values: float | Tensor) -> None:
+        """Add ``values`` to the row of this epoch; tensors are averaged over processes."""
+        for name, value in values.items():
+            shared = self.processes.mean(value.detach()) if isinstance(value, Tensor) else value
+            self._row[name] = float(shared)
 
     def backward(self, parameters: Iterable[Tensor], loss: Tensor) -> None:
         """Gradients of ``loss``, a mean over the batch (this process's shard), from zero."""
@@ -141,10 +149,14 @@ class Runtime:
             if parameter.grad is not None:
                 parameter.grad *= mask
         optimizer.step()
-        with torch.no_grad():  # weight decay and momentum move what has no gradient, too
-            for parameter, (mask, start) in self._masks.items():
-                torch.where(mask, parameter, start, out=parameter)
+        self._hold()  # weight decay and momentum move what has no gradient, too
         self._losses.append(loss.detach())
+
+    @torch.no_grad()
+    def _hold(self) -> None:
+        """Put back what the masks exclude."""
+        for parameter, (mask, start) in self._masks.items():
+            parameter.copy_(torch.where(mask, parameter, start))
 
     @contextmanager
     def only(self, masks: dict[nn.Parameter, Tensor]) -> Iterator[None]:
@@ -153,6 +165,7 @@ class Runtime:
         try:
             yield
         finally:
+            self._hold()  # also for what changed parameters without a step
             self._masks = {}
 
     def permutation(self, size: int) -> Tensor:

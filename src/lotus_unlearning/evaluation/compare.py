@@ -67,9 +67,7 @@ def evaluate(
     for candidate in models.values():
         check_model(candidate, splits)
     place = choose_device(device)
-    run = Runtime(
-        place, choose_precision(precision, place), seed=seed, processes=Processes.start()
-    )
+    run = Runtime(place, choose_precision(precision, place), seed=seed, processes=Processes.start())
     answers = predict(models, splits, run)
     found = measure(answers, seed)
     names = _class_names(splits, answers["unlearned"]["forget"].logits.shape[1])

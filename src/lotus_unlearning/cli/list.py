@@ -1,0 +1,81 @@
+"""``lotus list``: what there is, from the same records that the code uses."""
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+from lotus_unlearning.cli import options
+from lotus_unlearning.datasets import DATASETS
+from lotus_unlearning.evaluation import describe
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.presets import PRESETS
+from lotus_unlearning.metrics import METRICS
+from lotus_unlearning.models import MODELS
+
+_EXAMPLES = """
+lotus list
+lotus list methods
+"""
+
+
+def main(words: list[str]) -> None:
+    """Print one kind of thing, or all."""
+    kinds = {
+        "methods": _methods,
+        "metrics": _metrics,
+        "data": _data,
+        "models": _models,
+        "presets": _presets,
+    }
+    parser = options.parser("list", "Methods, metrics, data sets, models, presets.", _EXAMPLES)
+    parser.add_argument("kind", nargs="?", type=str, default="all", help=", ".join(kinds))
+    kind = parser.parse_args(words).kind
+    if kind != "all" and kind not in kinds:
+        raise ValueError(options.unknown("list", kind, kinds))
+    for name in kinds if kind == "all" else [kind]:
+        print(f"{name.upper()}\n" + "\n".join(kinds[name]()) + "\n")
+
+
+def _entry(name: str, about: str, *lines: str) -> str:
+    filled = [
+        textwrap.fill(line, 98, initial_indent="    ", subsequent_indent="    ")
+        for line in lines
+        if line
+    ]
+    return "\n".join([f"{name}: {about}", *filled])
+
+
+def _methods() -> Iterator[str]:
+    for name, cls in METHODS.items():
+        about = describe(cls())
+        module = inspect.getmodule(cls)
+        first = (inspect.getdoc(module) or "").split("\n", 1)[0]
+        settings = ", ".join(f"{k} {v}" for k, v in about["settings"].items())
+        yield _entry(name, first, f"settings: {settings}", f"source: {about['citation']}")
+
+
+def _metrics() -> Iterator[str]:
+    for metric in METRICS.values():
+        good = {"up": "more is better", "down": "less is better"}.get(metric.direction, "near gold")
+        span = f"{metric.lower:.4g} to {metric.upper:.4g} {metric.unit}".strip()
+        needs = f"; needs {', '.join(metric.needs)}" if metric.needs else ""
+        yield _entry(metric.name, metric.definition, f"{good}; {span}{needs}", metric.source)
+
+
+def _data() -> Iterator[str]:
+    for name, info in DATASETS.items():
+        yield _entry(name, info.about, f"from: {info.get}", info.source)
+
+
+def _models() -> Iterator[str]:
+    for name, info in MODELS.items():
+        yield _entry(name, info.about, info.source)
+
+
+def _presets() -> Iterator[str]:
+    for name, methods in PRESETS.items():
+        lines = [
+            f"{m}: " + ", ".join(f"{k} {v}" for k, v in describe(s)["settings"].items())
+            for m, s in methods.items()
+        ]
+        yield _entry(name, "settings for " + ", ".join(methods), *lines)
