@@ -155,7 +155,7 @@ def test_forgets_more_than_it_damages(splits):
     result = unlearned(model, splits, method).model
     rise = loss(result, splits.forget) - loss(model, splits.forget)
     damage = loss(result, splits.retain) - loss(model, splits.retain)
-    assert rise > 0.15
+    assert rise > 0.1
     assert rise > 5 * damage
     assert right(result, splits.retain) > 0.95
 

@@ -1,8 +1,6 @@
 """Tiny models and data for the tests of methods: seconds, not minutes."""
 
 import copy
-import sys
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +8,6 @@ from torch import nn
 
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import unlearn
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # finds the twins in tests/reference
 
 CLASSES = 4
 SIZE = 48

@@ -1,16 +1,11 @@
 """Tiny models, data and checks for the tests of methods that distil, dampen or impair."""
 
-import sys
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import unlearn
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # finds the twins in tests/reference
 
 CLASSES = 4
 SEED = 5

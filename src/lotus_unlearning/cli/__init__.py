@@ -32,6 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 for an error (one message on standard error), 130 when interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader (head, a pager) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(_HELP.format(commands="\n".join(f"  {n:<9} {h}" for n, h in COMMANDS.items())))
         return 0
@@ -56,9 +66,8 @@ def _run(command: str, rest: list[str]) -> int:
             file=sys.stderr,
         )
         return 130
-    except BrokenPipeError:  # the reader (head, a pager) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         if os.environ.get("LOTUS_TRACEBACK"):
             raise

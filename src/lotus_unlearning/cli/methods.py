@@ -93,7 +93,7 @@ def _built(field: Any, value: Any) -> Any:
 def _chosen(option: str, words: list[str]) -> str | None:
     """What ``option`` names on the command line or in a config file; the last word counts."""
     name = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip(words, [*words[1:], None], strict=False):
         flag, _, value = word.partition("=")
         said = value or following
         if flag in (option, f"{option}.name") and said is not None:

@@ -53,7 +53,7 @@ class Evaluation:
             for row in self.page["table"]
         ]
         align = ["left", *["right"] * len(self.page["columns"])]
-        text = tabulate(rows, heads, tablefmt="github", colalign=align, disable_numparse=True)
+        text: str = tabulate(rows, heads, tablefmt="github", colalign=align, disable_numparse=True)
         notes = "".join(f"\n- {note}" for note in self.page["notes"])
         return text + (f"\n{notes}" if notes else "")
 

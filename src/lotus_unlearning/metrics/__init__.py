@@ -97,8 +97,8 @@ def _auc(score: str, meaning: str, source: str) -> Metric:
         lower=0.0,
         upper=1.0,
         unit="",
-        needs=("test",),
-        definition=f"Chance that a forget image has a {meaning} than a test image; ties count "
+        needs=("unseen",),
+        definition=f"Chance that a forget image has a {meaning} than an unseen image; ties count "
         "half, and 0.5 means that they cannot be told apart.",
         source=f"{_AUC}; {source}",
     )

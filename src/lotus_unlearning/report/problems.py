@@ -107,9 +107,8 @@ def _sections(page: Mapping[str, Any], columns: Sequence[str]) -> Iterator[str]:
         if page.get(key) and not isinstance(page[key], Mapping):
             yield f'"{key}" must be a mapping'
     checks = (_entropy, _roc, _class_divergence, _class_accuracy)
-    for key, check in zip(
-        ("entropy", "roc", "class_divergence", "class_accuracy"), checks, strict=True
-    ):
+    keys = ("entropy", "roc", "class_divergence", "class_accuracy")
+    for key, check in zip(keys, checks, strict=True):
         if page.get(key) and isinstance(page[key], Mapping):
             yield from (f'"{key}": {problem}' for problem in check(page[key], columns))
     for key in ("history", "images"):

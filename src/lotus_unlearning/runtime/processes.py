@@ -107,13 +107,13 @@ def _synchronized(processes: Processes):  # type: ignore[no-untyped-def]
         count = x.numel() // x.shape[1] * processes.count
         wide = x if x.dtype is torch.float64 else x.float()
         moments = torch.stack([wide.sum(dims), wide.square().sum(dims)])
-        total: Tensor = _Sum.apply(moments)  # type: ignore[no-untyped-call]
+        total: Tensor = _Sum.apply(moments)
         mean, square = total / count
         variance = square - mean.square()
         if self.track_running_stats:
             _update(self, mean.detach(), variance.detach() * count / (count - 1))
         shape = [1, -1, *([1] * (x.dim() - 2))]
-        normal = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        normal: Tensor = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
         if self.weight is None:
             return normal.to(x.dtype)
         return (normal * self.weight.view(shape) + self.bias.view(shape)).to(x.dtype)

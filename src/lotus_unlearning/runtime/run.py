@@ -63,7 +63,7 @@ class Runtime:
         images = any(isinstance(m, nn.Conv2d) for m in model.modules())
         layout = torch.channels_last if images else torch.preserve_format
         wide = torch.float64 if self.precision is torch.float64 else torch.float32
-        model.to(self.device, wide).to(memory_format=layout)  # type: ignore[call-overload]
+        model.to(self.device, wide).to(memory_format=layout)
         self.processes.synchronize_batch_norm(model)
         vars(model)["forward"] = MethodType(_in_precision(self.device, self.precision), model)
         try:
