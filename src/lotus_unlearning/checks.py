@@ -1,5 +1,6 @@
 """What must be true of a model and its data before any work; every problem in one message."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,6 +8,21 @@ from torch import Tensor, nn
 
 from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.splits import Split, Splits
+
+
+def require(settings: object, limits: Mapping[str, bool]) -> None:
+    """Every limit on ``settings`` holds.
+
+    Args:
+        settings: A record of settings, shown in the message.
+        limits: What is expected, in words -> whether it is so.
+
+    Raises:
+        ValueError: If not; lists all that do not hold.
+    """
+    broken = [limit for limit, holds in limits.items() if not holds]
+    if broken:
+        raise ValueError(f"expected {', '.join(broken)}; got {settings}")
 
 
 def check_splits(splits: Splits, method: Any) -> None:

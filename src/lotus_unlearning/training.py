@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lotus_unlearning.checks import check_model
+from lotus_unlearning.checks import check_model, require
 from lotus_unlearning.images import as_images
 from lotus_unlearning.runtime import (
     Processes,
@@ -61,9 +61,7 @@ class Recipe:
             "patience >= 1 or None": self.patience is None or self.patience >= 1,
             "optimizer sgd or adamw": self.optimizer in ("sgd", "adamw"),
         }
-        broken = [limit for limit, holds in limits.items() if not holds]
-        if broken:
-            raise ValueError(f"Recipe: expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
 
 @dataclass(frozen=True)

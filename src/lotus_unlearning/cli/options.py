@@ -1,5 +1,6 @@
 """Options that several commands share, and what becomes of them."""
 
+import argparse
 import difflib
 import sys
 import textwrap
@@ -7,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from torch import nn
 
 from lotus_unlearning import datasets, models, runs
@@ -17,11 +18,16 @@ from lotus_unlearning.unlearning import Unlearned
 Namespace = Any
 
 
+class _Help(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):  # type: ignore[misc]
+    """Types and defaults beside each option; examples as they are written."""
+
+
 def parser(command: str, summary: str, examples: str) -> ArgumentParser:
     """A parser with a config file, and examples at the end of its help."""
     made = ArgumentParser(
         prog=f"lotus {command}",
         description=summary,
+        formatter_class=_Help,
         epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
     )
     made.add_argument("--config", action="config", help="YAML file with any of these options")

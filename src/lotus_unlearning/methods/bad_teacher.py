@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.losses import distillation
 from lotus_unlearning.runtime import Runtime, accuracy, fresh_copy, frozen_copy
 from lotus_unlearning.splits import Split, Splits
@@ -53,9 +54,7 @@ class BadTeacher:
             "0 < retain_share <= 1": 0 < self.retain_share <= 1,
             "temperature > 0": self.temperature > 0,
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place: teach ignorance of forget, remind of retain."""

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Splits
 
@@ -47,9 +48,7 @@ class Finetune:
             "learning_rate > 0": self.learning_rate > 0,
             "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place by training it on the retain images."""

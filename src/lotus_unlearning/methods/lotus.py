@@ -17,12 +17,13 @@ there and swings between forgetting and teaching again (``published_class_mode``
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.losses import soft_cross_entropy
 from lotus_unlearning.runtime import Runtime, accuracy, restore, snapshot
 from lotus_unlearning.splits import Splits
@@ -48,7 +49,6 @@ class LoTUS:
         published_class_mode: Never stop at a target of one's own and keep the last epoch.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain", "unseen"})
     epochs: int = 10
     alpha: float = 2.0
     learning_rate: float = 1e-4
@@ -60,12 +60,33 @@ class LoTUS:
     smoothing: Literal["gumbel-softmax", "softmax"] = "gumbel-softmax"
     published_class_mode: bool = False
 
+    def __post_init__(self) -> None:
+        shares = self.target_accuracy is None or 0 <= self.target_accuracy <= 1
+        limits = {
+            "epochs >= 1": self.epochs >= 1,
+            "alpha >= 0": self.alpha >= 0,
+            "learning_rate > 0": self.learning_rate > 0,
+            "weight_decay >= 0": self.weight_decay >= 0,
+            "0 < retain_share <= 1": 0 < self.retain_share <= 1,
+            "0 <= target_accuracy <= 1 or None": shares,
+            "temperature > 0 or None": self.temperature is None or self.temperature > 0,
+            "smoothing 'gumbel-softmax' or 'softmax'": self.smoothing
+            in ("gumbel-softmax", "softmax"),
+        }
+        require(self, limits)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Unseen images only if they say what accuracy to aim at."""
+        calibrates = {"unseen"} if self.target_accuracy is None else set()
+        return frozenset({"forget", "retain"} | calibrates)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place until its accuracy on forget images meets the target."""
         both = data.forget + data.retain.sample(self.retain_share, run.generator)
         teacher = run.predict(model, both)
-        unseen_accuracy = run.accuracy(model, data.unseen) if data.unseen is not None else 0.0
-        target = unseen_accuracy if self.target_accuracy is None else self.target_accuracy
+        target = self._target(model, data, run)
+        aim = "unseen_accuracy" if self.target_accuracy is None else "target_accuracy"
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
@@ -75,7 +96,7 @@ class LoTUS:
             forget_accuracy = accuracy(beliefs, data.forget.labels)
             gap = forget_accuracy - target
             tau = math.exp(self.alpha * gap) if self.temperature is None else self.temperature
-            run.log(tau=tau, forget_accuracy=forget_accuracy, unseen_accuracy=unseen_accuracy)
+            run.log(tau=tau, forget_accuracy=forget_accuracy, **{aim: target})
             if self._stops(gap):
                 break
             targets = self._targets(teacher, len(data.forget), tau, run)
@@ -88,6 +109,13 @@ class LoTUS:
                 best, best_gap = snapshot(model), gap
         if best:
             restore(model, best)
+
+    def _target(self, model: nn.Module, data: Splits, run: Runtime) -> float:
+        """The accuracy to come down to: that of the original on unseen images, unless given."""
+        if self.target_accuracy is not None:
+            return self.target_accuracy
+        assert data.unseen is not None  # it is among what this method reads
+        return run.accuracy(model, data.unseen)
 
     @property
     def _keeps_best(self) -> bool:

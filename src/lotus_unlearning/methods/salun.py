@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
@@ -63,9 +64,7 @@ class SalUn:
             "learning_rate > 0": self.learning_rate > 0,
             "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     @property
     def reads(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.losses import distillation
 from lotus_unlearning.runtime import Runtime, restore, snapshot
 from lotus_unlearning.splits import Split, Splits
@@ -79,9 +80,7 @@ class SCRUB:
             "alpha, gamma, momentum and weight_decay >= 0": all(n >= 0 for n in weights),
             "batch sizes >= 1": self.forget_batch_size >= 1 and self.retain_batch_size >= 1,
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     @property
     def reads(self) -> frozenset[str]:

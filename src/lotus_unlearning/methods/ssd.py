@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
 
@@ -47,9 +48,7 @@ class SSD:
             "dampening >= 0": self.dampening >= 0,
             "repeats >= 1": self.repeats >= 1,
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place: its parameters, never its buffers."""

@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lotus_unlearning.checks import require
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
 
@@ -70,9 +71,7 @@ class ByClass:
             "noise_steps, copies and penalty >= 0": all(n >= 0 for n in amounts),
             "learning rates > 0": all(n > 0 for n in rates),
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
@@ -148,9 +147,7 @@ class ByInstance:
             "noise_learning_rate > 0": self.noise_learning_rate > 0,
             "batch_size >= 1": self.batch_size >= 1,
         }
-        broken = [limit for limit, kept in limits.items() if not kept]
-        if broken:
-            raise ValueError(f"expected {', '.join(broken)}; got {self}")
+        require(self, limits)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""

@@ -21,6 +21,7 @@ LARGEST = 30
 _TRACES = {
     "forget_accuracy": Style(VERMILION),
     "unseen_accuracy": Style(GREEN, (8, 2, 1.5, 2)),
+    "target_accuracy": Style(GREEN, (8, 2, 1.5, 2)),
     "tau": Style(PURPLE, (3, 2)),
 }
 _UNSEEN = Style(INK, (3, 1.5))

@@ -1,0 +1,57 @@
+"""One row per method: settings that do something to a toy within a second."""
+
+import toy
+
+from lotus_unlearning import (
+    SCRUB,
+    SSD,
+    UNSIR,
+    BadTeacher,
+    Finetune,
+    GradientAscent,
+    L1Sparse,
+    LoTUS,
+    NegGradPlus,
+    RandomLabels,
+    Recipe,
+    Retrain,
+    SalUn,
+    Splits,
+)
+from lotus_unlearning.splits import Split
+
+ROWS = {
+    "lotus": LoTUS(epochs=2, learning_rate=1e-2, tolerance=9),
+    "finetune": Finetune(epochs=2),
+    "neg-grad-plus": NegGradPlus(epochs=2),
+    "random-labels": RandomLabels(epochs=2, learning_rate=1e-2),
+    "bad-teacher": BadTeacher(epochs=2, learning_rate=1e-2, batch_size=8),
+    "scrub": SCRUB(epochs=2, learning_rate=1e-2, forget_batch_size=8, retain_batch_size=8),
+    "ssd": SSD(alpha=1.2),
+    "unsir": UNSIR(),
+    "salun": SalUn(epochs=2),
+    "l1-sparse": L1Sparse(epochs=2),
+    "gradient-ascent": GradientAscent(epochs=2, learning_rate=1e-2),
+    "retrain": Retrain(recipe=Recipe(epochs=3, batch_size=8)),
+}
+
+
+def splits(forget=range(0, 10)):
+    """Retain images stay the same whatever is to be forgotten."""
+    whole = Splits.from_ids(
+        toy.data(), forget=list(range(20)), unseen=toy.data(2, 16), test=toy.data(3, 16)
+    )
+    chosen = whole.forget.take(whole.forget.ids.new_tensor(list(forget)))
+    return Splits(chosen, whole.retain, whole.unseen, whole.test)
+
+
+class Only:
+    """Splits of which only some may be read."""
+
+    def __init__(self, whole: Splits, readable: frozenset[str]) -> None:
+        self._whole, self._readable = whole, readable
+
+    def __getattr__(self, name: str) -> Split | None:
+        if name in ("forget", "retain", "unseen", "test") and name not in self._readable:
+            raise AssertionError(f"reads {name} without declaring it")
+        return getattr(self._whole, name)
