@@ -18,7 +18,7 @@ def both(tmp_path_factory):
     paths = os.pathsep.join(map(str, (HERE, HERE.parent)))
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launch, "--master-port", "0", str(HERE / "two_processes.py"), str(file)],
+        [*launch, "--standalone", str(HERE / "two_processes.py"), str(file)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

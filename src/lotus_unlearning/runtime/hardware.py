@@ -24,7 +24,10 @@ def choose_device(name: str | torch.device) -> torch.device:
         ValueError: If the device does not exist here.
     """
     if name != "auto":
-        return _existing(torch.device(name))
+        try:
+            return _existing(torch.device(name))
+        except RuntimeError as error:
+            raise ValueError(f"device: expected auto, cpu, cuda or the like: {error}") from None
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

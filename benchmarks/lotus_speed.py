@@ -1,0 +1,265 @@
+"""How much faster is LoTUS here than a plain implementation of the same algorithm?
+
+    python benchmarks/lotus_speed.py --model timm:resnet10t --epochs 5 --seeds 5
+    python benchmarks/lotus_speed.py --model resnet18 --epochs 1 --seeds 1
+
+Fashion-MNIST, resized to 32 pixels; 10% of the training images are forgotten. The plain twin
+forwards a frozen teacher on every batch, reads images one by one through a ``DataLoader`` with
+transforms, recomputes forget accuracy before every epoch, validates in batches of the training
+size, and leaves memory in its default format. Both run in one process, in turns (A B A B), on the
+same model, images, epochs and seeds. One line per run is added to ``--out``; what is there already
+is not run again. ``--table`` prints the summary of that file.
+"""
+
+import argparse
+import copy
+import json
+import math
+import statistics
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
+
+from lotus_unlearning import Finetune, LoTUS, Recipe, Splits, evaluate, train, unlearn
+from lotus_unlearning.datasets import load
+from lotus_unlearning.models import build, load_weights, save_weights
+from lotus_unlearning.runtime import Runtime
+
+PIXELS, BATCH, ALPHA, RATE, DECAY = 32, 128, 2.0, 1e-4, 5e-4
+PARTS = ("teacher once", "channels-last", "images in memory")
+SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "rf_js_divergence")
+
+
+class Files(Dataset):
+    """Images one by one, each through PIL and torchvision's transforms, as scripts do it."""
+
+    def __init__(self, split, preprocess):
+        from torchvision import transforms as T
+
+        self.split = split
+        steps = [T.ToPILImage(), T.Resize(PIXELS), T.ToTensor()]
+        self.transform = T.Compose([*steps, T.Normalize(preprocess.mean, preprocess.std)])
+
+    def __len__(self):
+        return len(self.split)
+
+    def __getitem__(self, i):
+        position = self.split.ids[i]
+        image = self.transform(self.split.source.images[position])
+        return image, int(self.split.source.labels[position])
+
+
+def accuracy(model, loader, layout):
+    model.eval()
+    right = total = 0
+    with torch.no_grad():
+        for x, y in loader:
+            right += (model(x.to(memory_format=layout)).argmax(1) == y).sum().item()
+            total += len(y)
+    return right / total
+
+
+def twin(model, splits, epochs, seed, parts=()):
+    """LoTUS as a plain script; ``parts`` of what makes the package fast can be switched on."""
+    torch.manual_seed(seed)
+    layout = torch.channels_last if "channels-last" in parts else torch.contiguous_format
+    student = copy.deepcopy(model).to(memory_format=layout)
+    start = time.perf_counter()
+    teacher = copy.deepcopy(student).eval()
+    forget, retain, unseen = (
+        as_dataset(split, parts) for split in (splits.forget, splits.retain, splits.unseen)
+    )
+    kept = torch.randperm(len(retain))[: round(0.3 * len(retain))].tolist()
+    both = ConcatDataset([forget, Subset(retain, kept)])
+    marked = WithPosition(both)
+    known = logits(teacher, both, layout) if "teacher once" in parts else None
+    goal = accuracy(teacher, DataLoader(unseen, BATCH), layout)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, weight_decay=DECAY)
+    for _ in range(epochs):
+        gap = accuracy(student, DataLoader(forget, BATCH), layout) - goal
+        if gap <= -0.01:
+            break
+        tau = math.exp(ALPHA * gap)
+        student.train()
+        for x, position in DataLoader(marked, BATCH, shuffle=True):
+            x = x.to(memory_format=layout)
+            with torch.no_grad():
+                z = teacher(x) if known is None else known[position]
+                noisy = z - torch.empty_like(z).exponential_().log()
+                smooth = F.softmax(noisy / tau, 1)
+                hard = F.one_hot(noisy.argmax(1), z.shape[1]).float()
+                target = torch.where((position < len(forget))[:, None], smooth, hard)
+            optimizer.zero_grad()
+            loss = -(target * F.log_softmax(student(x), 1)).sum(1).mean()
+            loss.backward()
+            optimizer.step()
+    return student.eval(), time.perf_counter() - start
+
+
+class WithPosition(Dataset):
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        return self.images[i][0], i
+
+
+def as_dataset(split, parts):
+    if "images in memory" not in parts:
+        return Files(split, split.source.preprocess)
+    images = split.source.preprocess(split.source.images[split.ids])
+    return torch.utils.data.TensorDataset(images, split.labels)
+
+
+def logits(model, images, layout):
+    with torch.no_grad():
+        return torch.cat([model(x.to(memory_format=layout)) for x, _ in DataLoader(images, 256)])
+
+
+def original(options, data, folder):
+    """The trained model; trained once and kept."""
+    model = build(options.model, classes=10, channels=1, image_size=PIXELS)
+    name = f"{options.model.replace(':', '-')}-{options.images}-{options.train_epochs}.safetensors"
+    if not (folder / name).exists():
+        recipe = Recipe(epochs=options.train_epochs, learning_rate=0.05, warmup_epochs=0.5)
+        trained = train(model, data.train, recipe, device="cpu").model
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(trained, folder / name)
+    return load_weights(model, folder / name).eval()
+
+
+def measured(name, run, seed, options, splits, model):
+    result, seconds = run()
+    values = evaluate(result, splits, original=model, device="cpu").values["unlearned"]
+    memory = getattr(result, "peak_memory_bytes", None)
+    facts = {"run": name, "seed": seed, "seconds": seconds, "peak_memory_bytes": memory}
+    return {**facts, **key(options), **{k: values[k] for k in SHOWN}}
+
+
+def key(options):
+    names = ("model", "images", "epochs", "train_epochs", "threads")
+    return {name: getattr(options, name) for name in names}
+
+
+def ours(model, splits, method, seed):
+    result = unlearn(
+        model, splits, method, seed=seed, batch_size=BATCH, device="cpu", progress=False
+    )
+    return result, result.seconds
+
+
+def evaluation(model, splits):
+    """Seconds of all measures of one model, and of one forward pass over the same images."""
+    start = time.perf_counter()
+    evaluate(model, splits, original=None, device="cpu")
+    whole = time.perf_counter() - start
+    run = Runtime()
+    start = time.perf_counter()
+    with run.prepared(copy.deepcopy(model)) as ready:
+        for split in (splits.forget, splits.retain, splits.unseen, splits.test):
+            run.predict(ready, split)
+    return whole, time.perf_counter() - start
+
+
+def jobs(options, splits, model):
+    """Every run in order: ours and the twin in turns, then the parts and the yardsticks."""
+    lotus = LoTUS(epochs=options.epochs, alpha=ALPHA, learning_rate=RATE, weight_decay=DECAY)
+    for seed in range(options.seeds):
+        yield "ours", seed, lambda s=seed: ours(model, splits, lotus, s)
+        yield "twin", seed, lambda s=seed: twin(model, splits, options.epochs, s)
+    for n in range(1, len(PARTS) + 1) if options.parts else ():
+        parts = PARTS[:n]
+        name = f"twin with {', '.join(parts)}"
+        yield name, 0, lambda p=parts: twin(model, splits, options.epochs, 0, p)
+    tuned = Finetune(epochs=max(1, options.epochs // 3))
+    yield "finetune", 0, lambda: ours(model, splits, tuned, 0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="timm:resnet10t")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--train-epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--parts", action="store_true", help="also the twin with each part added")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/lotus_speed.jsonl"))
+    parser.add_argument("--table", action="store_true", help="print the summary of --out and stop")
+    options = parser.parse_args()
+    if options.table:
+        print(table(read(options.out)))
+        return
+    torch.set_num_threads(options.threads)
+    data = load("fashion-mnist", limit=options.images, size=PIXELS)
+    splits = Splits.random(data.train, unseen=data.unseen, test=data.test, on_overlap="drop")
+    model = original(options, data, Path("runs/benchmarks"))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    done = {(r["run"], r["seed"]) for r in read(options.out) if key(options).items() <= r.items()}
+    for name, seed, run in jobs(options, splits, model):
+        if (name, seed) not in done:
+            add(options.out, measured(name, run, seed, options, splits, model))
+    for repeat in range(3):
+        if ("evaluate", repeat) not in done:
+            whole, forward = evaluation(model, splits)
+            row = {"run": "evaluate", "seed": repeat, "seconds": whole, "forward": forward}
+            add(options.out, {**row, **key(options)})
+    print(table(read(options.out)))
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add(path, row):
+    print(f"{row['run']}, seed {row['seed']}: {row['seconds']:.1f} s", flush=True)
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def table(rows):
+    """Markdown: medians over seeds, ratios to ours."""
+    lines = []
+    for model in dict.fromkeys(r["model"] for r in rows):
+        mine = [r for r in rows if r["model"] == model]
+        by = {n: [r for r in mine if r["run"] == n] for n in dict.fromkeys(r["run"] for r in mine)}
+        first = mine[0]
+        lines += [
+            f"\n{model}, {first['images']:,} training images, {first['epochs']} epochs, "
+            f"{first['threads']} threads\n",
+            "| run | runs | seconds | times ours | " + " | ".join(SHOWN) + " | peak memory |",
+            "|---|--:|--:|--:|" + "--:|" * (len(SHOWN) + 1),
+        ]
+        base = statistics.median(r["seconds"] for r in by["ours"])
+        for name, runs in by.items():
+            if name != "evaluate":
+                lines.append(_line(name, runs, base))
+        if "evaluate" in by:
+            ratio = statistics.median(r["seconds"] / r["forward"] for r in by["evaluate"])
+            lines.append(f"\nevaluate(): {ratio:.2f} times one forward pass over the same images.")
+    return "\n".join(lines)
+
+
+def _line(name, runs, base):
+    seconds = statistics.median(r["seconds"] for r in runs)
+    cells = []
+    for measure in SHOWN:
+        values = [r[measure] for r in runs]
+        spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+        cells.append(f"{statistics.mean(values):.4f}{spread}")
+    memory = [r["peak_memory_bytes"] for r in runs if r["peak_memory_bytes"]]
+    peak = f"{statistics.median(memory) / 1e6:.0f} MB" if memory else "–"
+    ratio = f"{seconds / base:.2f}"
+    return (
+        f"| {name} | {len(runs)} | {seconds:.1f} | {ratio} | " + " | ".join(cells) + f" | {peak} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

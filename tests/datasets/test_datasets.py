@@ -1,0 +1,179 @@
+import gzip
+import pickle
+import struct
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lotus_unlearning import datasets
+from lotus_unlearning.images import content_hashes
+
+
+def _idx(path, array):
+    header = struct.pack(">I", 0x800 + array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(gzip.compress(header + array.tobytes()))
+
+
+def fashion(folder, size=60):
+    """The four files of Fashion-MNIST, as they are published, with random pixels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(0)
+    for part, n in (("train", size), ("t10k", 20)):
+        pixels = draw.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        _idx(folder / f"{part}-images-idx3-ubyte.gz", pixels)
+        _idx(folder / f"{part}-labels-idx1-ubyte.gz", (np.arange(n) % 10).astype(np.uint8))
+
+
+def test_digits_are_whole_disjoint_and_the_same_every_time():
+    data, again = datasets.load("digits"), datasets.load("digits")
+    parts = data.train, data.unseen, data.test
+    assert [len(part) for part in parts] == [1197, 300, 300]
+    assert torch.equal(data.train.images, again.train.images)
+    other = datasets.load("digits", seed=1)
+    assert not torch.equal(data.unseen.images, other.unseen.images)
+    assert torch.equal(data.test.images, other.test.images)
+    assert (data.train.labels.bincount() > 100).all()
+
+
+def test_a_limit_shrinks_training_and_unseen_images_and_keeps_the_test_set():
+    data = datasets.load("digits", limit=300)
+    assert [len(part) for part in (data.train, data.unseen, data.test)] == [300, 75, 300]
+
+
+def test_size_resizes_what_the_model_sees():
+    data = datasets.load("digits", size=12, limit=20)
+    assert data.train[0][0].shape == (1, 12, 12)
+    assert data.image_size == 12
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["files", "torchvision's folder"])
+def test_fashion_mnist_is_read_from_its_published_files(tmp_path, nested):
+    fashion(tmp_path / "FashionMNIST" / "raw" if nested else tmp_path)
+    data = datasets.load("fashion-mnist", root=str(tmp_path), unseen_share=0.5)
+    assert [len(part) for part in (data.train, data.unseen, data.test)] == [30, 30, 20]
+    assert data.train.images.shape[1:] == (1, 28, 28)
+    assert data.train.images.dtype is torch.uint8
+    assert data.classes[3] == "Dress"
+
+
+def test_damaged_fashion_mnist_files_are_refused(tmp_path):
+    fashion(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0"))
+    with pytest.raises(ValueError, match="cut-off contents"):
+        datasets.load("fashion-mnist", root=str(tmp_path))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"not gzip")
+    with pytest.raises(ValueError, match="is damaged"):
+        datasets.load("fashion-mnist", root=str(tmp_path))
+
+
+def test_absent_fashion_mnist_names_three_ways_to_get_it(tmp_path, monkeypatch):
+    import torchvision.datasets
+
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "__init__", offline)
+    with pytest.raises(ValueError, match=r"(?s)\(1\).*apt-get install.*\(2\).*--root.*\(3\)"):
+        datasets.load("fashion-mnist", root=str(tmp_path))
+
+
+def test_cifar_is_read_from_torchvisions_files(tmp_path, monkeypatch):
+    import torchvision.datasets as tv
+
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
+        pixels = draw.integers(0, 256, (20, 3072), dtype=np.uint8)
+        entry = {"data": pixels, "labels": [i % 10 for i in range(20)]}
+        (folder / name).write_bytes(pickle.dumps(entry))
+    names = {"label_names": [f"class {i}" for i in range(10)]}
+    (folder / "batches.meta").write_bytes(pickle.dumps(names))
+    monkeypatch.setattr(tv.CIFAR10, "_check_integrity", lambda _: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    data = datasets.load("cifar-10", root=str(tmp_path), unseen_share=0.2)
+    assert [len(part) for part in (data.train, data.unseen, data.test)] == [80, 20, 20]
+    assert data.train[0][0].shape == (3, 32, 32)
+    assert data.classes[2] == "class 2"
+
+
+def folder_of_images(root, classes=("cat", "dog"), images=10):
+    """``root/CLASS/N.png``, of several sizes and modes."""
+    draw = np.random.default_rng(0)
+    for c in classes:
+        (root / c).mkdir(parents=True)
+        for i in range(images):
+            shape = (20 + i, 24, 3) if i % 2 else (30, 18 + i)
+            pixels = draw.integers(0, 256, shape, dtype=np.uint8)
+            Image.fromarray(pixels).save(root / c / f"{i}.png")
+
+
+def test_an_image_folder_is_read_resized_and_keeps_its_paths(tmp_path):
+    folder_of_images(tmp_path / "train")
+    folder_of_images(tmp_path / "test", images=3)
+    data = datasets.load(f"imagefolder:{tmp_path}", size=16, unseen_share=0.2)
+    assert [len(part) for part in (data.train, data.unseen, data.test)] == [16, 4, 6]
+    assert data.train[0][0].shape == (3, 16, 16)
+    assert data.classes == ("cat", "dog")
+    assert set(data.train.names) < {f"{c}/{i}.png" for c in data.classes for i in range(10)}
+
+
+def test_a_folder_without_a_test_part_is_cut_by_the_seed(tmp_path):
+    folder_of_images(tmp_path)
+    data = datasets.load(f"imagefolder:{tmp_path}", size=8)
+    parts = data.train, data.unseen, data.test
+    assert sum(len(part) for part in parts) == 20
+    hashes = [set(content_hashes(p, torch.arange(len(p)))) for p in parts]
+    assert len(set.union(*hashes)) == 20
+
+
+def test_a_folder_too_large_for_memory_is_streamed_with_equal_pixels(tmp_path, monkeypatch):
+    folder_of_images(tmp_path)
+    held = datasets.load(f"imagefolder:{tmp_path}", size=8)
+    monkeypatch.setattr("lotus_unlearning.datasets.folder.MEMORY_SHARE", 0.0)
+    streamed = datasets.load(f"imagefolder:{tmp_path}", size=8)
+    assert type(streamed.train).__name__ == "StreamedImages"
+    assert streamed.train.names == held.train.names
+    batch = next(streamed.train.batches([torch.arange(4)]))
+    assert torch.allclose(batch, held.train.inputs(held.train.images[:4]))
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    folder_of_images(tmp_path)
+    (tmp_path / "cat" / "0.png").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"cat/0\.png.*cannot be read"):
+        datasets.load(f"imagefolder:{tmp_path}", size=8)
+
+
+@pytest.mark.parametrize("returns", ["(t, u, e)", "(t, e)", "dict(train=t, unseen=u, test=e)"])
+def test_a_function_of_the_user_is_a_data_set(tmp_path, monkeypatch, returns):
+    code = f"""
+import torch
+def make():
+    t, u, e = ((torch.rand(n, 1, 6, 6), torch.arange(n) % 3) for n in (30, 9, 6))
+    return {returns}
+"""
+    (tmp_path / "mydata.py").write_text(code)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "mydata", raising=False)
+    data = datasets.load("python:mydata:make", root=str(tmp_path))
+    sys.modules.pop("mydata")
+    assert len(data.train) == (26 if returns == "(t, e)" else 30)
+    assert (data.channels, data.image_size, len(data.classes)) == (1, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digit", "did you mean 'digits'"),
+        ("imagefolder:nowhere", "found none at 'nowhere'"),
+        ("python:nomodule:f", "expected a module 'nomodule'"),
+        ("python:math:tau", "expected a function 'tau'"),
+    ],
+)
+def test_unknown_data_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load(name)

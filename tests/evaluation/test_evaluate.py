@@ -1,0 +1,169 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lotus_unlearning import METRICS, Finetune, Splits, evaluate, metrics, unlearn
+from lotus_unlearning.evaluation.predictions import predict
+
+
+def images(size, seed, classes=3):
+    prototypes = torch.randn(classes, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(size) % classes
+    noise = torch.randn(size, 1, 5, 5, generator=torch.Generator().manual_seed(seed))
+    return prototypes[labels] + noise, labels
+
+
+def model(seed=0, classes=3):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(36, classes)
+    )
+
+
+@pytest.fixture
+def splits():
+    return Splits.from_ids(
+        images(60, 1), forget=list(range(12)), unseen=images(30, 2), test=images(30, 3)
+    )
+
+
+def logits(model, split):
+    """Logits of a split, computed apart from the package."""
+    with torch.no_grad():
+        x = split.source.images[split.ids]
+        return copy.deepcopy(model).eval()(x).double().numpy()
+
+
+def test_measures_are_those_of_the_pure_functions(splits):
+    un, orig, gold = model(0), model(1), model(2)
+    values = evaluate(un, splits, original=orig, gold=gold, device="cpu").values
+    parts = {n: getattr(splits, n) for n in ("forget", "retain", "unseen", "test")}
+    for name, m in (("unlearned", un), ("original", orig), ("gold", gold)):
+        for part, split in parts.items():
+            right = (logits(m, split).argmax(1) == split.labels.numpy()).mean()
+            assert values[name][f"{part}_accuracy"] == pytest.approx(right, abs=1e-12)
+    soft = metrics.softmax
+    p, q = soft(logits(un, splits.forget)), soft(logits(gold, splits.forget))
+    expected = metrics.js_divergence(p, q).mean()
+    assert values["unlearned"]["js_divergence"] == pytest.approx(expected, abs=1e-6)
+    assert values["gold"]["js_divergence"] is None
+    loss = [
+        metrics.cross_entropy(logits(un, parts[n]), parts[n].labels.numpy())
+        for n in ("forget", "unseen")
+    ]
+    auc = metrics.attack_auc(-loss[0], -loss[1])
+    assert values["unlearned"]["auc_loss"] == pytest.approx(auc, abs=1e-6)
+
+
+def test_every_row_is_a_known_metric_or_a_cost(splits):
+    page = evaluate(model(), splits, original=model(1), gold=model(2), device="cpu").page
+    rows = {row["measure"]: row for row in page["table"]}
+    assert set(rows) - {"seconds", "peak_memory_bytes"} <= set(METRICS)
+    for name, row in rows.items():
+        if name in METRICS:
+            assert row["direction"] == METRICS[name].direction
+            for value in row["values"].values():
+                if value is not None:
+                    assert METRICS[name].lower - 1e-9 <= value <= METRICS[name].upper + 1e-9
+        for low, high in (row.get("intervals") or {}).values():
+            assert low <= high
+
+
+def test_models_in_training_mode_are_measured_in_evaluation_mode_and_left_so(splits):
+    training = model().train()
+    before = copy.deepcopy(training)
+    one = evaluate(training, splits, device="cpu").values
+    two = evaluate(copy.deepcopy(before).eval(), splits, device="cpu").values
+    assert one == two
+    assert training.training
+    assert torch.equal(training[1].running_mean, before[1].running_mean)
+
+
+def test_a_model_is_equal_to_itself(splits):
+    same = model()
+    values = evaluate(same, splits, original=same, gold=copy.deepcopy(same), device="cpu").values
+    assert values["unlearned"]["js_divergence"] == pytest.approx(0, abs=1e-12)
+    assert values["unlearned"]["average_gap"] == 0
+    assert values["unlearned"]["forget_accuracy"] == values["gold"]["forget_accuracy"]
+
+
+def test_each_model_sees_each_image_once(splits):
+    seen = []
+
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model()
+
+        def forward(self, x):
+            seen.append(len(x))
+            return self.inner(x)
+
+    counting = Counts()
+    from lotus_unlearning.runtime import Runtime
+
+    predict({"unlearned": counting}, splits, Runtime())
+    assert sum(seen) == 60 + 30 + 30
+
+
+def test_without_gold_and_unseen_the_rest_is_measured_and_the_gap_is_said():
+    parts = Splits.from_ids(images(60, 1), forget=[1, 5, 9], test=images(30, 3))
+    evaluation = evaluate(model(), parts, device="cpu")
+    values = evaluation.values["unlearned"]
+    assert "js_divergence" not in values
+    assert "rf_js_divergence" not in values
+    assert values["forget_accuracy"] is not None
+    text = evaluation.to_markdown()
+    assert "No gold model was given" in text
+    assert "No unseen images were given" in text
+
+
+def test_a_class_that_unseen_lacks_is_reported(splits):
+    unseen = images(30, 2)
+    keep = unseen[1] != 2
+    parts = Splits.from_ids(
+        images(60, 1), forget=list(range(12)), unseen=(unseen[0][keep], unseen[1][keep])
+    )
+    text = evaluate(model(), parts, original=model(1), device="cpu").to_markdown()
+    assert "1 classes of forget have no unseen image" in text
+
+
+def test_the_bootstrap_follows_the_seed(splits):
+    rows = [
+        {r["measure"]: r for r in evaluate(model(), splits, seed=s, device="cpu").page["table"]}
+        for s in (0, 0, 1)
+    ]
+    intervals = [r["auc_loss"]["intervals"]["unlearned"] for r in rows]
+    assert intervals[0] == intervals[1]
+    assert intervals[0] != intervals[2]
+
+
+def test_an_unlearned_result_brings_its_history_time_and_settings(splits):
+    result = unlearn(model(), splits, Finetune(epochs=2), device="cpu", progress=False)
+    evaluation = evaluate(result, splits, original=model(), device="cpu")
+    assert evaluation.values["unlearned"]["seconds"] == result.seconds
+    assert evaluation.page["method"]["name"] == "Finetune"
+    assert len(evaluation.page["history"]) == 2
+    frame = evaluation.to_frame()
+    assert list(frame.columns) == ["original", "unlearned"]
+    assert math.isnan(frame.loc["seconds", "original"])
+    assert "<table>" in evaluation._repr_html_()
+    assert "Accuracy on forget" in str(evaluation)
+
+
+def test_a_broken_model_is_refused(splits):
+    broken = model()
+    with torch.no_grad():
+        broken[0].weight.fill_(float("inf"))
+    with pytest.raises(ValueError, match="finite weights"):
+        evaluate(model(), splits, gold=broken, device="cpu")
+
+
+def test_numbers_are_not_rounded(splits):
+    value = evaluate(model(), splits, device="cpu").values["unlearned"]["retain_accuracy"]
+    assert np.isclose(value * 48, round(value * 48), atol=1e-9)
+    assert value != round(value, 2) or value * 100 % 1 == 0
