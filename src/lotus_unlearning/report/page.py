@@ -153,7 +153,7 @@ def render(page: Mapping[str, Any]) -> str:
     >>> row = {"measure": "a", "label": "Test accuracy", "direction": "up", "unit": "share"}
     >>> row |= {"values": {"original": 0.93}}
     >>> html = render({"title": "Forgetting", "columns": ["original"], "table": [row]})
-    >>> html.splitlines()[0], "93.0 %" in html, "http" in html
+    >>> html.splitlines()[0], "93.0 %" in html, "https:" in html
     ('<!doctype html>', True, False)
     """
     from lotus_unlearning.report.problems import problems
