@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "measure how well a model forgot, beside the original and gold",
     "report": "write the page of a run again",
     "list": "methods, metrics, data sets and models, with their settings and sources",
+    "cite": "BibTeX of methods",
 }
 _HELP = """usage: lotus COMMAND [options]
 

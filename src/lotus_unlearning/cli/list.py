@@ -1,6 +1,5 @@
 """``lotus list``: what there is, from the same records that the code uses."""
 
-import inspect
 import textwrap
 from collections.abc import Iterator
 
@@ -8,6 +7,7 @@ from lotus_unlearning.cli import options
 from lotus_unlearning.datasets import DATASETS
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.cards import CARDS, about, differs
 from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.metrics import METRICS
 from lotus_unlearning.models import MODELS
@@ -47,11 +47,18 @@ def _entry(name: str, about: str, *lines: str) -> str:
 
 def _methods() -> Iterator[str]:
     for name, cls in METHODS.items():
-        about = describe(cls())
-        module = inspect.getmodule(cls)
-        first = (inspect.getdoc(module) or "").split("\n", 1)[0]
-        settings = ", ".join(f"{k} {v}" for k, v in about["settings"].items())
-        yield _entry(name, first, f"settings: {settings}", f"source: {about['citation']}")
+        record, card = describe(cls()), CARDS[name]
+        settings = ", ".join(f"{k} {v}" for k, v in record["settings"].items())
+        details = {
+            "does": card.does,
+            "works": card.works,
+            "cost": card.cost,
+            "settings": settings,
+            "differs from its paper": differs(name),
+            "differs from the code behind the LoTUS tables": card.tables,
+            "source": record["citation"],
+        }
+        yield _entry(name, about(name), *(f"{what}: {text}" for what, text in details.items()))
 
 
 def _metrics() -> Iterator[str]:

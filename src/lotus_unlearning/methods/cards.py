@@ -1,0 +1,248 @@
+"""A card per method: what it does, what it costs, where it differs, whom to cite.
+
+``lotus list methods``, ``lotus cite`` and docs/methods.md print from here and from the first lines
+of each method's file.
+"""
+
+import inspect
+import re
+from dataclasses import dataclass
+
+from lotus_unlearning.methods import METHODS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a person should know before choosing a method.
+
+    Attributes:
+        does: In two sentences.
+        works: When it can be expected to work, and when not.
+        cost: Forward (F) and backward (B) passes over images, and memory, where ``n_f`` and
+            ``n_r`` are the numbers of forget and retain images.
+        tables: What the code behind the published LoTUS tables did instead.
+        bibtex: Its citation.
+    """
+
+    does: str
+    works: str
+    cost: str
+    tables: str
+    bibtex: str
+
+
+def about(name: str) -> str:
+    """The first line of the method's file, without the name of its class."""
+    text = inspect.getdoc(inspect.getmodule(METHODS[name])) or ""
+    return text.split("\n", 1)[0].split(": ", 1)[-1]
+
+
+def formula(name: str) -> str:
+    """The indented lines of the method's file: its formula."""
+    text = inspect.getdoc(inspect.getmodule(METHODS[name])) or ""
+    lines = re.findall(r"(?m)^    .*$", text)
+    return "\n".join(line[4:] for line in lines)
+
+
+def differs(name: str) -> str:
+    """Where the method differs from its paper or published code, as its file says."""
+    text = inspect.getdoc(inspect.getmodule(METHODS[name])) or ""
+    found = re.search(r"(?s)Differs: (.*?)(\n\n|$)", text)
+    return " ".join(found[1].split()) if found else "In nothing that we know of."
+
+
+def _entry(kind: str, key: str, **fields: str) -> str:
+    body = "".join(f",\n  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@{kind}{{{key}{body}\n}}"
+
+
+_KURMANJI = _entry(
+    "inproceedings",
+    "kurmanji2023towards",
+    title="Towards Unbounded Machine Unlearning",
+    author="Kurmanji, Meghdad and Triantafillou, Peter and Hayes, Jamie and Triantafillou, Eleni",
+    booktitle="Advances in Neural Information Processing Systems",
+    year="2023",
+)
+_LOTUS = _entry(
+    "inproceedings",
+    "spartalis2025lotus",
+    title="{LoTUS}: Large-Scale Machine Unlearning with a Taste of Uncertainty",
+    author="Spartalis, Christoforos N. and Semertzidis, Theodoros and Gavves, Efstratios and "
+    "Daras, Petros",
+    booktitle="IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+    year="2025",
+)
+_JIA = _entry(
+    "inproceedings",
+    "jia2023model",
+    title="Model Sparsity Can Simplify Machine Unlearning",
+    author="Jia, Jinghan and Liu, Jiancheng and Ram, Parikshit and Yao, Yuguang and Liu, Gaowen "
+    "and Liu, Yang and Sharma, Pranay and Liu, Sijia",
+    booktitle="Advances in Neural Information Processing Systems",
+    year="2023",
+)
+
+CARDS = {
+    "lotus": Card(
+        does="The original's own predictions become the targets: smoothed for forget images, by "
+        "as much as the model still knows them better than unseen ones, and sampled for a part "
+        "of the retain images. When forget images are known no better than unseen ones, it stops.",
+        works="Keeps what the model can do. How much it forgets depends on the learning rate: at "
+        "the published one a ResNet hardly moves.",
+        cost="once F(n_f + 0.3 n_r) and F of the unseen images; per epoch FB(n_f + 0.3 n_r) and "
+        "F(n_f). Memory of AdamW: two copies of the weights.",
+        tables="Rounds accuracies to two decimals, which changes the temperature and the stop "
+        "rule; in class mode it cannot stop.",
+        bibtex=_LOTUS,
+    ),
+    "finetune": Card(
+        does="Goes on training on the retain images. What it forgets, it forgets by overwriting.",
+        works="Never harms; forgets little, least of all images that resemble retained ones.",
+        cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
+        tables="Nothing but the settings (preset lotus-tables-resnet18).",
+        bibtex=_KURMANJI,
+    ),
+    "neg-grad-plus": Card(
+        does="Every step descends on a retain batch and ascends on a forget batch. The weight "
+        "alpha says how much of the step belongs to the retain batch.",
+        works="Forgets as strongly as one asks; the ascent has no end of its own, so that alpha "
+        "and the epochs decide between too little and ruin.",
+        cost="per epoch 2 FB(n_r), for each retain batch has a forget batch; in separate phases "
+        "FB(n_f) + FB(n_r). Memory of SGD with momentum: one copy of the weights.",
+        tables="The sign was flipped before the backward pass filled the gradients: it descended "
+        "on forget images, too.",
+        bibtex=_KURMANJI,
+    ),
+    "random-labels": Card(
+        does="Forget images get wrong labels, and the model is trained on them among the "
+        "retained ones.",
+        works="Forgets clearly, often more than retraining would: confident wrong answers give "
+        "forget images away to an attacker who looks for them.",
+        cost="per epoch FB(n_f + n_r). Memory of Adam: two copies of the weights.",
+        tables="New labels every epoch, forget pass then retain pass (options redraw, phases).",
+        bibtex=_entry(
+            "inproceedings",
+            "graves2021amnesiac",
+            title="Amnesiac Machine Learning",
+            author="Graves, Laura and Nagisetty, Vineel and Ganesh, Vijay",
+            booktitle="AAAI Conference on Artificial Intelligence",
+            year="2021",
+        ),
+    ),
+    "bad-teacher": Card(
+        does="The model imitates a randomly initialised network on forget images and itself on "
+        "some retain images.",
+        works="Forgets fast; its predictions on forget images become more uniform than those of "
+        "any trained network, a Streisand effect that entropy shows.",
+        cost="once F(n_f) of the bad teacher and F(n_f + 0.3 n_r); per epoch FB(n_f + 0.3 n_r). "
+        "The second teacher's weights are freed before training.",
+        tables="Images in the order of their classes, not shuffled; the loss is also averaged "
+        "over classes, which makes it ten times smaller for ten classes.",
+        bibtex=_entry(
+            "inproceedings",
+            "chundawat2023can",
+            title="Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an "
+            "Incompetent Teacher",
+            author="Chundawat, Vikram S. and Tarun, Ayush K. and Mandal, Murari and "
+            "Kankanhalli, Mohan",
+            booktitle="AAAI Conference on Artificial Intelligence",
+            year="2023",
+        ),
+    ),
+    "scrub": Card(
+        does="In turns, the model moves away from the original on forget images and back to it "
+        "on retain images. The first epochs do both, the last ones only repair.",
+        works="Forgets and repairs well when the number of maximising epochs fits; too many "
+        "of them cost accuracy that the repair does not bring back.",
+        cost="once F(n_f + n_r); per epoch FB(n_r), and FB(n_f) in the maximising ones. Memory: "
+        "the original's logits; with rewinding, the weights of every epoch.",
+        tables="Nothing is changed: its optimizer held the weights of another model.",
+        bibtex=_KURMANJI,
+    ),
+    "ssd": Card(
+        does="Shrinks the weights whose importance for forget images is many times their "
+        "importance for all images. No training.",
+        works="Very fast; made for small forget sets and whole classes. Where a tenth or more "
+        "of the data is to be forgotten, the published alpha changes nothing, and this says so.",
+        cost="once FB(n_f + n_r). Memory: three copies of the weights.",
+        tables="Repeated once per epoch (option repeats).",
+        bibtex=_entry(
+            "inproceedings",
+            "foster2024fast",
+            title="Fast Machine Unlearning without Retraining through Selective Synaptic Dampening",
+            author="Foster, Jack and Schoepf, Stefan and Brintrup, Alexandra",
+            booktitle="AAAI Conference on Artificial Intelligence",
+            year="2024",
+        ),
+    ),
+    "unsir": Card(
+        does="Learned noise stands in for forget images and damages what the model knows of "
+        "them; training on retain images repairs the rest.",
+        works="Made for whole classes. For single images whose classes stay, the noise damages "
+        "what is to be kept.",
+        cost="by class: 40 FB of 256 noise images per class, then FB(n_r and 5,120 noise images "
+        "per class) and FB(n_r), n_r at most 1,000 per class; by instance, for each pair of "
+        "batches one F, 5 FB for the noise and 2 FB.",
+        tables="One noise step, clamped to [0, 1], and a repair pass.",
+        bibtex=_entry(
+            "article",
+            "tarun2023fast",
+            title="Fast Yet Effective Machine Unlearning",
+            author="Tarun, Ayush K. and Chundawat, Vikram S. and Mandal, Murari and "
+            "Kankanhalli, Mohan",
+            journal="IEEE Transactions on Neural Networks and Learning Systems",
+            year="2023",
+        ),
+    ),
+    "salun": Card(
+        does="Finds the weights that the loss on forget images depends on most and trains "
+        "only those, with random labels or by another method (``inner``).",
+        works="Forgets about as the inner method does, with less change elsewhere; at the "
+        "published learning rate it moves small networks far.",
+        cost="once FB(n_f); per epoch FB(n_f + n_r) with random labels, else as the inner method. "
+        "Memory: a mask (one byte per weight) and a copy of the weights.",
+        tables="Top tenth of the weights, and the mask holds in the forget pass alone.",
+        bibtex=_entry(
+            "inproceedings",
+            "fan2024salun",
+            title="{SalUn}: Empowering Machine Unlearning via Gradient-based Weight Saliency in "
+            "Both Image Classification and Generation",
+            author="Fan, Chongyu and Liu, Jiancheng and Zhang, Yihua and Wong, Eric and "
+            "Wei, Dennis and Liu, Sijia",
+            booktitle="International Conference on Learning Representations",
+            year="2024",
+        ),
+    ),
+    "l1-sparse": Card(
+        does="Fine-tuning on retain images with a penalty on the size of the weights that "
+        "fades over the epochs.",
+        works="A stronger form of fine-tuning: forgets somewhat more, at some cost of accuracy.",
+        cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
+        tables="Not among the published tables.",
+        bibtex=_JIA,
+    ),
+    "gradient-ascent": Card(
+        does="Climbs the loss on forget images and looks at nothing else.",
+        works="A control that is known to be bad: either nothing happens or the model is ruined.",
+        cost="per epoch FB(n_f). Memory of SGD with momentum: one copy of the weights.",
+        tables="Not among the published tables.",
+        bibtex=_entry(
+            "inproceedings",
+            "thudi2022unrolling",
+            title="Unrolling {SGD}: Understanding Factors Influencing Machine Unlearning",
+            author="Thudi, Anvith and Deza, Gabriel and Chandrasekaran, Varun and "
+            "Papernot, Nicolas",
+            booktitle="IEEE European Symposium on Security and Privacy",
+            year="2022",
+        ),
+    ),
+    "retrain": Card(
+        does="Trains anew without the forget images. What every other method is measured by.",
+        works="Always, at the price of training.",
+        cost="per epoch FB(n_r), for as many epochs as training takes.",
+        tables="Kept the last epoch where it meant the best one.",
+        bibtex=_LOTUS,
+    ),
+}
+"""Method -> card; the same names as ``METHODS``."""

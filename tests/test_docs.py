@@ -1,0 +1,77 @@
+"""What the documents say is what the code does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbclient import NotebookClient
+
+from lotus_unlearning.cli import COMMANDS
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.cards import CARDS, differs, formula
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_method_has_a_card_a_formula_and_a_row_in_the_readme():
+    assert CARDS.keys() == METHODS.keys()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, card in CARDS.items():
+        assert card.bibtex.startswith("@")
+        assert card.bibtex.count("{") == card.bibtex.count("}")
+        assert differs(name)
+        if name != "retrain":
+            assert formula(name)
+            assert f"| `{name}` |" in readme
+
+
+def test_the_page_of_methods_is_what_its_script_writes(tmp_path):
+    import shutil
+
+    for name in ("README.md", "docs", "benchmarks"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name)
+        else:
+            shutil.copy(source, tmp_path)
+    script = str(tmp_path / "docs" / "write_methods.py")
+    subprocess.run([sys.executable, script], check=True)
+    for name in ("docs/methods.md", "README.md"):
+        assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8")
+
+
+def test_links_between_documents_lead_somewhere():
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+        for link in links:
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_commands_in_the_readme_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = set(re.findall(r"(?m)^lotus (\w+)", text))
+    assert commands
+    assert commands <= COMMANDS.keys()
+
+
+def test_the_citation_file_is_valid_yaml_with_the_version():
+    import lotus_unlearning
+
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert found["version"] == lotus_unlearning.__version__
+    assert found["license"] == "Apache-2.0"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_example_notebook_runs(tmp_path):
+    book = nbformat.read(ROOT / "docs" / "example.ipynb", as_version=4)
+    for cell in book.cells:
+        cell.source = cell.source.replace("epochs=30", "epochs=2").replace("epochs=20", "epochs=2")
+    NotebookClient(book, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert (tmp_path / "report.html").stat().st_size > 20_000
+    shown = [o for cell in book.cells for o in cell.get("outputs", ())]
+    assert any("Accuracy on forget" in o.get("data", {}).get("text/html", "") for o in shown)
