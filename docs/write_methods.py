@@ -121,10 +121,10 @@ def page(measured):
         "# Methods\n",
         "Written by `python docs/write_methods.py` from the code and from the lines that "
         "`python benchmarks/behaviour.py` left in benchmarks/results. Every seed has its own "
-        "original, its own choice of 10% of the training images and its own gold model. Mean ± half "
-        "of the 95% interval of the mean over seeds (Student's t). Attack AUC: forget against unseen "
-        "images by the loss, 0.5 is a coin toss, gold's is the aim. FB is a forward and a backward "
-        "pass over images, F a forward pass.\n",
+        "original, its own choice of 10% of the training images and its own gold model. Mean ± "
+        "half of the 95% interval of the mean over seeds (Student's t). Attack AUC: forget against "
+        "unseen images by the loss, 0.5 is a coin toss, gold's is the aim. FB is a forward and a "
+        "backward pass over images, F a forward pass.\n",
     ]
     for data, groups in measured.items():
         if groups:

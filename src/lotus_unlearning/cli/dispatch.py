@@ -11,6 +11,7 @@ COMMANDS = {
     "unlearn": "make a trained model forget images",
     "evaluate": "measure how well a model forgot, beside the original and gold",
     "report": "write the page of a run again",
+    "tune": "search a method's settings, without a gold model or test images",
     "list": "methods, metrics, data sets and models, with their settings and sources",
     "cite": "BibTeX of methods",
 }
