@@ -189,6 +189,7 @@ def main():
     parser.add_argument("--train-epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--parts", action="store_true", help="also the twin with each part added")
+    parser.add_argument("--measured", type=int, help="measure on so many retain and test images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/lotus_speed.jsonl"))
     parser.add_argument("--table", action="store_true", help="print the summary of --out and stop")
@@ -200,6 +201,13 @@ def main():
     data = load("fashion-mnist", limit=options.images, size=PIXELS)
     splits = Splits.random(data.train, unseen=data.unseen, test=data.test, on_overlap="drop")
     model = original(options, data, Path("runs/benchmarks"))
+    if options.measured:
+        retain, test = (
+            s.take(torch.arange(options.measured)) for s in (splits.retain, splits.test)
+        )
+        shown = Splits(splits.forget, retain, splits.unseen, test)
+    else:
+        shown = splits
     options.out.parent.mkdir(parents=True, exist_ok=True)
     done = {(r["run"], r["seed"]) for r in read(options.out) if key(options).items() <= r.items()}
     for name, seed, run in jobs(options, splits, model):
@@ -207,7 +215,7 @@ def main():
             add(options.out, measured(name, run, seed, options, splits, model))
     for repeat in range(3):
         if ("evaluate", repeat) not in done:
-            whole, forward = evaluation(model, splits)
+            whole, forward = evaluation(model, shown)
             row = {"run": "evaluate", "seed": repeat, "seconds": whole, "forward": forward}
             add(options.out, {**row, **key(options)})
     print(table(read(options.out)))
