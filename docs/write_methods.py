@@ -1,10 +1,11 @@
-"""Write docs/methods.md, and the tables in README.md, from the code and the measured lines.
+"""Write docs/methods.md and the tables of README.md and performance.md from what was measured.
 
 python docs/write_methods.py
 """
 
 import json
 import re
+import runpy
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -143,6 +144,14 @@ def between(text, mark, content):
     return re.sub(pattern, lambda _: f"<!-- {mark} -->\n{content}\n<!-- /{mark} -->", text)
 
 
+def read_speed():
+    """The tables of benchmarks/lotus_speed.py."""
+    script = HERE.parent / "benchmarks" / "lotus_speed.py"
+    lines = RESULTS / "lotus_speed.jsonl"
+    found = runpy.run_path(str(script))
+    return found["table"](found["read"](lines)).strip()
+
+
 def main():
     """Write the page and the README's table of methods."""
     measured = {data: read(data) for data in DATA}
@@ -150,6 +159,8 @@ def main():
     readme = HERE.parent / "README.md"
     short = ("forget_loss", "forget_accuracy", "test_accuracy", "js_divergence", "auc_loss")
     rows = table(measured["digits"], keys("authors"), (*short, "seconds"))
+    speed, page_file = read_speed(), HERE / "performance.md"
+    page_file.write_text(between(page_file.read_text("utf-8"), "speed", speed), encoding="utf-8")
     readme.write_text(between(readme.read_text("utf-8"), "methods", rows), encoding="utf-8")
 
 
