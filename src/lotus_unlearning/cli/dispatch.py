@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "measure how well a model forgot, beside the original and gold",
     "report": "write the page of a run again",
     "tune": "search a method's settings, without a gold model or test images",
+    "data": "prepare a data set: MUFAC without photos that appear twice",
     "list": "methods, metrics, data sets and models, with their settings and sources",
     "cite": "BibTeX of methods",
 }

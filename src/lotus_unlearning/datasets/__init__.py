@@ -4,12 +4,17 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lotus_unlearning.datasets.cifake import load_cifake
 from lotus_unlearning.datasets.cifar import load_cifar10, load_cifar100
 from lotus_unlearning.datasets.data import Data, Preprocess
 from lotus_unlearning.datasets.digits import load_digits
+from lotus_unlearning.datasets.elpv import load_elpv
 from lotus_unlearning.datasets.fashion_mnist import load_fashion_mnist
 from lotus_unlearning.datasets.folder import load_folder
 from lotus_unlearning.datasets.function import load_function
+from lotus_unlearning.datasets.imagenet import load_imagenet1k
+from lotus_unlearning.datasets.mufac import load_mufac
+from lotus_unlearning.datasets.tiny_imagenet import load_tiny_imagenet
 
 __all__ = ["DATASETS", "Data", "DatasetInfo", "Preprocess", "load"]
 
@@ -47,14 +52,48 @@ DATASETS = {
     "cifar-10": DatasetInfo(
         load=load_cifar10,
         about="60,000 colour 32x32 photos, 10 classes",
-        get="torchvision downloads it",
+        get="torchvision downloads it (170 MB)",
         source="Krizhevsky, 2009, Learning multiple layers of features from tiny images",
     ),
     "cifar-100": DatasetInfo(
         load=load_cifar100,
         about="60,000 colour 32x32 photos, 100 classes",
-        get="torchvision downloads it",
+        get="torchvision downloads it (169 MB)",
         source="Krizhevsky, 2009, Learning multiple layers of features from tiny images",
+    ),
+    "cifake": DatasetInfo(
+        load=load_cifake,
+        about="CIFAR-10 to train and test, 10,000 synthetic images of its classes as unseen",
+        get="CIFAR-10 as above, and Kaggle: birdy654/cifake-real-and-ai-generated-synthetic-images "
+        "(105 MB)",
+        source="Bird and Lotfi, 2024, arXiv 2303.14126",
+    ),
+    "tiny-imagenet": DatasetInfo(
+        load=load_tiny_imagenet,
+        about="110,000 colour 64x64 photos, 200 classes",
+        get="Stanford's course CS231n: tiny-imagenet-200.zip (248 MB)",
+        source="Le and Yang, 2015, Tiny ImageNet visual recognition challenge",
+    ),
+    "mufac": DatasetInfo(
+        load=load_mufac,
+        about="13,068 colour 128x128 photos of faces, 8 classes of age, with the person on each; "
+        "clean it first: lotus data clean-mufac",
+        get="by the link in the README of ndb796/MachineUnlearning on GitHub",
+        source="Choi and Na, 2023, arXiv 2311.02240",
+    ),
+    "imagenet1k": DatasetInfo(
+        load=load_imagenet1k,
+        about="1,281,167 training and 50,000 validation photos at 224x224, 1,000 classes; unseen "
+        "and test images are halves of the validation part; --limit 50000: 50 of each class",
+        get="image-net.org, with an account (148 GB and 6.7 GB), or Kaggle",
+        source="Russakovsky et al., 2015, IJCV 115",
+    ),
+    "elpv": DatasetInfo(
+        load=load_elpv,
+        about="2,624 grey photos of solar cells at 64x64 (of 300x300), 4 probabilities of a "
+        "defect; for non-commercial use",
+        get="pip install elpv-dataset (91 MB)",
+        source="Buerhop-Lutz et al., 2018, EU PVSEC; Deitsch et al., 2019, Solar Energy 185",
     ),
     "imagefolder:PATH": DatasetInfo(
         load=load_folder,
@@ -87,8 +126,9 @@ def load(
         root: Folder of the files, where there are files.
         seed: Chooses unseen images and, with ``limit``, training images; both stratified.
         limit: At most so many training images; unseen images shrink with them, test stays whole.
+            For imagenet1k unseen images stay whole too.
         unseen_share: Of the official training images, where there are no unseen ones; default:
-            15%, for digits 300 images.
+            15%, for digits 300 images. For imagenet1k of the validation images; default: half.
         size: Height and width of the model's input in pixels; default: the images' own.
 
     Raises:

@@ -1,14 +1,44 @@
 """CIFAR-10 and CIFAR-100, read and where needed downloaded by torchvision."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lotus_unlearning.datasets.data import Data, Preprocess, assemble
+from lotus_unlearning.datasets.files import CACHE, missing
 from lotus_unlearning.images import ImageTensors
 
-_CACHE = Path.home() / ".cache" / "lotus-unlearning"
+
+@dataclass(frozen=True)
+class _Cifar:
+    """What the two data sets differ in; sizes are those of the downloads."""
+
+    reader: str
+    layout: str
+    get: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+_PAGE = "from Alex Krizhevsky's page at the University of Toronto"
+_CIFAR = {
+    "cifar-10": _Cifar(
+        reader="CIFAR10",
+        layout="cifar-10-batches-py/{batches.meta, data_batch_1 ... data_batch_5, test_batch}",
+        get=f"cifar-10-python.tar.gz (170 MB) {_PAGE}",
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2470, 0.2435, 0.2616),
+    ),
+    "cifar-100": _Cifar(
+        reader="CIFAR100",
+        layout="cifar-100-python/{meta, train, test}",
+        get=f"cifar-100-python.tar.gz (169 MB) {_PAGE}",
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+    ),
+}
 
 
 def load_cifar10(
@@ -20,9 +50,7 @@ def load_cifar10(
     size: int | None = None,
 ) -> Data:
     """50,000 training and 10,000 test photos; see :func:`lotus_unlearning.datasets.load`."""
-    preprocess = Preprocess((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), size)
-    parts = _read("CIFAR10", "cifar-10", root, preprocess)
-    return _assemble("cifar-10", parts, size, unseen_share, limit, seed)
+    return _assemble("cifar-10", root, size, unseen_share, limit, seed)
 
 
 def load_cifar100(
@@ -34,20 +62,51 @@ def load_cifar100(
     size: int | None = None,
 ) -> Data:
     """50,000 training and 10,000 test photos; see :func:`lotus_unlearning.datasets.load`."""
-    preprocess = Preprocess((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762), size)
-    parts = _read("CIFAR100", "cifar-100", root, preprocess)
-    return _assemble("cifar-100", parts, size, unseen_share, limit, seed)
+    return _assemble("cifar-100", root, size, unseen_share, limit, seed)
+
+
+def read_cifar(
+    name: str, root: str | None, size: int | None, *, download: bool = True
+) -> list[ImageTensors]:
+    """The official training and test images.
+
+    Args:
+        name: ``"cifar-10"`` or ``"cifar-100"``.
+        root: Folder that holds torchvision's folder; default: the cache.
+        size: Height and width of the model's input in pixels.
+        download: Fetch what is absent.
+
+    Raises:
+        ValueError: If the files are absent or damaged and cannot be downloaded.
+    """
+    from torchvision import datasets
+
+    kind, place = _CIFAR[name], Path(root or CACHE)
+    reader = getattr(datasets, kind.reader)
+    try:
+        try:
+            parts = [reader(str(place), train=train) for train in (True, False)]
+        except RuntimeError:  # not there, or damaged: torchvision checks hashes
+            if not download:
+                raise
+            parts = [reader(str(place), train=train, download=True) for train in (True, False)]
+    except Exception as error:  # urllib, ssl and torchvision raise many kinds
+        what = f"the download failed: {error}" if download else "nothing was downloaded"
+        absent = f"{kind.layout.partition('/')[0]}: absent or damaged, and {what}"
+        raise missing(name, place, [absent], kind.get, kind.layout) from None
+    preprocess = Preprocess(kind.mean, kind.std, size)
+    return [_tensors(part, preprocess) for part in parts]
 
 
 def _assemble(
     name: str,
-    parts: list[ImageTensors],
+    root: str | None,
     size: int | None,
     unseen_share: float | None,
     limit: int | None,
     seed: int,
 ) -> Data:
-    train, test = parts
+    train, test = read_cifar(name, root, size)
     return assemble(
         name,
         train,
@@ -58,24 +117,6 @@ def _assemble(
         limit=limit,
         seed=seed,
     )
-
-
-def _read(kind: str, name: str, root: str | None, preprocess: Preprocess) -> list[ImageTensors]:
-    from torchvision import datasets
-
-    place = str(root or _CACHE)
-    reader = getattr(datasets, kind)
-    try:
-        try:
-            parts = [reader(place, train=train) for train in (True, False)]
-        except RuntimeError:  # not there, or damaged: torchvision checks hashes
-            parts = [reader(place, train=train, download=True) for train in (True, False)]
-    except Exception as error:  # urllib, ssl and torchvision raise many kinds
-        raise ValueError(
-            f"{name}: expected torchvision's files in {place} (choose with --root), and the "
-            f"download failed: {error}"
-        ) from None
-    return [_tensors(part, preprocess) for part in parts]
 
 
 def _tensors(part: Any, preprocess: Preprocess) -> ImageTensors:

@@ -51,6 +51,11 @@ class Data:
         name: As given to :func:`lotus_unlearning.datasets.load`.
         channels: Of the model's input.
         image_size: Height and width of the model's input in pixels.
+        groups: Whom each training image shows, where the data set says it: ``[N]`` int64, equal
+            numbers are one person. ``data.groups == 3`` is a mask of images to forget.
+        forget: Training images that the authors of the data set chose to be forgotten, where
+            they did: positions ``[M]`` int64.
+        source: Which files were read, where there is a choice.
     """
 
     train: Images
@@ -60,6 +65,9 @@ class Data:
     name: str
     channels: int
     image_size: int
+    groups: Tensor | None = None
+    forget: Tensor | None = None
+    source: str = ""
 
 
 def take(images: Images, positions: np.ndarray) -> Images:

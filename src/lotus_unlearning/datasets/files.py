@@ -1,0 +1,193 @@
+"""Image files of a data set: what is missing, what is chosen, and only then what is read."""
+
+import os
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lotus_unlearning.datasets.data import Data
+from lotus_unlearning.images import MEMORY_SHARE, Images, ImageTensors, StreamedImages, memory_bytes
+
+CACHE = Path.home() / ".cache" / "lotus-unlearning"
+"""Where data sets are looked for when no root is given."""
+
+File = tuple[str, int]
+"""Path relative to the folder of the data set, and label."""
+
+Transform = Callable[[Tensor], Tensor]
+
+_ENDINGS = {".jpg", ".jpeg", ".png"}
+_WORTH_A_THREAD = 200
+"""Pixels of the side: handing smaller images over costs about as much as decoding them."""
+
+
+def missing(name: str, place: Path, problems: Sequence[str], get: str, layout: str) -> ValueError:
+    """The error for a data set that is not there as a whole, for the caller to raise.
+
+    Args:
+        name: Of the data set.
+        place: The folder that was looked into.
+        problems: Every missing or wrong piece.
+        get: What to fetch, from where, and what it weighs.
+        layout: The folders and files as they are expected, one per line.
+    """
+    pieces = "\n".join(f"- {problem}" for problem in problems)
+    return ValueError(
+        f"{name}: expected the data set in {place} (choose with --root), but:\n{pieces}\n"
+        f"Get {get}, and lay it out like this:\n{textwrap.indent(layout, '  ')}"
+    )
+
+
+def folder_with(root: str | None, subfolders: Sequence[str], pieces: Sequence[str]) -> Path:
+    """``root`` or one of its ``subfolders``: the first that holds one of ``pieces``.
+
+    Returns:
+        ``root`` itself where none does; :data:`CACHE` stands for an absent ``root``.
+    """
+    place = Path(root) if root else CACHE
+    places = [place, *(place / sub for sub in subfolders)]
+    return next((p for p in places if any((p / piece).exists() for piece in pieces)), place)
+
+
+def images_in(folder: Path) -> list[str]:
+    """Names of the image files in ``folder``, sorted; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in _ENDINGS)
+
+
+def class_names(wnids: Sequence[str], words: Mapping[str, str]) -> tuple[str, ...]:
+    """The first synonym of each WordNet id, with the id behind it where two classes share it.
+
+    >>> class_names(["n02012849", "n03126707", "n01440764"],
+    ...             {"n02012849": "crane", "n03126707": "crane", "n01440764": "tench, Tinca tinca"})
+    ('crane (n02012849)', 'crane (n03126707)', 'tench')
+    """
+    first = [words[wnid].split(",")[0].strip() for wnid in wnids]
+    return tuple(
+        f"{name} ({wnid})" if first.count(name) > 1 else name
+        for name, wnid in zip(first, wnids, strict=True)
+    )
+
+
+def listed(files: Sequence[File], classes: tuple[str, ...]) -> ImageTensors:
+    """Files that are not read yet: positions ``[N]`` stand where the pixels will be.
+
+    Parts are drawn from such a list, so that only files that were chosen are opened.
+    """
+    names = tuple(name for name, _ in files)
+    labels = torch.tensor([label for _, label in files], dtype=torch.int64)
+    return ImageTensors(torch.arange(len(names)), labels, names=names, classes=classes)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns an image file into pixels: one mode, shorter side resized, cut to a square.
+
+    Attributes:
+        name: Of the data set, for messages.
+        size: Height and width of the result in pixels.
+        shorter: Length of the shorter side before the square is cut; default: ``size``.
+        grey: One channel instead of three.
+    """
+
+    name: str
+    size: int
+    shorter: int | None = None
+    grey: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the result: channels, height, width."""
+        return (1 if self.grey else 3, self.size, self.size)
+
+    def __call__(self, path: str | Path) -> Tensor:
+        """Pixels ``[C, S, S]`` uint8 of the file at ``path``.
+
+        Raises:
+            ValueError: If the file is absent or no image.
+        """
+        from PIL import Image
+        from torchvision.transforms.v2 import functional as F
+
+        try:
+            with Image.open(path) as file:
+                image = file.convert("L" if self.grey else "RGB")
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three
+            raise ValueError(
+                f"{self.name}: expected an image in {path}, but it cannot be read ({error}); "
+                "fetch the file again"
+            ) from None
+        if image.size != (self.size, self.size):
+            image = F.resize(image, [self.shorter or self.size], antialias=True)
+            image = F.center_crop(image, [self.size])
+        pixels = torch.from_numpy(np.array(image))
+        return pixels[None] if self.grey else pixels.permute(2, 0, 1)
+
+
+def opened(data: Data, folder: Path, reader: Reader, preprocess: Transform) -> Data:
+    """``data`` with the pixels of all three parts, see :func:`read`."""
+    train, unseen, test = read((data.train, data.unseen, data.test), folder, reader, preprocess)
+    return replace(data, train=train, unseen=unseen, test=test)
+
+
+def read(
+    parts: Sequence[Images], folder: Path, reader: Reader, preprocess: Transform
+) -> list[Images]:
+    """The files that :func:`listed` left unread: held in memory if all fit, else streamed.
+
+    Args:
+        parts: What was chosen; ``names`` are paths relative to ``folder``.
+        folder: Of the data set.
+        reader: Reads one file.
+        preprocess: Turns pixels into the model's input.
+
+    Raises:
+        ValueError: If a file that is to be held cannot be read.
+    """
+    need = sum(len(part) for part in parts) * int(np.prod(reader.shape))
+    make = _held if need <= MEMORY_SHARE * memory_bytes() else _streamed
+    return [make(part, folder, reader, preprocess) for part in parts]
+
+
+def _held(part: Images, folder: Path, reader: Reader, preprocess: Transform) -> Images:
+    names = part.names or ()
+    pixels = torch.empty((len(names), *reader.shape), dtype=torch.uint8)
+    threads = min(16, os.cpu_count() or 1) if reader.size >= _WORTH_A_THREAD else 1
+    with ThreadPoolExecutor(threads) as pool:  # decoding and resizing release Python's lock
+        for i, image in enumerate(pool.map(reader, (folder / name for name in names))):
+            pixels[i] = image
+    return ImageTensors(pixels, part.labels, preprocess, names, part.classes)
+
+
+def _streamed(part: Images, folder: Path, reader: Reader, preprocess: Transform) -> Images:
+    names = part.names or ()
+    files = _Files(folder, names, part.labels, reader, preprocess)
+    workers = max(1, min(8, os.cpu_count() or 1))
+    return StreamedImages(files, part.labels, False, names, part.classes, workers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Files(Dataset[tuple[Tensor, int]]):
+    """For streaming: what :class:`ImageTensors` does per batch, done per image."""
+
+    folder: Path
+    names: tuple[str, ...]
+    labels: Tensor
+    reader: Reader
+    preprocess: Transform
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+        image = self.reader(self.folder / self.names[position])
+        return self.preprocess(image[None])[0], int(self.labels[position])

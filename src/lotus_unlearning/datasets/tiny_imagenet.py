@@ -1,0 +1,126 @@
+"""Tiny-ImageNet: 200 classes of ImageNet at 64 x 64 pixels, from its unpacked zip.
+
+Source: Stanford's course CS231n (Le and Yang, 2015, Tiny ImageNet visual recognition challenge).
+"""
+
+from pathlib import Path
+
+from lotus_unlearning.datasets.data import Data, Preprocess, assemble
+from lotus_unlearning.datasets.files import (
+    File,
+    Reader,
+    class_names,
+    folder_with,
+    images_in,
+    listed,
+    missing,
+    opened,
+)
+from lotus_unlearning.ids import some
+
+_NAME = "tiny-imagenet"
+_SIZE = 64
+_MEAN, _STD = (0.4803, 0.4481, 0.3976), (0.2764, 0.2689, 0.2816)  # as in the code behind LoTUS
+_GET = "tiny-imagenet-200.zip (248 MB, 237 MiB) from Stanford's course CS231n"
+_LAYOUT = """\
+tiny-imagenet-200/wnids.txt
+tiny-imagenet-200/words.txt
+tiny-imagenet-200/train/WNID/images/*.JPEG
+tiny-imagenet-200/val/val_annotations.txt
+tiny-imagenet-200/val/images/*.JPEG     (or sorted: val/WNID/*.JPEG, val/WNID/images/*.JPEG)"""
+
+
+def load_tiny_imagenet(
+    *,
+    root: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    unseen_share: float | None = None,
+    size: int | None = None,
+) -> Data:
+    """100,000 training photos; the 10,000 official validation photos are the test set.
+
+    Classes stand in the order of ``wnids.txt``, images in the order of their file names, however
+    ``val`` is laid out. Images keep their paths relative to ``tiny-imagenet-200`` as names, for
+    files of ids. See :func:`lotus_unlearning.datasets.load`.
+
+    Raises:
+        ValueError: If pieces are missing, all of them in one message, or a file is no image.
+    """
+    folder = folder_with(root, ["tiny-imagenet-200"], ["wnids.txt", "words.txt", "train", "val"])
+    problems: list[str] = []
+    words = dict(line.split("\t", 1) for line in _lines(folder / "words.txt", problems))
+    wnids = _lines(folder / "wnids.txt", problems)
+    unknown = [wnid for wnid in wnids if wnid not in words] if words else []
+    if unknown:
+        problems.append(f"words.txt: no names of {some(unknown)}")
+    train = _train(folder, wnids, problems)
+    test = _val(folder, wnids, problems)
+    if problems:
+        raise missing(_NAME, folder, problems, _GET, _LAYOUT)
+    classes = class_names(wnids, words)
+    chosen = assemble(
+        _NAME,
+        listed(train, classes),
+        listed(test, classes),
+        classes,
+        (3, size or _SIZE),
+        unseen_share=unseen_share,
+        limit=limit,
+        seed=seed,
+    )
+    return opened(chosen, folder, Reader(_NAME, _SIZE), Preprocess(_MEAN, _STD, size))
+
+
+def _lines(path: Path, problems: list[str]) -> list[str]:
+    if not path.is_file():
+        problems.append(f"{path.name}: absent")
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _train(folder: Path, wnids: list[str], problems: list[str]) -> list[File]:
+    files: list[File] = []
+    empty: list[str] = []
+    for label, wnid in enumerate(wnids):
+        names = images_in(folder / "train" / wnid / "images")
+        files += [(f"train/{wnid}/images/{name}", label) for name in names]
+        empty += [] if names else [wnid]
+    if empty or not wnids:
+        problems.append(f"train/WNID/images: no images for {some(empty) or 'any class'}")
+    return files
+
+
+def _val(folder: Path, wnids: list[str], problems: list[str]) -> list[File]:
+    """Validation images by file name: the same order, sorted into classes or not."""
+    val = folder / "val"
+    official = images_in(val / "images")
+    files = _annotated(val, official, wnids, problems) if official else _sorted(val, wnids)
+    if not files and not official:
+        problems.append("val/images, val/WNID: no images")
+    return sorted(files, key=lambda file: Path(file[0]).name)
+
+
+def _annotated(val: Path, names: list[str], wnids: list[str], problems: list[str]) -> list[File]:
+    """``val/images`` with ``val_annotations.txt``: file, WNID and a box, between tabs."""
+    path = val / "val_annotations.txt"
+    lines = [line.split("\t") for line in _lines(path, problems)]
+    labels = {cells[0]: cells[1] for cells in lines if len(cells) > 1}
+    lacking = [name for name in names if labels.get(name) not in wnids] if labels else []
+    absent = sorted(labels.keys() - set(names))
+    if lacking:
+        problems.append(f"val_annotations.txt: no known class for {some(lacking)}")
+    if absent:
+        problems.append(f"val/images: absent are {some(absent)}")
+    if problems:
+        return []
+    index = {wnid: label for label, wnid in enumerate(wnids)}
+    return [(f"val/images/{name}", index[labels[name]]) for name in names]
+
+
+def _sorted(val: Path, wnids: list[str]) -> list[File]:
+    files: list[File] = []
+    for label, wnid in enumerate(wnids):
+        for inner in (wnid, f"{wnid}/images"):
+            files += [(f"val/{inner}/{name}", label) for name in images_in(val / inner)]
+    return files
