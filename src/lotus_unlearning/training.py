@@ -39,6 +39,8 @@ class Recipe:
         warmup_epochs: Epochs in which the learning rate rises from 0.
         patience: ``None``: train all epochs. A number: stop when the loss on held-out images
             has not fallen for so many epochs; the best epoch's weights are kept either way.
+        shift: Augmentation: every image is moved by up to so many pixels at every step.
+        flip: Augmentation: every image is mirrored with probability 1/2 at every step.
     """
 
     epochs: int = 30
@@ -49,6 +51,8 @@ class Recipe:
     batch_size: int = 128
     warmup_epochs: float = 1.0
     patience: int | None = None
+    shift: int = 0
+    flip: bool = False
 
     def __post_init__(self) -> None:
         limits = {
@@ -60,6 +64,7 @@ class Recipe:
             "warmup_epochs in [0, epochs)": 0 <= self.warmup_epochs < self.epochs,
             "patience >= 1 or None": self.patience is None or self.patience >= 1,
             "optimizer sgd or adamw": self.optimizer in ("sgd", "adamw"),
+            "shift >= 0": self.shift >= 0,
         }
         require(self, limits)
 
@@ -143,6 +148,8 @@ def fit(
     for _ in run.epochs(recipe.epochs):
         model.train()
         for x, y, _ in run.batches(data, recipe.batch_size):
+            if recipe.shift or recipe.flip:
+                x = run.shifted(x, recipe.shift, recipe.flip)
             run.step(optimizer, F.cross_entropy(model(x), y))
             schedule.step()
         if recipe.patience is None or held_out is None:

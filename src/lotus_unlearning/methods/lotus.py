@@ -92,7 +92,7 @@ class LoTUS:
         )
         beliefs = teacher[: len(data.forget)]
         best, best_gap = snapshot(model) if self._keeps_best else {}, math.inf
-        for _ in run.epochs(self.epochs):
+        for epoch in run.epochs(self.epochs):
             forget_accuracy = accuracy(beliefs, data.forget.labels)
             gap = forget_accuracy - target
             tau = math.exp(self.alpha * gap) if self.temperature is None else self.temperature
@@ -103,10 +103,11 @@ class LoTUS:
             model.train()
             for x, _, i in run.batches(both):
                 run.step(optimizer, soft_cross_entropy(model(x), targets[i]))
-            beliefs = run.predict(model, data.forget)
-            gap = abs(accuracy(beliefs, data.forget.labels) - target)
-            if self._keeps_best and gap < best_gap:
-                best, best_gap = snapshot(model), gap
+            if epoch + 1 < self.epochs or self._keeps_best:
+                beliefs = run.predict(model, data.forget)
+            if self._keeps_best:
+                miss = abs(accuracy(beliefs, data.forget.labels) - target)
+                best, best_gap = (snapshot(model), miss) if miss < best_gap else (best, best_gap)
         if best:
             restore(model, best)
 

@@ -6,6 +6,7 @@ from lotus_unlearning.runtime.hardware import (
     measure_peak_memory,
 )
 from lotus_unlearning.runtime.models import (
+    Penultimate,
     fingerprint,
     fresh_copy,
     frozen_copy,
@@ -17,6 +18,7 @@ from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.runtime.run import Runtime, accuracy
 
 __all__ = [
+    "Penultimate",
     "Processes",
     "Runtime",
     "accuracy",

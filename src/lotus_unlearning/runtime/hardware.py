@@ -13,6 +13,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float64": torch.float64,
 }
+_CPUINFO = Path("/proc/cpuinfo")
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -43,9 +44,9 @@ def _existing(device: torch.device) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """``"auto"``: bfloat16 where the hardware multiplies it faster than float32, else float32.
 
-    On a CPU that is one with AMX tiles. AVX512-BF16 alone does not decide: on some of its
-    processors bfloat16 convolutions are slower than float32 (``benchmarks/lotus_speed.py``
-    measures it); ask for ``"bfloat16"`` where it helps.
+    On a CPU that is one with AMX tiles, or an AMD with AVX512-BF16 (Zen 4 and later). AVX512-BF16
+    alone does not decide: on an Intel Xeon that has it without AMX, bfloat16 convolutions were
+    slower than float32 (docs/performance.md); ask for ``"bfloat16"`` where it helps.
 
     Raises:
         ValueError: If the name is unknown.
@@ -60,14 +61,20 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and "amx_bf16" in _cpu_flags()
+    return device.type == "cpu" and _cpu_multiplies_bfloat16_fast(_cpu_info())
 
 
-def _cpu_flags() -> frozenset[str]:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())
+def _cpu_multiplies_bfloat16_fast(info: dict[str, str]) -> bool:
+    flags = info.get("flags", "").split()
+    amd = info.get("vendor_id") == "AuthenticAMD"
+    return "amx_bf16" in flags or (amd and "avx512_bf16" in flags)
+
+
+def _cpu_info() -> dict[str, str]:
+    """The first processor's lines of /proc/cpuinfo; empty where there is no such file."""
+    lines = _CPUINFO.read_text().split("\n\n", 1)[0].splitlines() if _CPUINFO.exists() else []
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 class PeakMemory:

@@ -60,6 +60,30 @@ def _reset(module: nn.Module) -> Callable[[], object] | None:
     return None
 
 
+class Penultimate(nn.Module):
+    """``model`` with the input of its last linear layer as output: images to features ``[B, D]``.
+
+    Raises:
+        ValueError: If the model has no linear layer.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise ValueError("expected a model whose last layer is linear, got one without any")
+        self.model, self._features = model, torch.empty(0)
+        linear[-1].register_forward_pre_hook(self._keep)
+
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._features = inputs[0].detach().flatten(1).float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, D]``."""
+        self.model(images)
+        return self._features
+
+
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
     """Copies of all parameters and buffers, to go back to with :func:`restore`."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}

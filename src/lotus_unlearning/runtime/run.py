@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lotus_unlearning.images import Images, ImageTensors
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.splits import Split
+from lotus_unlearning.views import moved, random_shifts
 
 Row = dict[str, float | int | None]
 PREDICTION_BATCH = 256
@@ -184,6 +185,15 @@ class Runtime:
     def random_labels(self, size: int, classes: int) -> Tensor:
         """Labels ``[size]`` drawn uniformly from all ``classes``, equal in all processes."""
         return torch.randint(classes, (size,), generator=self.generator).to(self.device)
+
+    def shifted(self, images: Tensor, pixels: int, flip: bool) -> Tensor:
+        """``images`` ``[B, C, H, W]`` of the batch at hand, each moved and mirrored at random."""
+        shares = self.processes.count if self.processes.sharded else 1
+        size = shares * len(images), images.shape[-2], images.shape[-1]
+        rows, columns = random_shifts(size, pixels, flip, self.generator)
+        part = self.processes.rank if shares > 1 else 0  # every process draws for the whole batch
+        mine = slice(part * len(images), (part + 1) * len(images))
+        return moved(images, (rows[mine], columns[mine]))
 
     def _mean_loss(self, epoch: int) -> float | None:
         if not self._losses:
