@@ -11,6 +11,7 @@ COMMANDS = {
     "unlearn": "make a trained model forget images",
     "evaluate": "measure how well a model forgot, beside the original and gold",
     "report": "write the page of a run again",
+    "bench": "run a table of the paper, or a grid of your own",
     "tune": "search a method's settings, without a gold model or test images",
     "data": "prepare a data set: MUFAC without photos that appear twice",
     "list": "methods, metrics, data sets and models, with their settings and sources",
@@ -62,7 +63,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _run(command: str, rest: list[str]) -> int:
     try:
-        import_module(f"lotus_unlearning.cli.{command}").main(rest)
+        status = import_module(f"lotus_unlearning.cli.{command}").main(rest)
     except KeyboardInterrupt:
         print(
             f"\nlotus {command}: interrupted; nothing was written. The same command starts again.",
@@ -76,7 +77,7 @@ def _run(command: str, rest: list[str]) -> int:
             raise
         print(f"lotus {command}: {error}", file=sys.stderr)
         return 1
-    return 0
+    return int(status or 0)
 
 
 def _unknown(command: str) -> str:

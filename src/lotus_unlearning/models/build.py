@@ -63,7 +63,7 @@ def build(
         near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"model: expected one of {', '.join(MODELS)}; got {name!r}{hint}")
-    if pretrained and kind not in ("timm", "torchvision"):
+    if pretrained and kind not in ("timm", "torchvision", "vit-b16", "vit-tiny"):
         raise ValueError(f"model: expected a model with published weights, got {name!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -125,6 +125,28 @@ def _timm(name: str, classes: int, channels: int, image_size: int, pretrained: b
             f"model: timm cannot build {name!r} for {channels} channels of {image_size} pixels"
             f"{' with published weights' if pretrained else ''}: {error}"
         ) from None
+
+
+def _resnet10t(_: str, classes: int, channels: int, image_size: int, __: bool) -> nn.Module:
+    return _timm("resnet10t", classes, channels, image_size, False)
+
+
+def _vit_tiny(_: str, classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
+    if image_size > _SMALL_IMAGES:
+        return _timm("vit_tiny_patch16_224", classes, channels, image_size, pretrained)
+    import timm
+
+    return timm.create_model(  # type: ignore[no-any-return]
+        "vit_tiny_patch16_224",
+        img_size=image_size,
+        patch_size=max(2, image_size // 8),
+        num_classes=classes,
+        in_chans=channels,
+    )
+
+
+def _vit_b16(_: str, classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
+    return _timm("vit_base_patch16_224", classes, channels, image_size, pretrained)
 
 
 def _torchvision(name: str, classes: int, channels: int, _: int, pretrained: bool) -> nn.Module:
@@ -194,6 +216,8 @@ def _python(name: str, classes: int, channels: int, image_size: int, __: bool) -
 
 _RESNET = "He et al., Deep residual learning for image recognition, CVPR 2016"
 
+_VIT = "Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; Touvron et al., DeiT, 2021"
+
 MODELS = {
     "resnet18": ModelInfo(
         build=_resnet18,
@@ -204,6 +228,21 @@ MODELS = {
         build=_resnet_thin,
         about="ResNet10 of width 16, 0.3 million weights; for tries on small images",
         source=_RESNET,
+    ),
+    "resnet10t": ModelInfo(
+        build=_resnet10t,
+        about="timm's ResNet10 with a pooled stem, 4.9 million weights; fast on two CPU cores",
+        source=_RESNET,
+    ),
+    "vit-tiny": ModelInfo(
+        build=_vit_tiny,
+        about="ViT-Ti, 5.4 million weights; 8x8 patches up to 64 pixels, else 16-pixel patches",
+        source=_VIT,
+    ),
+    "vit-b16": ModelInfo(
+        build=_vit_b16,
+        about="ViT-B/16, 86 million weights; made for 224 pixels, --pretrained from ImageNet",
+        source=_VIT,
     ),
     "timm:NAME": ModelInfo(
         build=_timm,

@@ -4,6 +4,7 @@ from lotus_unlearning.runtime.hardware import (
     choose_device,
     choose_precision,
     measure_peak_memory,
+    processor,
 )
 from lotus_unlearning.runtime.models import (
     Penultimate,
@@ -28,6 +29,7 @@ __all__ = [
     "fresh_copy",
     "frozen_copy",
     "measure_peak_memory",
+    "processor",
     "reset_parameters",
     "restore",
     "snapshot",

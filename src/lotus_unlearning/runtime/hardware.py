@@ -1,5 +1,6 @@
 """What the machine can do: device, precision, peak memory."""
 
+import platform
 import resource
 import sys
 from collections.abc import Iterator
@@ -75,6 +76,11 @@ def _cpu_info() -> dict[str, str]:
     lines = _CPUINFO.read_text().split("\n\n", 1)[0].splitlines() if _CPUINFO.exists() else []
     pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def processor() -> str:
+    """Name of the processor, as far as it tells."""
+    return _cpu_info().get("model name") or platform.processor() or platform.machine()
 
 
 class PeakMemory:

@@ -1,0 +1,89 @@
+"""Where methods are compared: data, model and recipe, with the settings that belong to them."""
+
+from dataclasses import dataclass
+
+from lotus_unlearning.benchmark.cells import DataChoice, Setup
+from lotus_unlearning.training import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One part of a table.
+
+    Attributes:
+        setup: Data, model, recipe.
+        paper: Preset with the settings of the LoTUS tables for this kind of model.
+        tuned: Preset with settings tuned on this data, if there is one.
+        label: Class to forget in class unlearning; ``None``: drawn by the seed.
+        published: Model and data set in the published tables, where they are there.
+    """
+
+    setup: Setup
+    paper: str = "lotus-tables-resnet18"
+    tuned: str | None = None
+    label: str | None = None
+    published: tuple[str, str] | None = None
+
+
+_RESNET = Recipe(epochs=150, batch_size=512, learning_rate=0.1, warmup_epochs=30, patience=50)
+_VIT = Recipe(epochs=30, batch_size=64, learning_rate=1e-4, warmup_epochs=0, patience=10)
+
+
+def _resnet18(data: str, paper: str = "lotus-tables-resnet18", **more: str | None) -> Block:
+    setup = Setup(data=DataChoice(name=data, unseen_from="test"), model="resnet18", recipe=_RESNET)
+    return Block(setup=setup, paper=paper, published=("resnet18", data), **more)
+
+
+def _vit(data: str, **more: str | None) -> Block:
+    setup = Setup(
+        data=DataChoice(name=data, size=224, unseen_from="test"),
+        model="vit-b16",
+        recipe=_VIT,
+        pretrained=True,
+        batch_size=32,
+    )
+    return Block(setup=setup, paper="lotus-tables-vit", published=("vit", data), **more)
+
+
+def _small(
+    data: str, model: str, recipe: Recipe, limit: int | None = None, tuned: str | None = None
+) -> Block:
+    choice = DataChoice(name=data, limit=limit)
+    return Block(setup=Setup(data=choice, model=model, recipe=recipe), tuned=tuned)
+
+
+_FASHION = Recipe(epochs=12, optimizer="adamw", learning_rate=1e-3)
+_FASHION_MOVED = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3, shift=2, flip=True)
+
+BLOCKS = {
+    "digits": _small("digits", "resnet-thin", Recipe(), tuned="tuned-digits"),
+    "fashion-mnist": _small(
+        "fashion-mnist", "resnet10t", _FASHION, limit=5000, tuned="tuned-fashion-mnist"
+    ),
+    "fashion-mnist-augmented": _small(
+        "fashion-mnist", "resnet10t", _FASHION_MOVED, limit=5000, tuned="tuned-fashion-mnist"
+    ),
+    "elpv": _small("elpv", "resnet10t", Recipe(optimizer="adamw", learning_rate=1e-3)),
+    "cifar-10": _resnet18("cifar-10", "lotus-tables-resnet18-cifar-10"),
+    "cifar-10-vit": _vit("cifar-10"),
+    "cifake": _resnet18("cifake", "lotus-tables-resnet18-cifar-10"),
+    "cifake-vit": _vit("cifake"),
+    "cifar-100": _resnet18("cifar-100", label="beaver"),
+    "cifar-100-vit": _vit("cifar-100"),
+    "tiny-imagenet": _resnet18("tiny-imagenet"),
+    "tiny-imagenet-vit": _vit("tiny-imagenet"),
+    "mufac": _resnet18("mufac"),
+    "mufac-vit": _vit("mufac"),
+    "imagenet1k": Block(
+        setup=Setup(
+            data=DataChoice(name="imagenet1k", limit=50_000),
+            model="vit-b16",
+            recipe=None,
+            pretrained=True,
+            batch_size=256,
+        ),
+        paper="lotus-tables-imagenet1k",
+        published=("vit", "imagenet1k"),
+    ),
+}
+"""Name -> block. ``-vit`` are those of the paper with ViT-B/16, the others with ResNet18."""

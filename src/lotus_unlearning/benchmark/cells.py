@@ -1,0 +1,244 @@
+"""What a benchmark runs: cells, each named by everything that determines its result."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Literal
+
+from lotus_unlearning.training import Recipe
+from lotus_unlearning.unlearning import Method
+
+FORMAT = 1
+"""Part of every name. To be raised when code changes what earlier cells would give today."""
+
+Kind = Literal["random", "class", "group", "official", "memorised", "near-duplicates"]
+HARD = ("memorised", "near-duplicates")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChoice:
+    """Arguments of :func:`lotus_unlearning.datasets.load` that change what is loaded.
+
+    Attributes:
+        name: Of the data set.
+        limit: At most so many training images.
+        size: Height and width of the model's input in pixels.
+        seed: Chooses unseen images and, with ``limit``, training images.
+        unseen_from: The official part that unseen images are taken from.
+    """
+
+    name: str
+    limit: int | None = None
+    size: int | None = None
+    seed: int = 0
+    unseen_from: Literal["train", "test"] = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How originals and gold models are made.
+
+    Attributes:
+        data: What they are trained on.
+        model: Its name, see ``lotus list models``.
+        recipe: How they are trained; ``None``: the published weights as they are, which leaves
+            no gold model to compare with.
+        pretrained: Start from published weights.
+        batch_size: Images per step of methods that have no size of their own.
+        precision: As for :func:`lotus_unlearning.unlearn`.
+    """
+
+    data: DataChoice
+    model: str
+    recipe: Recipe | None = dataclasses.field(default_factory=Recipe)
+    pretrained: bool = False
+    batch_size: int = 128
+    precision: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """A cell that trains a model.
+
+    Attributes:
+        setup: How.
+        seed: Of the initialisation and the order of images.
+        half: 0 or 1: on one half of the images only, to see what the other half adds; ``None``:
+            on all of them.
+    """
+
+    setup: Setup
+    seed: int = 0
+    half: int | None = None
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells whose files this one reads."""
+        return ()
+
+    @cached_property
+    def key(self) -> str:
+        """The name of its file."""
+        return _key(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forget:
+    """How the images to forget are chosen; see :mod:`lotus_unlearning.benchmark.scenarios`.
+
+    Attributes:
+        kind: ``"random"`` images of each class, a ``"class"``, whole ``"group"`` s of images (all
+            of a person), the ``"official"`` choice of the data set's authors, the most
+            ``"memorised"`` images, or ``"near-duplicates"`` of retained ones.
+        fraction: Of the training images; a class has its own size.
+        label: Name of the class; ``None``: drawn by ``seed``.
+        seed: Draws what is drawn.
+        ranked_by: The model whose memory is looked at, for the last two kinds.
+    """
+
+    kind: Kind = "random"
+    fraction: float = 0.1
+    label: str | None = None
+    seed: int = 0
+    ranked_by: Original | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind in HARD) != (self.ranked_by is not None):
+            raise ValueError(f"forget: expected ranked_by for {', '.join(HARD)} alone, got {self}")
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells that the choice depends on."""
+        if self.ranked_by is None:
+            return ()
+        halves = [dataclasses.replace(self.ranked_by, half=half) for half in (0, 1)]
+        return (self.ranked_by, *(halves if self.kind == "memorised" else ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gold:
+    """A cell that trains a model without the images to forget."""
+
+    setup: Setup
+    forget: Forget
+    seed: int
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells whose files this one reads."""
+        return self.forget.needs
+
+    @cached_property
+    def key(self) -> str:
+        """The name of its file."""
+        return _key(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A cell that measures the original and each gold model against the other golds."""
+
+    original: Original
+    forget: Forget
+    golds: tuple[Gold, ...]
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells whose files this one reads."""
+        return (self.original, *self.golds, *self.forget.needs)
+
+    @cached_property
+    def key(self) -> str:
+        """The name of its file."""
+        return _key(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearning:
+    """A cell that makes an original forget, and measures the result against the golds."""
+
+    original: Original
+    forget: Forget
+    golds: tuple[Gold, ...]
+    method: Method
+    seed: int
+
+    @property
+    def needs(self) -> tuple["Cell", ...]:
+        """Cells whose files this one reads."""
+        return (self.original, *self.golds, *self.forget.needs)
+
+    @cached_property
+    def key(self) -> str:
+        """The name of its file."""
+        return _key(self)
+
+
+Cell = Original | Gold | Reference | Unlearning
+
+
+def title(cell: Cell) -> str:
+    """A cell in a few words.
+
+    >>> setup = Setup(data=DataChoice(name="digits"), model="resnet-thin")
+    >>> title(Original(setup=setup, seed=2))
+    'original 2, digits, resnet-thin'
+    """
+    if isinstance(cell, Original):
+        half = "" if cell.half is None else f" on half {cell.half}"
+        return f"original {cell.seed}{half}, {cell.setup.data.name}, {cell.setup.model}"
+    if isinstance(cell, Gold):
+        return f"gold {cell.seed} without {_forgotten(cell.forget)}, {cell.setup.data.name}"
+    place = f"original {cell.original.seed}, {cell.original.setup.data.name}"
+    if isinstance(cell, Reference):
+        return f"measures of {place}, and of its golds"
+    name = type(cell.method).__name__
+    return f"{name} forgets {_forgotten(cell.forget)}, {place}"
+
+
+def _forgotten(forget: Forget) -> str:
+    size = "" if forget.kind in ("class", "official") else f" {forget.fraction:.0%}"
+    return f"{forget.kind}{size} (seed {forget.seed})"
+
+
+def canonical(value: Any) -> Any:
+    """Plain data that names ``value``: settings that are at their defaults are left out.
+
+    So a setting that is added to a record later, with a default that changes nothing, leaves the
+    names of finished cells as they are.
+
+    >>> canonical(DataChoice(name="digits", limit=None))
+    {'is': 'DataChoice', 'name': 'digits'}
+    >>> canonical(Recipe(learning_rate=1)) == canonical(Recipe(learning_rate=1.0))
+    True
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {}
+        for field in dataclasses.fields(value):
+            item, default = getattr(value, field.name), _default(field)
+            if item != default:
+                whole = isinstance(default, float) and type(item) is int
+                named[field.name] = canonical(float(item) if whole else item)
+        return {"is": type(value).__name__, **named}
+    if isinstance(value, tuple | list):
+        return [canonical(item) for item in value]
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    raise TypeError(
+        f"expected settings that can be written down, got {type(value).__name__}; pass models in "
+        "Python, not in a benchmark"
+    )
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _key(cell: Cell) -> str:
+    text = json.dumps([FORMAT, canonical(cell)], sort_keys=True)
+    digest = blake2b(text.encode(), digest_size=10).hexdigest()
+    return f"{type(cell).__name__.lower()}-{digest}"

@@ -1,0 +1,105 @@
+"""How long will it take? From finished cells of the same kind, or from counted work."""
+
+import statistics
+import time
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+from lotus_unlearning.benchmark import scenarios
+from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Setup, Unlearning
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.work import Place, build, load
+from lotus_unlearning.methods.costs import Passes, Sizes, passes
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.splits import Split
+
+_PROBED = 64
+_REPEATS = 3
+
+
+def estimates(
+    todo: Iterable[Cell], known: Iterable[Cell], store: Store, place: Place
+) -> dict[Cell, float]:
+    """Seconds of each cell that is to be run.
+
+    A cell takes as long as finished ones that differ in seeds alone; where there is none, as long
+    as the images that it sends through the model take, by a few timed steps.
+
+    Args:
+        todo: Cells that are to be run.
+        known: Cells that may be finished.
+        store: Where finished ones are.
+        place: Device and data.
+    """
+    taken: dict[object, list[float]] = {}
+    for cell in known:
+        record = store.record(cell)
+        if record is not None and "cell_seconds" in record:
+            taken.setdefault(_alike(cell), []).append(record["cell_seconds"])
+    medians = {kind: statistics.median(values) for kind, values in taken.items()}
+    return {c: medians[k] if (k := _alike(c)) in medians else _counted(c, place) for c in todo}
+
+
+def _alike(cell: Cell) -> object:
+    """What cells have in common that differ in seeds alone."""
+    if isinstance(cell, Unlearning):
+        return (cell.original.setup, cell.forget.kind, cell.forget.fraction, cell.method)
+    if isinstance(cell, Gold | Original):
+        half = cell.half is not None if isinstance(cell, Original) else False
+        return (type(cell), cell.setup, half)
+    return (type(cell), cell.original.setup, len(cell.golds))
+
+
+def _counted(cell: Cell, place: Place) -> float:
+    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+    data = load(setup.data, place.root)
+    whole = len(data.train) + len(data.unseen) + len(data.test)
+    training, forward = _seconds_per_image(setup, place)
+    work = Passes(0, whole)
+    if isinstance(cell, Original | Gold):
+        epochs = 0 if setup.recipe is None else setup.recipe.epochs
+        share = 0.5 if isinstance(cell, Original) and cell.half is not None else 1.0
+        work = Passes(epochs * share * len(data.train), whole)
+    elif isinstance(cell, Unlearning):
+        done = passes(cell.method, _sizes(cell, place))
+        work = Passes(done.training, done.forward + whole)
+    return work.training * training + work.forward * forward
+
+
+def _sizes(cell: Unlearning, place: Place) -> Sizes:
+    data = load(cell.original.setup.data, place.root)
+    if cell.forget.kind == "class":
+        forget = int((data.train.labels == scenarios.label(cell.forget, data)).sum())
+        return Sizes(forget, len(data.train) - forget, len(data.unseen), 1, shared=False)
+    forget = round(cell.forget.fraction * len(data.train))
+    return Sizes(forget, len(data.train) - forget, len(data.unseen), len(data.classes))
+
+
+@cache
+def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
+    """Of a training step and of a prediction, in evaluation precision."""
+    data, device = load(setup.data, place.root), choose_device(place.device)
+    run = Runtime(device, choose_precision(setup.precision, device))
+    count = min(_PROBED, len(data.train))
+    some = Split("train", data.train, torch.arange(count))
+    with run.prepared(build(setup, data, 0, pretrained=False)) as model:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+
+        def step() -> None:
+            x, y, _ = next(run.batches(some, count))
+            run.step(optimizer, F.cross_entropy(model(x), y))
+
+        step()
+        return _timed(step) / count, _timed(lambda: run.predict(model, some)) / count
+
+
+def _timed(action: object) -> float:
+    times = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        action()  # type: ignore[operator]
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

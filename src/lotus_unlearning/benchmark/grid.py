@@ -1,0 +1,254 @@
+"""A grid: blocks, a scenario, methods with their settings, and seeds; and the cells it needs."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lotus_unlearning.benchmark.blocks import BLOCKS, Block
+from lotus_unlearning.benchmark.cells import (
+    HARD,
+    Cell,
+    Forget,
+    Gold,
+    Kind,
+    Original,
+    Reference,
+    Unlearning,
+)
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.presets import PRESETS
+from lotus_unlearning.unlearning import Method
+
+Settings = Literal["paper", "authors", "tuned"]
+Shows = Literal["methods", "correlation", "epochs", "entropies"]
+FIRST_GOLD_SEED = 1000
+"""Gold models have seeds of their own, so that none begins where the original began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A method with settings of its own, in a grid.
+
+    Attributes:
+        method: A key of METHODS.
+        label: What to call it in tables.
+        settings: Those that differ from the block's.
+    """
+
+    method: str
+    label: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """Which seeds are crossed with which.
+
+    Attributes:
+        split: Number of choices of images to forget.
+        training: Number of originals for each choice; 1: each choice has its own.
+    """
+
+    split: int = 3
+    training: int = 1
+
+    def __post_init__(self) -> None:
+        if self.split < 1 or self.training < 1:
+            raise ValueError(f"seeds: expected at least one of each, got {self}")
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """(split seed, training seed); what unlearning draws is seeded by the latter."""
+        for split in range(self.split):
+            for training in range(self.training) if self.training > 1 else (split,):
+                yield split, training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What is to be forgotten; see :class:`~lotus_unlearning.benchmark.cells.Forget`.
+
+    Attributes:
+        kind: How images are chosen.
+        fraction: Of the training images.
+    """
+
+    kind: Kind = "random"
+    fraction: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What a table is made of.
+
+    Attributes:
+        title: Of the table.
+        blocks: Name -> block.
+        scenarios: What is to be forgotten; each block has a part for each of them.
+        methods: Names of methods, or variants of them.
+        settings: Where the settings of methods come from; variants add theirs.
+        seeds: How many.
+        golds: Gold models for each choice of images; 4 or more make ``closes`` meaningful.
+        measures: Columns; names as :func:`lotus_unlearning.benchmark.measures.measure` gives them,
+            ``seconds`` and ``peak_memory_bytes``.
+        shows: What is made of the cells.
+        published: Number of the table in the paper, to stand beside it.
+    """
+
+    title: str
+    blocks: dict[str, Block]
+    scenarios: Sequence[Scenario] = (Scenario(),)
+    methods: Sequence[str | Variant] = tuple(name for name in METHODS if name != "retrain")
+    settings: Sequence[Settings] = ("authors",)
+    seeds: Seeds = field(default_factory=Seeds)
+    golds: int = 4
+    measures: Sequence[str] = ("average_gap", "js_divergence", "rf_js_divergence", "seconds")
+    shows: Shows = "methods"
+    published: str | None = None
+
+    def sections(self) -> "Iterator[Section]":
+        """Every block with every scenario."""
+        for name, block in self.blocks.items():
+            for scenario in self.scenarios:
+                yield Section(self, name, block, scenario)
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell of the grid; what they need is not among them."""
+        for section in self.sections():
+            rows = section.rows()
+            for draw in section.draws():
+                yield draw.reference
+                for row in rows:
+                    yield draw.unlearning(row.method)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A block and a scenario of a grid: one table.
+
+    Attributes:
+        grid: The whole.
+        name: Of the block.
+        block: Data, model, recipe.
+        scenario: What is to be forgotten.
+    """
+
+    grid: Grid
+    name: str
+    block: Block
+    scenario: Scenario
+
+    def rows(self) -> "list[Row]":
+        """The methods with each of their settings, each once."""
+        found: dict[tuple[Method, str], Row] = {}
+        for variant in self.grid.methods:
+            for settings in self.grid.settings:
+                row = self._row(variant, settings)
+                if row is not None:
+                    known = found.get((row.method, row.label))
+                    before = known.settings if known is not None else ()
+                    joined = dataclasses.replace(row, settings=(*before, settings))
+                    found[row.method, row.label] = joined
+        return list(found.values())
+
+    def _row(self, variant: str | Variant, settings: Settings) -> "Row | None":
+        name = variant if isinstance(variant, str) else variant.method
+        method = method_of(name, settings, self.block, self.scenario.kind)
+        if method is None or isinstance(variant, str):
+            return None if method is None else Row(name, name, (settings,), method)
+        changed = dataclasses.replace(method, **variant.settings)  # type: ignore[type-var]
+        return Row(name, variant.label, (settings,), changed)
+
+    def draws(self) -> "Iterator[Draw]":
+        """One for each pair of seeds: what all methods share."""
+        setup, kind = self.block.setup, self.scenario.kind
+        for split, training in self.grid.seeds.pairs():
+            original = Original(setup=setup, seed=training)
+            forget = Forget(
+                kind=kind,
+                fraction=self.scenario.fraction,
+                label=self.block.label if kind == "class" else None,
+                seed=split,
+                ranked_by=original if kind in HARD else None,
+            )
+            count = self.grid.golds if setup.recipe is not None else 0
+            golds = tuple(
+                Gold(setup=setup, forget=forget, seed=FIRST_GOLD_SEED + i) for i in range(count)
+            )
+            yield Draw(split, training, Reference(original=original, forget=forget, golds=golds))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method in a block.
+
+    Attributes:
+        name: Key of METHODS.
+        label: What to call it.
+        settings: Where its settings come from: more than one where they agree.
+        method: With the settings.
+    """
+
+    name: str
+    label: str
+    settings: tuple[Settings, ...]
+    method: Method
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A choice of images and an original.
+
+    Attributes:
+        split: Seed of the choice.
+        training: Seed of the original and of unlearning.
+        reference: The cell that measures original and golds.
+    """
+
+    split: int
+    training: int
+    reference: Reference
+
+    def unlearning(self, method: Method) -> Unlearning:
+        """The cell of a method."""
+        shared = self.reference
+        return Unlearning(
+            original=shared.original,
+            forget=shared.forget,
+            golds=shared.golds,
+            method=method,
+            seed=self.training,
+        )
+
+
+def method_of(name: str, settings: Settings, block: Block, kind: Kind) -> Method | None:
+    """A method with the settings that a block has for it; ``None`` where it has none.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in METHODS or name == "retrain":
+        known = ", ".join(key for key in METHODS if key != "retrain")
+        raise ValueError(f"methods: expected some of {known}; got {name!r}")
+    preset = {"paper": block.paper, "authors": "authors", "tuned": block.tuned}[settings]
+    names = [f"{preset}-class", preset] if kind == "class" else [preset]
+    for known_preset in names:
+        method = PRESETS.get(known_preset or "", {}).get(name)
+        if method is not None:
+            return method
+    return METHODS[name]() if settings == "authors" else None
+
+
+def block_named(name: str) -> Block:
+    """One of BLOCKS.
+
+    Raises:
+        ValueError: If there is none of this name; lists the known ones and the nearest.
+    """
+    if name not in BLOCKS:
+        import difflib
+
+        near = difflib.get_close_matches(name, BLOCKS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"blocks: expected some of {', '.join(BLOCKS)}; got {name!r}{hint}")
+    return BLOCKS[name]

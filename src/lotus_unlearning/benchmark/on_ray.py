@@ -1,0 +1,76 @@
+"""Cells on a Ray cluster: many machines, a lost one's cells run again on another.
+
+Every machine needs this package and the data sets; results travel back to the process that
+started the benchmark, which alone writes files.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from lotus_unlearning.benchmark.cells import Cell
+from lotus_unlearning.benchmark.work import Files, Made, Place, run
+
+RETRIES = 3
+"""How often Ray begins a cell again whose machine or process was lost."""
+
+
+class OnRay:
+    """Cells as tasks of an existing Ray cluster.
+
+    Args:
+        address: Of the cluster, such as ``"auto"`` or ``"ray://head:10001"``.
+        place: Device and data, on every machine.
+        cpus: Cores that a cell asks for.
+        gpus: GPUs that a cell asks for; a share lets several cells have one.
+
+    Raises:
+        ValueError: If Ray is not installed, or there is no cluster at ``address``.
+    """
+
+    def __init__(self, address: str, place: Place, *, cpus: float = 1, gpus: float = 0) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise ValueError(
+                "ray: expected Ray; install it with pip install 'lotus-unlearning[bench]'"
+            ) from None
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, logging_level="warning")
+            except (ConnectionError, OSError) as error:
+                raise ValueError(
+                    f"ray: expected a cluster at {address!r}, found none ({error}); start one with "
+                    "ray start --head"
+                ) from None
+        self._ray, self._place, self._cpus, self._gpus = ray, place, cpus, gpus
+        self._kept: dict[str, Any] = {}
+        task = ray.remote(_run)
+        self._task = task.options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
+
+    @property
+    def slots(self) -> int:
+        """As many as the cluster holds now, and one more to wait for a place."""
+        there = self._ray.cluster_resources()
+        places = [there.get("CPU", 0) / self._cpus] if self._cpus else []
+        places += [there.get("GPU", 0) / self._gpus] if self._gpus else []
+        return int(min(places, default=1)) + 1
+
+    def submit(self, cell: Cell, needs: Mapping[str, Files]) -> "Future[Made]":
+        """Begin a cell on any machine with room for it."""
+        for key, files in needs.items():
+            if key not in self._kept:
+                self._kept[key] = self._ray.put(dict(files))
+        wanted = {key: self._kept[key] for key in needs}
+        made = self._task.remote(cell, self._place, list(wanted), *wanted.values())
+        future: Future[Made] = made.future()
+        return future
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._kept.clear()
+        self._ray.shutdown()
+
+
+def _run(cell: Cell, place: Place, keys: list[str], *files: Files) -> Made:
+    return run(cell, dict(zip(keys, files, strict=True)), place)

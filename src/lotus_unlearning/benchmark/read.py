@@ -1,0 +1,186 @@
+"""Grids by name, and from YAML files."""
+
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lotus_unlearning.benchmark.blocks import Block
+from lotus_unlearning.benchmark.cells import DataChoice, Setup
+from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.grid import (
+    Grid,
+    Scenario,
+    Seeds,
+    Settings,
+    Shows,
+    Variant,
+    block_named,
+)
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.training import Recipe
+
+_ALL = [name for name in METHODS if name != "retrain"]
+_MEASURES = (
+    "average_gap", "js_divergence", "rf_js_divergence", "closes", "entropy_attack",
+    "forget_accuracy", "retain_accuracy", "test_accuracy", "seconds", "peak_memory_bytes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnBlock:
+    """A block of one's own in a YAML file; see :class:`Setup` and :class:`Block`.
+
+    Attributes:
+        name: What to call it.
+        data: What models are trained on.
+        model: See ``lotus list models``.
+        recipe: How they are trained.
+        pretrained: Start from published weights.
+        batch_size: Of methods that have no size of their own.
+        precision: As for :func:`lotus_unlearning.unlearn`.
+        paper: Preset for the settings ``paper``.
+        tuned: Preset for the settings ``tuned``.
+        label: Class to forget in class unlearning; drawn by the seed if there is none.
+    """
+
+    name: str
+    data: DataChoice
+    model: str
+    recipe: Recipe = field(default_factory=Recipe)
+    pretrained: bool = False
+    batch_size: int = 128
+    precision: str = "auto"
+    paper: str = "lotus-tables-resnet18"
+    tuned: str | None = None
+    label: str | None = None
+
+    def block(self) -> Block:
+        """As the grid has it."""
+        setup = Setup(
+            data=self.data,
+            model=self.model,
+            recipe=self.recipe,
+            pretrained=self.pretrained,
+            batch_size=self.batch_size,
+            precision=self.precision,
+        )
+        return Block(setup=setup, paper=self.paper, tuned=self.tuned, label=self.label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridFile:
+    """What a YAML file of a grid holds; see :class:`Grid`.
+
+    Attributes:
+        title: Of the table.
+        blocks: Names of blocks, or blocks of one's own.
+        scenarios: What is to be forgotten.
+        methods: Names of methods, or variants; all of them if none is named.
+        settings: ``paper``, ``authors``, ``tuned``.
+        seeds: A number, or how many of each.
+        golds: Gold models for each choice of images.
+        measures: Columns of the table.
+        shows: ``methods``, ``correlation``, ``epochs`` or ``entropies``.
+        published: Number of the table in the paper.
+    """
+
+    title: str
+    blocks: list[str | OwnBlock]
+    scenarios: list[Scenario] = field(default_factory=lambda: [Scenario()])
+    methods: list[str | Variant] = field(default_factory=lambda: list(_ALL))
+    settings: list[Settings] = field(default_factory=lambda: ["authors"])
+    seeds: int | Seeds = 3
+    golds: int = 4
+    measures: list[str] = field(default_factory=lambda: list(_MEASURES))
+    shows: Shows = "methods"
+    published: str | None = None
+
+
+def grids() -> dict[str, Path]:
+    """The grids that come with the package: name -> file."""
+    folder = Path(str(resources.files("lotus_unlearning.benchmark"))) / "grids"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=_by_number)}
+
+
+def _by_number(path: Path) -> tuple[str, int]:
+    digits = "".join(c for c in path.stem if c.isdigit())
+    return path.stem.rstrip("0123456789"), int(digits or 0)
+
+
+def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
+    """A grid by name or from a YAML file.
+
+    Args:
+        name: Of a grid that comes with the package, or a path.
+        changes: What stands in the place of the file's entries.
+
+    Raises:
+        ValueError: If there is no such grid or its file is wrong.
+    """
+    path = grids().get(name, Path(name))
+    if not path.is_file():
+        import difflib
+
+        near = difflib.get_close_matches(name, grids(), n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"bench: expected one of {', '.join(grids())}, or a YAML file; got {name!r}{hint}"
+        )
+    return _checked({**_yaml(path), **(changes or {})}, str(path))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"bench: expected YAML in {str(path)!r}: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"bench: expected a mapping with title, blocks and more in {str(path)!r}, got "
+            f"{type(found).__name__}"
+        )
+    return found
+
+
+def _checked(entries: dict[str, Any], source: str) -> Grid:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(GridFile, "grid")
+    try:
+        parsed = parser.instantiate_classes(parser.parse_object({"grid": entries}))
+    except Exception as error:  # jsonargparse raises many kinds
+        raise ValueError(f"bench: {source}: {error}") from None
+    file: GridFile = parsed.grid
+    unknown = [measure for measure in file.measures if measure not in COLUMNS]
+    if unknown:
+        raise ValueError(
+            f"measures: expected some of {', '.join(COLUMNS)}; got {', '.join(unknown)}"
+        )
+    blocks = {_name(block): _block(block) for block in file.blocks}
+    grid = Grid(
+        title=file.title,
+        blocks=blocks,
+        scenarios=tuple(file.scenarios),
+        methods=tuple(file.methods),
+        settings=tuple(file.settings),
+        seeds=Seeds(split=file.seeds) if isinstance(file.seeds, int) else file.seeds,
+        golds=file.golds,
+        measures=tuple(file.measures),
+        shows=file.shows,
+        published=file.published,
+    )
+    for section in grid.sections():
+        section.rows()  # names and settings of methods are checked here
+    return grid
+
+
+def _name(block: str | OwnBlock) -> str:
+    return block if isinstance(block, str) else block.name
+
+
+def _block(block: str | OwnBlock) -> Block:
+    return block_named(block) if isinstance(block, str) else block.block()

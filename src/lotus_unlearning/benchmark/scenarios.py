@@ -1,0 +1,151 @@
+"""Which images are to be forgotten: at random, a class, a person, or the hard ones.
+
+* random: a share of each class.
+* class: every image of one class.
+* group: whole groups (all photos of a person) until the share is reached.
+* official: the images that the authors of the data set chose.
+* memorised: the images whose label the original knows only because it saw them. The proxy for what
+  Feldman and Zhang ("What neural networks memorize and why", NeurIPS 2020) measure with thousands
+  of models: probability of the label by the original minus that by a model trained on the half of
+  the images that this one is not in. It costs the training of two halves.
+* near-duplicates: images whose nearest neighbour in the original's penultimate features is
+  nearest. The neighbour is retained, and with it what it taught.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lotus_unlearning import metrics
+from lotus_unlearning.benchmark.cells import Forget
+from lotus_unlearning.datasets import Data
+from lotus_unlearning.splits import Splits, stratified
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_ROWS = 1024
+
+
+def splits(forget: Forget, data: Data, chosen: Ints | None = None) -> Splits:
+    """The four data sets of a scenario.
+
+    Args:
+        forget: How to choose.
+        data: The data set.
+        chosen: ``[M]`` positions in train, for the kinds that a model had to be asked about.
+
+    Raises:
+        ValueError: If the data set has no such class or no groups.
+    """
+    others = {"unseen": data.unseen, "test": data.test}
+    if forget.kind == "random":
+        fraction, seed = forget.fraction, forget.seed
+        return Splits.random(data.train, fraction=fraction, seed=seed, on_overlap="drop", **others)
+    if forget.kind == "class":
+        return Splits.of_class(data.train, label(forget, data), on_overlap="drop", **others)
+    if forget.kind == "group":
+        chosen = _groups(data, forget.fraction, forget.seed)
+    elif forget.kind == "official":
+        chosen = _official(data)
+    return Splits.from_ids(data.train, torch.as_tensor(chosen), on_overlap="drop", **others)
+
+
+def label(forget: Forget, data: Data) -> int:
+    """The class that is forgotten: the one named, or one drawn by the seed."""
+    if forget.label is None:
+        return int(np.random.default_rng(forget.seed).integers(len(data.classes)))
+    if forget.label not in data.classes:
+        raise ValueError(
+            f"forget: expected a class of {data.name} ({', '.join(data.classes[:20])}), got "
+            f"{forget.label!r}"
+        )
+    return data.classes.index(forget.label)
+
+
+def _official(data: Data) -> Ints:
+    if data.forget is None:
+        raise ValueError(
+            f"forget: expected a data set whose authors chose images to forget, got {data.name}"
+        )
+    return data.forget.numpy()
+
+
+def _groups(data: Data, fraction: float, seed: int) -> Ints:
+    if data.groups is None:
+        raise ValueError(f"forget: expected a data set with groups, but {data.name} has none")
+    groups = data.groups.numpy()
+    order = np.random.default_rng(seed).permutation(np.unique(groups))
+    sizes = np.cumsum([(groups == group).sum() for group in order])
+    count = int(np.searchsorted(sizes, fraction * len(groups))) + 1
+    return np.flatnonzero(np.isin(groups, order[:count])).astype(np.int64)
+
+
+def halves(labels: Ints, seed: int) -> tuple[Ints, Ints]:
+    """Two halves of the images, stratified, drawn by ``seed``: positions, sorted."""
+    first = stratified(labels, 0.5, seed)
+    return first, np.setdiff1d(np.arange(len(labels)), first)
+
+
+def memorisation(
+    original: Floats, by_half: Mapping[int, Floats], labels: Ints, seed: int
+) -> Floats:
+    """How much better the original knows each label than a model that never saw the image.
+
+    Args:
+        original: ``[N, C]`` logits.
+        by_half: 0 and 1 -> ``[N, C]`` logits of the model trained on that half.
+        labels: ``[N]``.
+        seed: Of :func:`halves`.
+
+    Returns:
+        ``[N]`` in [-1, 1].
+    """
+    rows = np.arange(len(labels))
+    known = metrics.softmax(original)[rows, labels]
+    unseen = np.empty(len(labels))
+    for half, seen in enumerate(halves(labels, seed)):
+        others = np.setdiff1d(rows, seen)
+        unseen[others] = metrics.softmax(by_half[half])[others, labels[others]]
+    values: Floats = known - unseen
+    return values
+
+
+def highest(values: Floats, count: int) -> Ints:
+    """Positions of the ``count`` highest of ``values`` ``[N]``, sorted."""
+    return np.sort(np.argsort(-values, kind="stable")[:count])
+
+
+def near_duplicates(features: Floats, count: int) -> Ints:
+    """Images that have a near copy among the others; the copy is never chosen itself.
+
+    Args:
+        features: ``[N, D]``; near means a large cosine.
+        count: How many are wanted; at most half of the images.
+
+    Returns:
+        Sorted positions ``[M]`` of the nearest, M <= ``count``.
+    """
+    cosine, nearest = _nearest(features)
+    chosen, kept = set[int](), set[int]()
+    for image in np.argsort(-cosine, kind="stable").tolist():
+        partner = int(nearest[image])
+        if image not in kept and partner not in chosen:
+            chosen.add(image)
+            kept.add(partner)
+        if len(chosen) == count:
+            break
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _nearest(features: Floats) -> tuple[Floats, Ints]:
+    """Cosine of each row with its nearest other row, and which row that is."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    cosine, nearest = np.empty(len(unit)), np.empty(len(unit), dtype=np.int64)
+    for start in range(0, len(unit), _ROWS):
+        block = unit[start : start + _ROWS] @ unit.T
+        rows = np.arange(len(block))
+        block[rows, start + rows] = -np.inf
+        nearest[start + rows], cosine[start + rows] = block.argmax(axis=1), block.max(axis=1)
+    return cosine, nearest

@@ -1,0 +1,110 @@
+"""A folder of finished cells: one JSON file each, and their weights and predictions beside it."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
+from lotus_unlearning.benchmark.work import Made
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where cells are kept.
+
+    A cell is finished when its JSON file is there. Files of other cells' needs are large and can
+    be made again; they are under ``files`` and may be deleted.
+
+    Attributes:
+        folder: Of all.
+    """
+
+    folder: Path
+
+    def record(self, cell: Cell) -> dict[str, Any] | None:
+        """What is known of a finished cell; ``None`` if it is not finished.
+
+        Raises:
+            ValueError: If its file is damaged.
+        """
+        path = self._record(cell)
+        if not path.is_file():
+            return None
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: expected the JSON of a cell, got damaged contents ({error}); delete it "
+                "and the same command runs the cell again"
+            ) from None
+        return found
+
+    def files(self, cell: Cell) -> dict[str, bytes]:
+        """Its weights and predictions; empty if they are not there (any more)."""
+        folder = self._files(cell)
+        if not folder.is_dir():
+            return {}
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    def has_files(self, cell: Cell) -> bool:
+        """Whether other cells can be run from it."""
+        return self._files(cell).is_dir()
+
+    def save(self, cell: Cell, made: Made, *, files: bool) -> None:
+        """Keep what a cell gave; complete or not at all, the record last.
+
+        A record that is there stays: who makes files again on another machine gets other bits.
+        """
+        if files and made.files:
+            self._save_files(cell, made.files)
+        if not self._record(cell).exists():
+            facts = {"format": FORMAT, "key": cell.key, "cell": canonical(cell), **made.record}
+            self._write(self._record(cell), json.dumps(facts, indent=1) + "\n")
+
+    def save_failure(self, cell: Cell, error: str, *, final: bool) -> None:
+        """Keep why a cell failed: for good, or so that the next run tries again."""
+        facts = {"format": FORMAT, "key": cell.key, "cell": canonical(cell), "error": error}
+        path = self._record(cell) if final else self._failure(cell)
+        self._write(path, json.dumps(facts, indent=1) + "\n")
+
+    def failure(self, cell: Cell) -> str | None:
+        """Why a cell failed the last time, if it is to be tried again."""
+        path = self._failure(cell)
+        return json.loads(path.read_text(encoding="utf-8"))["error"] if path.is_file() else None
+
+    def forget_failure(self, cell: Cell) -> None:
+        """It is tried again now."""
+        self._failure(cell).unlink(missing_ok=True)
+
+    def _record(self, cell: Cell) -> Path:
+        return self.folder / "cells" / f"{cell.key}.json"
+
+    def _failure(self, cell: Cell) -> Path:
+        return self.folder / "failed" / f"{cell.key}.json"
+
+    def _files(self, cell: Cell) -> Path:
+        return self.folder / "files" / cell.key
+
+    def _save_files(self, cell: Cell, files: Mapping[str, bytes]) -> None:
+        final = self._files(cell)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+        try:
+            for name, contents in files.items():
+                (temporary / name).write_bytes(contents)
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def _write(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)

@@ -1,0 +1,237 @@
+"""Finished cells become numbers: means over seeds with intervals, and what is best."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lotus_unlearning import metrics
+from lotus_unlearning.benchmark.columns import COLUMNS, WITHOUT_TEST
+from lotus_unlearning.benchmark.grid import Grid, Section
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.metrics import Interval
+
+SIGNIFICANCE = 0.05
+Record = Mapping[str, Any]
+Values = dict[tuple[int, int], float]
+"""(split seed, training seed) -> value."""
+
+
+@dataclass
+class Line:
+    """One model or method in one block.
+
+    Attributes:
+        name: ``"original"``, ``"gold"`` or a key of METHODS.
+        label: What to call it.
+        settings: Where its settings come from.
+        values: Measure -> value by seeds.
+        failed: Why cells have no values.
+        records: (split seed, training seed) -> the cell.
+    """
+
+    name: str
+    label: str
+    settings: tuple[str, ...] = ()
+    values: dict[str, Values] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    records: dict[tuple[int, int], Record] = field(default_factory=dict)
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it is compared with others."""
+        return self.name not in ("original", "gold")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a grid, measured.
+
+    Attributes:
+        section: Block and scenario.
+        lines: Original, gold, then the methods.
+        draws: How many pairs of seeds were finished, of how many.
+        images: Number of images of each split, of the first draw.
+    """
+
+    section: Section
+    lines: list[Line]
+    draws: tuple[int, int]
+    images: Mapping[str, int]
+
+
+def summarise(grid: Grid, store: Store) -> list[Part]:
+    """What is known of each section of ``grid``; unfinished cells are left out."""
+    return [_part(section, store) for section in grid.sections()]
+
+
+def _part(section: Section, store: Store) -> Part:
+    original, gold = Line("original", "original"), Line("gold", "gold")
+    rows, draws = section.rows(), list(section.draws())
+    lines = [Line(row.name, row.label, row.settings) for row in rows]
+    finished, images = 0, dict[str, int]()
+    for draw in draws:
+        at = (draw.split, draw.training)
+        reference = store.record(draw.reference)
+        if reference is None or "error" in reference:
+            continue
+        finished += 1
+        images = images or reference["images"]
+        _put(original, at, reference, store.record(draw.reference.original))
+        _put_golds(gold, at, reference, [store.record(g) for g in draw.reference.golds])
+        for row, line in zip(rows, lines, strict=True):
+            _put_method(line, at, store.record(draw.unlearning(row.method)))
+    whole = [original, *([gold] if gold.values else []), *lines]
+    _gaps_as_published(whole)
+    return Part(section, whole, (finished, len(draws)), images)
+
+
+def _put(line: Line, at: tuple[int, int], record: Record, cost: Record | None) -> None:
+    line.records[at] = record
+    facts = {**record["values"], **{k: (cost or {}).get(k) for k in _COSTS}}
+    for measure, value in facts.items():
+        if value is not None:
+            line.values.setdefault(measure, {})[at] = float(value)
+
+
+_COSTS = ("seconds", "peak_memory_bytes")
+
+
+def _put_golds(
+    line: Line, at: tuple[int, int], reference: Record, trained: Sequence[Record | None]
+) -> None:
+    """Each gold was measured against the others; the line holds their mean."""
+    golds = [
+        {**gold["values"], **{k: (cost or {}).get(k) for k in _COSTS}}
+        for gold, cost in zip(reference["golds"], trained, strict=True)
+    ]
+    if golds:
+        line.records[at] = reference["golds"][0]
+    for measure in golds[0] if golds else ():
+        values = [gold[measure] for gold in golds if gold.get(measure) is not None]
+        if len(values) == len(golds):
+            line.values.setdefault(measure, {})[at] = float(np.mean(values))
+
+
+def _put_method(line: Line, at: tuple[int, int], record: Record | None) -> None:
+    if record is None:
+        return
+    if "error" in record:
+        line.failed.append(record["error"])
+        return
+    _put(line, at, record, record)
+
+
+def _gaps_as_published(lines: Sequence[Line]) -> None:
+    gold = next((line for line in lines if line.name == "gold"), None)
+    if gold is None:
+        return
+    theirs = {key: list(gold.values[key].values()) for key in metrics.GAP_KEYS}
+    for line in lines:
+        if all(key in line.values for key in metrics.GAP_KEYS):
+            mine = {key: list(line.values[key].values()) for key in metrics.GAP_KEYS}
+            gap = metrics.average_gap_as_published(mine, theirs)
+            line.values["average_gap_as_published"] = {(-1, -1): gap}
+
+
+def estimate(values: Values) -> Interval:
+    """Mean and 95% interval over seeds.
+
+    Where several originals share a choice of images, their values are not independent: they are
+    averaged first, and the interval is over choices.
+    """
+    return metrics.mean_and_interval(list(by_split(values).values()))
+
+
+def by_split(values: Values) -> dict[int, float]:
+    """Mean over training seeds for each choice of images."""
+    splits: dict[int, list[float]] = {}
+    for (split, _), value in values.items():
+        splits.setdefault(split, []).append(value)
+    return {split: float(np.mean(found)) for split, found in sorted(splits.items())}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Which lines are best in a measure.
+
+    Attributes:
+        best: The line with the best mean.
+        as_good: Those that are not significantly worse, by paired t-tests over choices of images
+            and Holm's correction.
+        tests: How many lines were compared with the best.
+    """
+
+    best: int
+    as_good: frozenset[int]
+    tests: int
+
+
+def rank(lines: Sequence[Line], measure: str) -> Ranking | None:
+    """The best methods in ``measure``; ``None`` where no two of them can be compared.
+
+    Where gold's value is the aim, the distance from it counts. Methods that failed for some seeds
+    are not compared.
+    """
+    badness = {i: by_split(v) for i, line in enumerate(lines) if (v := _badness(line, measure))}
+    longest = max((len(values) for values in badness.values()), default=0)
+    badness = {i: values for i, values in badness.items() if len(values) == longest}
+    if len(badness) < 2:
+        return None
+    best = min(badness, key=lambda i: float(np.mean(list(badness[i].values()))))
+    others = [i for i in badness if i != best]
+    if measure in WITHOUT_TEST or longest < 2:
+        return Ranking(best, frozenset(), 0)
+    p = holm([paired_p_value(badness[i], badness[best]) for i in others])
+    equal = frozenset(i for i, value in zip(others, p, strict=True) if value > SIGNIFICANCE)
+    return Ranking(best, equal, len(others))
+
+
+def _badness(line: Line, measure: str) -> Values | None:
+    if not line.is_method or measure not in line.values:
+        return None
+    good = COLUMNS[measure].good
+    if good == "near gold" and f"gap_{measure}" in line.values:
+        return line.values[f"gap_{measure}"]
+    values = line.values[measure]
+    return {at: -value for at, value in values.items()} if good == "up" else values
+
+
+def paired_p_value(one: Mapping[int, float], other: Mapping[int, float]) -> float:
+    """Two-sided p-value of a paired t-test; 1 where both are equal throughout."""
+    from scipy.stats import ttest_rel
+
+    shared = sorted(one.keys() & other.keys())
+    difference = np.array([one[split] - other[split] for split in shared])
+    if len(shared) < 2 or np.ptp(difference) <= 1e-12 * max(1e-300, np.abs(difference).max()):
+        return 1.0 if not len(difference) or not difference.any() else 0.0
+    return float(ttest_rel([one[s] for s in shared], [other[s] for s in shared]).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment: the chance of one false alarm among all tests is bounded.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = np.empty(len(order)), 0.0
+    for step, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - step) * p_values[i]))
+        adjusted[i] = highest
+    return [float(value) for value in adjusted]
+
+
+def failures(parts: Sequence[Part]) -> Iterator[str]:
+    """One sentence for each method that failed somewhere."""
+    for part in parts:
+        for line in part.lines:
+            if line.failed:
+                settings, seeds = ", ".join(line.settings), part.draws[1]
+                yield (
+                    f"{line.label} ({settings}): failed for {len(line.failed)} of {seeds} seeds: "
+                    f"{line.failed[0].splitlines()[-1]}"
+                )

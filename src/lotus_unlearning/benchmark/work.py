@@ -1,0 +1,295 @@
+"""One cell of a benchmark from its needs to its result: no files, no clock but the methods' own."""
+
+import copy
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as save_weights
+from torch import nn
+
+import lotus_unlearning
+from lotus_unlearning import datasets, models
+from lotus_unlearning.benchmark import scenarios
+from lotus_unlearning.benchmark.cells import (
+    Cell,
+    DataChoice,
+    Forget,
+    Gold,
+    Original,
+    Reference,
+    Setup,
+    Unlearning,
+)
+from lotus_unlearning.benchmark.measures import Logits, entropies, measure
+from lotus_unlearning.datasets import Data
+from lotus_unlearning.evaluation import describe
+from lotus_unlearning.runtime import (
+    Penultimate,
+    Runtime,
+    choose_device,
+    choose_precision,
+    fingerprint,
+    processor,
+)
+from lotus_unlearning.splits import Split, Splits
+from lotus_unlearning.training import train
+from lotus_unlearning.unlearning import unlearn
+
+Files = Mapping[str, bytes]
+WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.npz"
+_PARTS = ("train", "unseen", "test")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells run.
+
+    Attributes:
+        device: As for :func:`lotus_unlearning.unlearn`.
+        root: Folder of the data sets.
+    """
+
+    device: str = "auto"
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a cell gives.
+
+    Attributes:
+        record: Plain data: measures, history, seconds.
+        files: Name -> contents: weights and predictions, for the cells that need them.
+    """
+
+    record: dict[str, Any]
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
+    """Run one cell.
+
+    Args:
+        cell: Which.
+        needs: Key of each of ``cell.needs`` -> its files.
+        place: Device and data.
+    """
+    start = time.perf_counter()
+    made = _run(cell, needs, place)
+    made.record["cell_seconds"] = time.perf_counter() - start
+    made.record["on"] = _machine(cell, place)
+    return made
+
+
+def _run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
+    if isinstance(cell, Original):
+        return _original(cell, place)
+    if isinstance(cell, Gold):
+        return _gold(cell, needs, place)
+    if isinstance(cell, Reference):
+        return _reference(cell, needs, place)
+    return _unlearning(cell, needs, place)
+
+
+def _machine(cell: Cell, place: Place) -> dict[str, Any]:
+    """What bits and times depend on besides the cell."""
+    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+    device = choose_device(place.device)
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "precision": str(choose_precision(setup.precision, device)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+        "torch": torch.__version__,
+        "lotus-unlearning": lotus_unlearning.__version__,
+    }
+
+
+def _original(cell: Original, place: Place) -> Made:
+    data = load(cell.setup.data, place.root)
+    images: Any = data.train
+    if cell.half is not None:
+        half = scenarios.halves(data.train.labels.numpy(), cell.seed)[cell.half]
+        images = Split("train", data.train, torch.from_numpy(half))
+    return _trained(cell.setup, cell.seed, images, data, place)
+
+
+def _gold(cell: Gold, needs: Mapping[str, Files], place: Place) -> Made:
+    data = load(cell.setup.data, place.root)
+    splits = _splits(cell.setup, cell.forget, needs, data, place)
+    return _trained(cell.setup, cell.seed, splits.retain, data, place)
+
+
+def _trained(setup: Setup, seed: int, images: object, data: Data, place: Place) -> Made:
+    model = build(setup, data, seed, setup.pretrained)
+    record: dict[str, Any] = {}
+    if setup.recipe is not None:
+        made = train(
+            model,
+            images,
+            setup.recipe,
+            held_out=data.unseen if setup.recipe.patience is not None else None,
+            seed=seed,
+            device=place.device,
+            precision=setup.precision,
+            progress=False,
+        )
+        model = made.model
+        record = {"seconds": made.seconds, "peak_memory_bytes": made.peak_memory_bytes}
+    logits = _predict(model, data, place)
+    labels = {part: getattr(data, part).labels.numpy() for part in _PARTS}
+    record["values"] = {
+        f"{part}_accuracy": float((logits[part].argmax(1) == labels[part]).mean())
+        for part in _PARTS
+    }
+    record["weights_sha256"] = fingerprint(model)
+    return Made(record, {WEIGHTS: _packed(model), PREDICTIONS: _zipped(logits)})
+
+
+def _reference(cell: Reference, needs: Mapping[str, Files], place: Place) -> Made:
+    setup = cell.original.setup
+    data = load(setup.data, place.root)
+    splits = _splits(setup, cell.forget, needs, data, place)
+    original, golds = _known(cell, needs)
+    others = [golds[:i] + golds[i + 1 :] for i in range(len(golds))]
+    record = {
+        "values": measure(original, original, golds, splits),
+        "entropies": entropies(original, splits),
+        "golds": [
+            {
+                "values": measure(gold, original, rest, splits),
+                "entropies": entropies(gold, splits),
+            }
+            for gold, rest in zip(golds, others, strict=True)
+        ],
+        "images": _sizes(splits),
+    }
+    return Made(record)
+
+
+def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> Made:
+    setup = cell.original.setup
+    data = load(setup.data, place.root)
+    splits = _splits(setup, cell.forget, needs, data, place)
+    model = _unpacked(setup, data, needs[cell.original.key])
+    made = unlearn(
+        model,
+        splits,
+        cell.method,
+        seed=cell.seed,
+        batch_size=setup.batch_size,
+        device=place.device,
+        precision=setup.precision,
+        progress=False,
+    )
+    original, golds = _known(cell, needs)
+    logits = _predict(made.model, data, place)
+    described = describe(cell.method)
+    record = {
+        "values": measure(logits, original, golds, splits),
+        "entropies": entropies(logits, splits),
+        "history": made.history,
+        "seconds": made.seconds,
+        "peak_memory_bytes": made.peak_memory_bytes,
+        "method": {"name": described["name"], "settings": described["settings"]},
+        "images": _sizes(splits),
+    }
+    return Made(record, {PREDICTIONS: _zipped(logits)})
+
+
+@lru_cache(maxsize=2)
+def load(choice: DataChoice, root: str | None) -> Data:
+    """The data set, read once per process."""
+    return datasets.load(
+        choice.name,
+        root=root,
+        seed=choice.seed,
+        limit=choice.limit,
+        unseen_from=choice.unseen_from,
+        size=choice.size,
+    )
+
+
+def build(setup: Setup, data: Data, seed: int, pretrained: bool) -> nn.Module:
+    """The model of a setup, freshly initialised or with published weights."""
+    return models.build(
+        setup.model,
+        classes=len(data.classes),
+        channels=data.channels,
+        image_size=data.image_size,
+        pretrained=pretrained,
+        seed=seed,
+    )
+
+
+def _splits(
+    setup: Setup, forget: Forget, needs: Mapping[str, Files], data: Data, place: Place
+) -> Splits:
+    if forget.ranked_by is None:
+        return scenarios.splits(forget, data)
+    count = max(1, round(forget.fraction * len(data.train)))
+    if forget.kind == "memorised":
+        known = [_unzipped(needs[cell.key])["train"] for cell in forget.needs]
+        whole, *halves = (logits.astype(np.float64) for logits in known)
+        labels = data.train.labels.numpy()
+        by_half = dict(enumerate(halves))
+        values = scenarios.memorisation(whole, by_half, labels, forget.ranked_by.seed)
+        return scenarios.splits(forget, data, scenarios.highest(values, count))
+    ranking = Penultimate(_unpacked(setup, data, needs[forget.ranked_by.key]))
+    features = _predict(ranking, data, place, ("train",))["train"]
+    hard = scenarios.near_duplicates(features.astype(np.float64), count)
+    return scenarios.splits(forget, data, hard)
+
+
+def _known(cell: Reference | Unlearning, needs: Mapping[str, Files]) -> tuple[Logits, list[Logits]]:
+    """Predictions of the original and of the gold models."""
+    return _unzipped(needs[cell.original.key]), [_unzipped(needs[g.key]) for g in cell.golds]
+
+
+def _predict(
+    model: nn.Module, data: Data, place: Place, parts: tuple[str, ...] = _PARTS
+) -> dict[str, NDArray[np.float32]]:
+    """Outputs ``[N, C]`` for all images of each part, in float32 and evaluation mode."""
+    run = Runtime(choose_device(place.device))
+    found = {}
+    with run.prepared(copy.deepcopy(model)) as ready:
+        for part in parts:
+            source = getattr(data, part)
+            whole = Split(part, source, torch.arange(len(source)))
+            found[part] = run.predict(ready, whole).float().cpu().numpy()
+    return found
+
+
+def _sizes(splits: Splits) -> dict[str, int]:
+    parts = {name: getattr(splits, name) for name in ("forget", "retain", "unseen", "test")}
+    return {name: len(part) for name, part in parts.items() if part is not None}
+
+
+def _packed(model: nn.Module) -> bytes:
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return save_weights({name: value.clone().contiguous() for name, value in state.items()})
+
+
+def _unpacked(setup: Setup, data: Data, files: Files) -> nn.Module:
+    model = build(setup, data, 0, pretrained=False)
+    model.load_state_dict(load_weights(files[WEIGHTS]))
+    return model.eval()
+
+
+def _zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def _unzipped(files: Files) -> dict[str, NDArray[np.float32]]:
+    with np.load(io.BytesIO(files[PREDICTIONS]), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

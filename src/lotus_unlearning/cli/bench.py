@@ -1,0 +1,162 @@
+"""``lotus bench``: a table of the paper, or a grid of your own."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from lotus_unlearning.benchmark import render
+from lotus_unlearning.benchmark.cells import Cell, title
+from lotus_unlearning.benchmark.estimate import estimates
+from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
+from lotus_unlearning.benchmark.grid import Grid
+from lotus_unlearning.benchmark.read import grids, read_grid
+from lotus_unlearning.benchmark.schedule import (
+    Executor,
+    Progress,
+    Watcher,
+    order,
+    run_all,
+    unfinished,
+)
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.summary import summarise
+from lotus_unlearning.benchmark.tables import tables, without_empty_columns
+from lotus_unlearning.benchmark.work import Made, Place
+from lotus_unlearning.cli import options
+from lotus_unlearning.cli.options import say
+from lotus_unlearning.report.page import seconds
+from lotus_unlearning.runs import replace_text
+
+_EXAMPLES = """
+lotus bench table1 --blocks digits --seeds 5
+lotus bench table1 --blocks digits fashion-mnist --dry_run
+lotus bench my-grid.yaml --jobs 2 --out results
+lotus bench table2                # CIFAR-10 as in the paper
+lotus bench table1 --blocks digits --show   # only the tables, of what is finished
+"""
+_CHANGES = ("blocks", "methods", "settings", "measures", "seeds", "golds")
+
+
+def main(words: list[str]) -> int:
+    """Run what is not finished yet, then print and write the tables.
+
+    Returns:
+        1 if a cell failed, else 0.
+    """
+    parser = options.parser("bench", "Run a grid of methods and make its tables.", _EXAMPLES)
+    parser.add_argument("grid", type=str, help=f"{', '.join(grids())}, or a YAML file")
+    _add_changes(parser)
+    _add_place(parser)
+    parser.add_argument("--dry_run", action="store_true", help="list what would be run, and stop")
+    parser.add_argument("--show", action="store_true", help="only the tables, of what is finished")
+    chosen = parser.parse_args(words)
+    changes = {key: value for key in _CHANGES if (value := getattr(chosen, key)) is not None}
+    grid, store = read_grid(chosen.grid, changes), Store(Path(chosen.out))
+    place = Place(chosen.device, chosen.root)
+    if chosen.dry_run:
+        _list(list(grid.cells()), store, place)
+        return 0
+    failed = {} if chosen.show else _run(grid, store, place, chosen).failed
+    _write(grid, store, Path(chosen.out) / "tables" / Path(chosen.grid).stem)
+    for cell, error in failed.items():
+        say(f"failed: {title(cell)}: {error.strip().splitlines()[-1]}")
+    return 1 if failed else 0
+
+
+def _add_changes(made: ArgumentParser) -> None:
+    """What stands in the place of the grid's own entries."""
+    words = str
+    made.add_argument("--blocks", type=words, nargs="+", help="data and models, by name")
+    made.add_argument("--methods", type=words, nargs="+", help="some of them, by name")
+    made.add_argument("--settings", type=words, nargs="+", help="paper, authors, tuned")
+    made.add_argument("--measures", type=words, nargs="+", help="columns of the table")
+    made.add_argument("--seeds", type=int | None, help="choices of images, each with an original")
+    made.add_argument("--golds", type=int | None, help="retrained models for each of them")
+
+
+def _add_place(made: ArgumentParser) -> None:
+    made.add_argument("--out", type=str, default="results", help="folder of cells and tables")
+    made.add_argument("--jobs", type=int, default=1, help="cells at once on this machine")
+    made.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    made.add_argument("--root", type=str | None, default=None, help="folder of the data sets")
+    made.add_argument("--ray", type=str | None, default=None, help="address of a Ray cluster")
+    made.add_argument("--cpus", type=float, default=1, help="cores of a cell on the cluster")
+    made.add_argument("--gpus", type=float, default=0, help="GPUs of a cell on the cluster")
+    made.add_argument("--track", type=str | None, default=None, help="mlflow: log every cell there")
+    made.add_argument(
+        "--keep_predictions", action="store_true", help="of unlearned models, beside the cells"
+    )
+
+
+def _list(targets: Sequence[Cell], store: Store, place: Place) -> None:
+    cells = order(targets)
+    todo = unfinished(cells, store)
+    expected = estimates(todo, cells, store, place)
+    for cell in todo:
+        print(f"{seconds(expected[cell]):>12}  {title(cell)}")
+    total = sum(expected.values())
+    print(
+        f"{len(todo)} cells to run of {len(cells)}, about {seconds(total)} one after another; "
+        f"the tables need {len(targets)} of them, the others are models that these share"
+    )
+
+
+def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress:
+    watchers: list[Watcher] = [_Lines().watch]
+    if chosen.track is not None:
+        from lotus_unlearning.benchmark.tracking import tracker
+
+        watchers.append(tracker(chosen.track))
+    executor: Executor = InThisProcess(place)
+    if chosen.ray is not None:
+        from lotus_unlearning.benchmark.on_ray import OnRay
+
+        executor = OnRay(chosen.ray, place, cpus=chosen.cpus, gpus=chosen.gpus)
+    elif chosen.jobs > 1:
+        executor = InProcesses(chosen.jobs, place)
+
+    def watch(progress: Progress, cell: Cell | None, made: Made | None) -> None:
+        for watcher in watchers:
+            watcher(progress, cell, made)
+
+    return run_all(grid.cells(), store, executor, watch, keep_predictions=chosen.keep_predictions)
+
+
+class _Lines:
+    """A line for each finished cell: how many are done, at work and left, and for how long."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def watch(self, progress: Progress, cell: Cell | None, made: Made | None) -> None:
+        """Told of every change."""
+        if cell is None:
+            return
+        left = progress.total - progress.done - len(progress.failed)
+        each = (time.perf_counter() - self._start) / max(1, progress.ran + len(progress.failed))
+        took = "failed" if made is None else seconds(made.record["cell_seconds"])
+        say(
+            f"{progress.done} of {progress.total} done, {left} left (about "
+            f"{seconds(left * each)}): {title(cell)}: {took}"
+        )
+
+
+def _write(grid: Grid, store: Store, base: Path) -> None:
+    parts = summarise(grid, store)
+    made = [without_empty_columns(table) for table in tables(grid, parts)]
+    if not made:
+        say("no table yet: nothing is finished")
+        return
+    print("\n".join(render.as_text(table) for table in made))
+    base.parent.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "md": "\n".join(render.as_markdown(table) for table in made),
+        "tex": "\n".join(render.as_latex(table) for table in made),
+        "csv": render.as_csv(made),
+    }
+    for ending, text in texts.items():
+        replace_text(base.with_suffix(f".{ending}"), text)
+    say(f"tables: {base}.md, .tex, .csv")
