@@ -6,10 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from lotus_unlearning import datasets
-from lotus_unlearning.images import content_hashes
 
 
 def _idx(path, array):
@@ -98,54 +96,6 @@ def test_cifar_is_read_from_torchvisions_files(tmp_path, monkeypatch):
     assert [len(part) for part in (data.train, data.unseen, data.test)] == [80, 20, 20]
     assert data.train[0][0].shape == (3, 32, 32)
     assert data.classes[2] == "class 2"
-
-
-def folder_of_images(root, classes=("cat", "dog"), images=10):
-    """``root/CLASS/N.png``, of several sizes and modes."""
-    draw = np.random.default_rng(0)
-    for c in classes:
-        (root / c).mkdir(parents=True)
-        for i in range(images):
-            shape = (20 + i, 24, 3) if i % 2 else (30, 18 + i)
-            pixels = draw.integers(0, 256, shape, dtype=np.uint8)
-            Image.fromarray(pixels).save(root / c / f"{i}.png")
-
-
-def test_an_image_folder_is_read_resized_and_keeps_its_paths(tmp_path):
-    folder_of_images(tmp_path / "train")
-    folder_of_images(tmp_path / "test", images=3)
-    data = datasets.load(f"imagefolder:{tmp_path}", size=16, unseen_share=0.2)
-    assert [len(part) for part in (data.train, data.unseen, data.test)] == [16, 4, 6]
-    assert data.train[0][0].shape == (3, 16, 16)
-    assert data.classes == ("cat", "dog")
-    assert set(data.train.names) < {f"{c}/{i}.png" for c in data.classes for i in range(10)}
-
-
-def test_a_folder_without_a_test_part_is_cut_by_the_seed(tmp_path):
-    folder_of_images(tmp_path)
-    data = datasets.load(f"imagefolder:{tmp_path}", size=8)
-    parts = data.train, data.unseen, data.test
-    assert sum(len(part) for part in parts) == 20
-    hashes = [set(content_hashes(p, torch.arange(len(p)))) for p in parts]
-    assert len(set.union(*hashes)) == 20
-
-
-def test_a_folder_too_large_for_memory_is_streamed_with_equal_pixels(tmp_path, monkeypatch):
-    folder_of_images(tmp_path)
-    held = datasets.load(f"imagefolder:{tmp_path}", size=8)
-    monkeypatch.setattr("lotus_unlearning.datasets.folder.MEMORY_SHARE", 0.0)
-    streamed = datasets.load(f"imagefolder:{tmp_path}", size=8)
-    assert type(streamed.train).__name__ == "StreamedImages"
-    assert streamed.train.names == held.train.names
-    batch = next(streamed.train.batches([torch.arange(4)]))
-    assert torch.allclose(batch, held.train.inputs(held.train.images[:4]))
-
-
-def test_an_unreadable_image_is_named(tmp_path):
-    folder_of_images(tmp_path)
-    (tmp_path / "cat" / "0.png").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"cat/0\.png.*cannot be read"):
-        datasets.load(f"imagefolder:{tmp_path}", size=8)
 
 
 @pytest.mark.parametrize("returns", ["(t, u, e)", "(t, e)", "dict(train=t, unseen=u, test=e)"])

@@ -92,6 +92,11 @@ def test_tables_of_another_length_have_no_choice_of_the_authors(root, monkeypatc
     assert datasets.load("mufac", root=str(root)).forget is None
 
 
+def test_unseen_images_of_their_own_are_not_taken_from_test(root):
+    with pytest.raises(ValueError, match="for mufac, which brings its own unseen images; got"):
+        datasets.load("mufac", root=str(root), unseen_from="test")
+
+
 def test_every_missing_piece_is_listed_with_what_to_get(root):
     folder = root / "custom_korean_family_dataset_resolution_128"
     (folder / "custom_val_dataset.csv").unlink()

@@ -87,6 +87,15 @@ def test_unseen_images_are_drawn_by_seed_and_not_trained_on(tiny):
     assert data.unseen.labels.bincount().tolist() == [3, 3, 3]
 
 
+def test_unseen_images_can_be_half_of_the_official_validation_photos(tiny):
+    data = datasets.load("tiny-imagenet", root=str(tiny), unseen_from="test")
+    assert [len(part) for part in (data.train, data.unseen, data.test)] == [60, 6, 6]
+    assert data.unseen.labels.bincount().tolist() == [2, 2, 2]
+    assert {*data.unseen.names} | {*data.test.names} == {
+        f"val/images/val_{i}.JPEG" for i in range(12)
+    }
+
+
 def test_only_chosen_files_are_opened(tiny):
     options = {"root": str(tiny), "limit": 6, "unseen_share": 0.3}
     data = datasets.load("tiny-imagenet", **options)

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from torch import nn
@@ -46,6 +46,13 @@ def add_data(made: ArgumentParser, default: str | None) -> None:
     made.add_argument("--limit", type=int | None, default=None, help="at most N training images")
     made.add_argument("--size", type=int | None, default=None, help="resize images to N pixels")
     made.add_argument("--data_seed", type=int, default=0, help="chooses unseen images and --limit")
+    made.add_argument(
+        "--unseen_from",
+        type=Literal["train", "test"],
+        default="train",
+        help="official part that unseen images are taken from: a share of train (default), or "
+        "half of test, as the LoTUS paper does",
+    )
 
 
 def add_forget(made: ArgumentParser, flag: str, default: str | None, meaning: str) -> None:
@@ -55,7 +62,8 @@ def add_forget(made: ArgumentParser, flag: str, default: str | None, meaning: st
         type=str | int | float | None,
         default=default,
         help=f"{meaning}: a file of ids (one per line, or CSV with a column id, index or path), "
-        "a share such as 0.1 (drawn by --forget_seed, stratified), or class:NAME",
+        "a share such as 0.1 (drawn by --forget_seed, stratified), class:NAME, or official (the "
+        "choice of the data set's authors, where they made one)",
     )
     made.add_argument("--forget_seed", type=int, default=0, help="draws a share of images")
 
@@ -80,29 +88,37 @@ def load_data(options: Namespace) -> datasets.Data:
         root=options.root,
         seed=options.data_seed,
         limit=options.limit,
+        unseen_from=options.unseen_from,
         size=options.size,
     )
 
 
 def choose(data: datasets.Data, forget: str | int | float, seed: int) -> Splits:
-    """Splits that forget what ``forget`` says: a file, a share, or ``class:NAME``.
+    """Splits that forget what ``forget`` says: a file, a share, ``class:NAME`` or ``official``.
 
     Raises:
-        ValueError: If it says none of these; images shared with unseen or test are dropped there
-            with a note, as published data sets hold copies.
+        ValueError: If it says none of these, or the data set has no such class or choice; images
+            shared with unseen or test are dropped there, as published data sets hold copies.
     """
     others = {"unseen": data.unseen, "test": data.test}
     text = str(forget)
     if text.startswith("class:"):
         label = _label(text.removeprefix("class:"), data.classes)
         return Splits.of_class(data.train, label, on_overlap="drop", **others)
+    if text == "official":
+        if data.forget is None:
+            raise ValueError(
+                "forget: expected a data set whose authors chose images to forget, got "
+                f"{data.name}; pass a file of ids, a share between 0 and 1, or class:NAME"
+            )
+        return Splits.from_ids(data.train, data.forget, on_overlap="drop", **others)
     if not Path(text).exists() and _share(text) is not None:
         fraction = _share(text)
         assert fraction is not None
         return Splits.random(data.train, fraction=fraction, seed=seed, on_overlap="drop", **others)
     if not Path(text).is_file():
         raise ValueError(
-            "forget: expected a file of ids, a share between 0 and 1, or class:NAME; got "
+            "forget: expected a file of ids, a share between 0 and 1, class:NAME or official; got "
             f"{text!r}, and there is no such file"
         )
     return Splits.from_ids(data.train, text, on_overlap="drop", **others)
@@ -234,6 +250,7 @@ def inherit_data(options: Namespace, path: str | None = None) -> None:
     config = runs.read(source).config
     for key in ("data", "root", "limit", "size", "data_seed"):
         setattr(options, key, config.get(key))
+    options.unseen_from = config.get("unseen_from", "train")  # earlier runs lack it
     if options.forget is None:
         options.forget = config.get("forget")
         options.forget_seed = config.get("forget_seed", 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lotus_unlearning.datasets.cifake import load_cifake
 from lotus_unlearning.datasets.cifar import load_cifar10, load_cifar100
-from lotus_unlearning.datasets.data import Data, Preprocess
+from lotus_unlearning.datasets.data import Cut, Data, Part, Preprocess
 from lotus_unlearning.datasets.digits import load_digits
 from lotus_unlearning.datasets.elpv import load_elpv
 from lotus_unlearning.datasets.fashion_mnist import load_fashion_mnist
@@ -117,6 +117,7 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     unseen_share: float | None = None,
+    unseen_from: Part = "train",
     size: int | None = None,
 ) -> Data:
     """Load a data set; same arguments, same images in the same order.
@@ -125,27 +126,27 @@ def load(
         name: A key of ``DATASETS``, ``imagefolder:PATH`` or ``python:MODULE:FUNCTION``.
         root: Folder of the files, where there are files.
         seed: Chooses unseen images and, with ``limit``, training images; both stratified.
-        limit: At most so many training images; unseen images shrink with them, test stays whole.
-            For imagenet1k unseen images stay whole too.
-        unseen_share: Of the official training images, where there are no unseen ones; default:
-            15%, for digits 300 images. For imagenet1k of the validation images; default: half.
+        limit: At most so many training images; unseen images shrink with them (not imagenet1k's).
+        unseen_share: Of the part that unseen images are taken from; default: 15% of train (for
+            digits 300 images), half of test, or half of imagenet1k's validation images.
+        unseen_from: ``"test"`` takes unseen images from the official test images and trains on
+            all official training images, as the LoTUS paper cuts CIFAR and Tiny-ImageNet.
         size: Height and width of the model's input in pixels; default: the images' own.
 
     Raises:
-        ValueError: If the name is unknown, files are missing or broken, or a number is out of
-            range.
+        ValueError: If the name is unknown, files are missing or broken, or a value does not fit.
 
     >>> data = load("digits")
     >>> len(data.train), len(data.unseen), len(data.test), data.channels, data.image_size
     (1197, 300, 300, 1, 8)
     """
     kind, _, rest = name.partition(":")
-    options = {"seed": seed, "limit": limit, "unseen_share": unseen_share, "size": size}
+    cut = Cut(seed=seed, limit=limit, unseen_share=unseen_share, unseen_from=unseen_from)
     if kind in ("imagefolder", "python") and rest:
         known = {key.partition(":")[0]: info for key, info in DATASETS.items()}
-        return known[kind].load(rest, root=root, **options)
+        return known[kind].load(rest, root=root, size=size, cut=cut)
     if name not in DATASETS or kind in ("imagefolder", "python"):
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"data: expected one of {', '.join(DATASETS)}; got {name!r}{hint}")
-    return DATASETS[name].load(root=root, **options)
+    return DATASETS[name].load(root=root, size=size, cut=cut)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from lotus_unlearning.datasets.cifar import read_cifar
-from lotus_unlearning.datasets.data import Data, assemble
+from lotus_unlearning.datasets.data import OWN_UNSEEN, Cut, Data, assemble, forbid_unseen_from_test
 from lotus_unlearning.datasets.files import (
     File,
     Reader,
@@ -30,14 +30,7 @@ cifar-10-batches-py/...       (CIFAR-10, in the folder given by --root)"""
 _FILE = re.compile(r"\d+(?: \((\d+)\))?\.\w+")
 
 
-def load_cifake(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_cifake(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """CIFAR-10's training and test photos; unseen are CIFAKE's 10,000 synthetic test images.
 
     The LoTUS paper calibrates by these where no real unseen images are left. ``unseen_share``
@@ -48,6 +41,7 @@ def load_cifake(
     Raises:
         ValueError: If one of the two data sets or both are absent; the message says which.
     """
+    forbid_unseen_from_test(cut, _NAME, OWN_UNSEEN)  # before anything is downloaded
     folder = folder_with(root, _FOLDERS, [_FAKE])
     problems: list[str] = []
     files = _synthetic(folder, problems)
@@ -61,17 +55,7 @@ def load_cifake(
     classes = train.classes or ()
     assert train.preprocess is not None
     unseen = read([listed(files, classes)], folder, Reader(_NAME, 32), train.preprocess)[0]
-    return assemble(
-        _NAME,
-        train,
-        test,
-        classes,
-        (3, size or 32),
-        unseen=unseen,
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    return assemble(_NAME, train, test, classes, (3, size or 32), cut, unseen)
 
 
 def _synthetic(folder: Path, problems: list[str]) -> list[File]:

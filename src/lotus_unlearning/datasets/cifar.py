@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lotus_unlearning.datasets.data import Data, Preprocess, assemble
+from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
 from lotus_unlearning.datasets.files import CACHE, missing
 from lotus_unlearning.images import ImageTensors
 
@@ -41,28 +41,14 @@ _CIFAR = {
 }
 
 
-def load_cifar10(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_cifar10(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """50,000 training and 10,000 test photos; see :func:`lotus_unlearning.datasets.load`."""
-    return _assemble("cifar-10", root, size, unseen_share, limit, seed)
+    return _load("cifar-10", root, size, cut)
 
 
-def load_cifar100(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_cifar100(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """50,000 training and 10,000 test photos; see :func:`lotus_unlearning.datasets.load`."""
-    return _assemble("cifar-100", root, size, unseen_share, limit, seed)
+    return _load("cifar-100", root, size, cut)
 
 
 def read_cifar(
@@ -98,25 +84,9 @@ def read_cifar(
     return [_tensors(part, preprocess) for part in parts]
 
 
-def _assemble(
-    name: str,
-    root: str | None,
-    size: int | None,
-    unseen_share: float | None,
-    limit: int | None,
-    seed: int,
-) -> Data:
+def _load(name: str, root: str | None, size: int | None, cut: Cut) -> Data:
     train, test = read_cifar(name, root, size)
-    return assemble(
-        name,
-        train,
-        test,
-        train.classes or (),
-        (3, size or 32),
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    return assemble(name, train, test, train.classes or (), (3, size or 32), cut)
 
 
 def _tensors(part: Any, preprocess: Preprocess) -> ImageTensors:

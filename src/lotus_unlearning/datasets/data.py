@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,46 @@ from torch import Tensor
 from lotus_unlearning.images import Images, ImageTensors, StreamedImages
 from lotus_unlearning.splits import stratified
 
-UNSEEN_SHARE = 0.15
+Part = Literal["train", "test"]
+
+OWN_UNSEEN = "brings its own unseen images"
+"""Why there is nothing to choose, for :func:`forbid_unseen_from_test`."""
+
+_UNSEEN_SHARE = {"train": 0.15, "test": 0.5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How a data set is cut into training, unseen and test images.
+
+    Attributes:
+        seed: Draws what is drawn.
+        limit: At most so many training images; ``None``: all.
+        unseen_share: Of the official part that unseen images are taken from; ``None``: the data
+            set's default.
+        unseen_from: That part.
+
+    Raises:
+        ValueError: If a field is out of range; one message lists all that are.
+    """
+
+    seed: int = 0
+    limit: int | None = None
+    unseen_share: float | None = None
+    unseen_from: Part = "train"
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.limit is not None and self.limit < 1:
+            problems.append(f"limit: expected at least 1 image, got {self.limit}")
+        if self.unseen_share is not None and not 0 < self.unseen_share < 1:
+            problems.append(
+                f"unseen_share: expected a share between 0 and 1, got {self.unseen_share}"
+            )
+        if self.unseen_from not in _UNSEEN_SHARE:
+            problems.append(f"unseen_from: expected 'train' or 'test', got {self.unseen_from!r}")
+        if problems:
+            raise ValueError("\n".join(problems))
 
 
 @dataclass(frozen=True)
@@ -85,8 +125,6 @@ def take(images: Images, positions: np.ndarray) -> Images:
 
 def carve(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     """``(rest, part)``: ``part`` is a random ``share`` of each class, drawn by ``seed``."""
-    if not 0 < share < 1:
-        raise ValueError(f"unseen_share: expected a share between 0 and 1, got {share}")
     part = stratified(images.labels.numpy(), share, seed)
     rest = np.setdiff1d(np.arange(len(images)), part)
     return take(images, rest), take(images, part)
@@ -96,9 +134,16 @@ def limited(images: Images, limit: int | None, seed: int) -> Images:
     """At most ``limit`` images, a random share of each class."""
     if limit is None or limit >= len(images):
         return images
-    if limit < 1:
-        raise ValueError(f"limit: expected at least 1 image, got {limit}")
     return take(images, stratified(images.labels.numpy(), limit / len(images), seed))
+
+
+def forbid_unseen_from_test(cut: Cut, name: str, why: str) -> None:
+    """Refuse ``unseen_from="test"`` for the data set ``name``, which ``why`` says more about."""
+    if cut.unseen_from == "test":
+        raise ValueError(
+            f"unseen_from: expected 'train' (the default) for {name}, which {why}; got 'test'; "
+            "leave the option out"
+        )
 
 
 def assemble(
@@ -107,18 +152,32 @@ def assemble(
     test: Images,
     classes: Sequence[str],
     shape: tuple[int, int],
-    *,
+    cut: Cut,
     unseen: Images | None = None,
-    unseen_share: float | None,
-    limit: int | None,
-    seed: int,
 ) -> Data:
-    """Carve unseen images out of the official training part, then keep ``limit`` of the rest."""
-    rest = official_train
-    if unseen is None:
-        share = UNSEEN_SHARE if unseen_share is None else unseen_share
-        rest, unseen = carve(official_train, share, seed)
-    train = limited(rest, limit, seed)
-    if limit is not None:
-        unseen = limited(unseen, max(1, round(len(unseen) * len(train) / len(rest))), seed)
+    """Carve unseen images out of the official part that ``cut`` names, then apply its limit.
+
+    Args:
+        name: Of the data set.
+        official_train: All images that may be trained on.
+        test: All others, but ``unseen``.
+        classes: Names of the classes.
+        shape: Channels of the model's input, and its height and width in pixels.
+        cut: What to draw.
+        unseen: The data set's own unseen images, where it has some: then none are carved out.
+
+    Raises:
+        ValueError: If ``cut`` takes unseen images from the test part though there are some.
+    """
+    rest, share = official_train, cut.unseen_share or _UNSEEN_SHARE[cut.unseen_from]
+    if unseen is not None:
+        forbid_unseen_from_test(cut, name, OWN_UNSEEN)
+    elif cut.unseen_from == "test":
+        test, unseen = carve(test, share, cut.seed)
+    else:
+        rest, unseen = carve(official_train, share, cut.seed)
+    train = limited(rest, cut.limit, cut.seed)
+    if cut.limit is not None:
+        count = max(1, round(len(unseen) * len(train) / len(rest)))
+        unseen = limited(unseen, count, cut.seed)
     return Data(train, unseen, test, tuple(classes), name, *shape)

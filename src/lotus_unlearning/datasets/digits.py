@@ -1,9 +1,18 @@
 """scikit-learn's digits: 1,797 real scans that ship with the library."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from lotus_unlearning.datasets.data import Data, Preprocess, assemble, take
+from lotus_unlearning.datasets.data import (
+    Cut,
+    Data,
+    Preprocess,
+    assemble,
+    forbid_unseen_from_test,
+    take,
+)
 from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.splits import stratified
 
@@ -12,18 +21,12 @@ _UNSEEN = 300
 _TEST_SEED = 1797  # test images are the same whatever the seed
 
 
-def load_digits(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_digits(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """300 test images, 300 unseen ones unless ``unseen_share`` says otherwise, the rest to train.
 
     See :func:`lotus_unlearning.datasets.load`; ``root`` is not needed.
     """
+    forbid_unseen_from_test(cut, "digits", "has no official test part")
     from sklearn.datasets import load_digits as read
 
     bunch = read()
@@ -34,14 +37,6 @@ def load_digits(
     images = ImageTensors(pixels, labels, preprocess, classes=classes)
     test = stratified(labels.numpy(), _TEST / len(labels), _TEST_SEED)
     rest = take(images, np.setdiff1d(np.arange(len(labels)), test))
-    share = _UNSEEN / len(rest) if unseen_share is None else unseen_share
-    return assemble(
-        "digits",
-        rest,
-        take(images, test),
-        classes,
-        (1, size or 8),
-        unseen_share=share,
-        limit=limit,
-        seed=seed,
-    )
+    if cut.unseen_share is None:
+        cut = replace(cut, unseen_share=_UNSEEN / len(rest))
+    return assemble("digits", rest, take(images, test), classes, (1, size or 8), cut)

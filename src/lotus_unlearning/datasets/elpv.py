@@ -9,7 +9,14 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from lotus_unlearning.datasets.data import Data, Preprocess, assemble, carve
+from lotus_unlearning.datasets.data import (
+    Cut,
+    Data,
+    Preprocess,
+    assemble,
+    carve,
+    forbid_unseen_from_test,
+)
 from lotus_unlearning.datasets.files import File, Reader, folder_with, listed, missing, opened
 from lotus_unlearning.ids import some
 
@@ -27,14 +34,7 @@ labels.csv           (path, defect probability and cell type, between spaces)
 images/cell*.png"""
 
 
-def load_elpv(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_elpv(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """2,624 grey photos of solar cells; a class is the probability that the cell is defective.
 
     The probabilities are 0, 1/3, 2/3 and 1, as experts judged: 1508, 295, 106 and 715 photos.
@@ -46,22 +46,14 @@ def load_elpv(
     Raises:
         ValueError: If neither package nor folder is there, or a file is no image.
     """
+    forbid_unseen_from_test(cut, _NAME, "has no official test part")
     folder, source = _find(root)
     files, problems = _labels(folder)
     if problems:
         raise missing(_NAME, folder, problems, _GET, _LAYOUT)
     size = size or _SIZE
-    rest, test = carve(listed(files, _CLASSES), _TEST_SHARE, seed)
-    chosen = assemble(
-        _NAME,
-        rest,
-        test,
-        _CLASSES,
-        (1, size),
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    rest, test = carve(listed(files, _CLASSES), _TEST_SHARE, cut.seed)
+    chosen = assemble(_NAME, rest, test, _CLASSES, (1, size), cut)
     reader = Reader(_NAME, size, grey=True)
     return replace(opened(chosen, folder, reader, _PREPROCESS), source=source)
 

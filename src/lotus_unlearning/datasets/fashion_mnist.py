@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lotus_unlearning.datasets.data import Data, Preprocess, assemble
+from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
+from lotus_unlearning.datasets.files import CACHE
 from lotus_unlearning.images import ImageTensors
 
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-_CACHE = Path.home() / ".cache" / "lotus-unlearning"
 _CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -26,16 +26,9 @@ _CLASSES = (
 _MAGIC = {3: 0x803, 1: 0x801}
 
 
-def load_fashion_mnist(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_fashion_mnist(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """60,000 training and 10,000 test images; see :func:`lotus_unlearning.datasets.load`."""
-    folder = _find(root) or _download(Path(root) if root else _CACHE)
+    folder = _find(root) or _download(Path(root) if root else CACHE)
     preprocess = Preprocess((0.2860,), (0.3530,), size)
     train, test = (
         ImageTensors(
@@ -46,21 +39,12 @@ def load_fashion_mnist(
         )
         for part in ("train", "t10k")
     )
-    return assemble(
-        "fashion-mnist",
-        train,
-        test,
-        _CLASSES,
-        (1, size or 28),
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    return assemble("fashion-mnist", train, test, _CLASSES, (1, size or 28), cut)
 
 
 def _find(root: str | None) -> Path | None:
     """The first folder that holds the files: as Debian or torchvision lays them out."""
-    places = [Path(root)] if root else [_DEBIAN, _CACHE]
+    places = [Path(root)] if root else [_DEBIAN, CACHE]
     folders = [f for place in places for f in (place, place / "FashionMNIST" / "raw")]
     return next((f for f in folders if _file(f, "train-images-idx3-ubyte")), None)
 

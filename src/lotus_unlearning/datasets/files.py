@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from torch.utils.data import Dataset
 
 from lotus_unlearning.datasets.data import Data
 from lotus_unlearning.images import MEMORY_SHARE, Images, ImageTensors, StreamedImages, memory_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CACHE = Path.home() / ".cache" / "lotus-unlearning"
 """Where data sets are looked for when no root is given."""
@@ -88,6 +92,49 @@ def listed(files: Sequence[File], classes: tuple[str, ...]) -> ImageTensors:
     return ImageTensors(torch.arange(len(names)), labels, names=names, classes=classes)
 
 
+def decoded(
+    path: str | Path, mode: str, name: str, advice: str = "fetch it again"
+) -> "Image.Image":
+    """The image in the file at ``path``, whatever its mode, in Pillow's ``mode`` L or RGB.
+
+    Of 16 bits the upper 8 are kept; transparency is left out, as torchvision does.
+
+    Args:
+        path: Of the file.
+        mode: ``"L"`` or ``"RGB"``.
+        name: Of the data set, for the message.
+        advice: What to do about a file that cannot be read, for the message.
+
+    Raises:
+        ValueError: If the file is absent or no image, or its pixels have no known range.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            return _of_eight_bits(file).convert(mode)
+    except Exception as error:  # Pillow raises many kinds
+        raise ValueError(
+            f"{name}: expected an image in {path}, but it cannot be read ({error}); {advice}"
+        ) from None
+
+
+def _of_eight_bits(image: "Image.Image") -> "Image.Image":
+    """What Pillow converts rightly: by itself it cuts brighter pixels of 16 bits off at 255."""
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("pixels have more than 16 bits")
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")  # it warns of any other way
+    return image
+
+
 @dataclass(frozen=True)
 class Reader:
     """Turns an image file into pixels: one mode, shorter side resized, cut to a square.
@@ -97,12 +144,14 @@ class Reader:
         size: Height and width of the result in pixels.
         shorter: Length of the shorter side before the square is cut; default: ``size``.
         grey: One channel instead of three.
+        advice: What to do with a file that cannot be read, for messages.
     """
 
     name: str
     size: int
     shorter: int | None = None
     grey: bool = False
+    advice: str = "fetch it again"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -115,17 +164,9 @@ class Reader:
         Raises:
             ValueError: If the file is absent or no image.
         """
-        from PIL import Image
         from torchvision.transforms.v2 import functional as F
 
-        try:
-            with Image.open(path) as file:
-                image = file.convert("L" if self.grey else "RGB")
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three
-            raise ValueError(
-                f"{self.name}: expected an image in {path}, but it cannot be read ({error}); "
-                "fetch the file again"
-            ) from None
+        image = decoded(path, "L" if self.grey else "RGB", self.name, self.advice)
         if image.size != (self.size, self.size):
             image = F.resize(image, [self.shorter or self.size], antialias=True)
             image = F.center_crop(image, [self.size])

@@ -8,19 +8,11 @@ from typing import Any
 
 import torch
 
-from lotus_unlearning.datasets.data import Data, assemble
+from lotus_unlearning.datasets.data import OWN_UNSEEN, Cut, Data, assemble, forbid_unseen_from_test
 from lotus_unlearning.images import Images, ImageTensors, as_images
 
 
-def load_function(
-    name: str,
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_function(name: str, *, root: str | None, size: int | None, cut: Cut) -> Data:
     """Call ``module:function`` (found from ``root`` or the current folder).
 
     It returns a :class:`Data`; or a mapping with ``train``, ``test`` and if there is one
@@ -29,22 +21,14 @@ def load_function(
     """
     made = find_function(name, root)()
     if isinstance(made, Data):
+        forbid_unseen_from_test(cut, f"python:{name}", OWN_UNSEEN)
         return made
     parts = _parts(made, name)
     read = {key: as_images(value, key) for key, value in parts.items() if value is not None}
     train = read["train"]
     classes = train.classes or tuple(str(c) for c in range(int(train.labels.max()) + 1))
-    return assemble(
-        f"python:{name}",
-        train,
-        read["test"],
-        classes,
-        _shape(train),
-        unseen=read.get("unseen"),
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    unseen = read.get("unseen")
+    return assemble(f"python:{name}", train, read["test"], classes, _shape(train), cut, unseen)
 
 
 def find_function(name: str, root: str | None = None) -> Callable[..., Any]:

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from lotus_unlearning.datasets.data import Data, Preprocess, carve, take
+from lotus_unlearning.datasets.data import (
+    Cut,
+    Data,
+    Preprocess,
+    carve,
+    forbid_unseen_from_test,
+    take,
+)
 from lotus_unlearning.datasets.files import (
     CACHE,
     File,
@@ -58,14 +65,7 @@ class _Index:
     classes: tuple[str, ...]
 
 
-def load_imagenet1k(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_imagenet1k(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """Official training photos to train; official validation photos, halved, unseen and test.
 
     A pre-trained model has seen all official training images, so none of these can be unseen:
@@ -79,14 +79,15 @@ def load_imagenet1k(
     Raises:
         ValueError: If no layout is complete; the message lists what each lacks.
     """
+    forbid_unseen_from_test(cut, _NAME, "always takes unseen images from its validation part")
     folder = Path(root) if root else CACHE
     index, source = _index(folder)
     size = size or _SIZE
-    share = _UNSEEN_SHARE if unseen_share is None else unseen_share
-    test, unseen = carve(listed(index.val, index.classes), share, seed)
+    share = _UNSEEN_SHARE if cut.unseen_share is None else cut.unseen_share
+    test, unseen = carve(listed(index.val, index.classes), share, cut.seed)
     train: Images = listed(index.train, index.classes)
-    if limit is not None:
-        train = take(train, balanced(train.labels, limit, seed))
+    if cut.limit is not None:
+        train = take(train, balanced(train.labels, cut.limit, cut.seed))
     reader = Reader(_NAME, size, shorter=round(size * 256 / 224))
     chosen = Data(train, unseen, test, index.classes, _NAME, 3, size, source=source)
     return opened(chosen, folder, reader, _PREPROCESS)
@@ -107,8 +108,6 @@ def balanced(labels: Tensor, limit: int, seed: int) -> np.ndarray:
     >>> balanced(torch.tensor([0, 0, 0, 0, 1, 1, 2, 2]), 6, seed=0).tolist()
     [2, 3, 4, 5, 6, 7]
     """
-    if limit < 1:
-        raise ValueError(f"limit: expected at least 1 image, got {limit}")
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     drawn = labels.numpy()[shuffled]
     by_class = np.argsort(drawn, kind="stable")

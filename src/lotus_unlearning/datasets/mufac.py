@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lotus_unlearning.datasets.data import Data, Preprocess, assemble
+from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
 from lotus_unlearning.datasets.files import Reader, folder_with, images_in, listed, missing, opened
 from lotus_unlearning.ids import some
 
@@ -76,14 +76,7 @@ class Photo:
         return list(_AGES).index(self.fields["age_class"])
 
 
-def load_mufac(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_mufac(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """10,025 training, 1,539 unseen and 1,504 test photos in 8 classes of age.
 
     As in the code of LoTUS, ``custom_val`` (families 801-850) is unseen and ``custom_test``
@@ -106,17 +99,7 @@ def load_mufac(
     parts = [train] + [[p for p in photos if p.part == part] for part in ("val", "test")]
     classes = tuple(_AGES.values())
     lists = [listed([(p.name, p.label) for p in part], classes) for part in parts]
-    chosen = assemble(
-        _NAME,
-        lists[0],
-        lists[2],
-        classes,
-        (3, size or _SIZE),
-        unseen=lists[1],
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    chosen = assemble(_NAME, lists[0], lists[2], classes, (3, size or _SIZE), cut, lists[1])
     row = {photo.name: photo for photo in train}
     kept = [row[name] for name in chosen.train.names or ()]
     persons = np.unique([photo.person for photo in train])

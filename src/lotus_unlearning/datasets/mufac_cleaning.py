@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lotus_unlearning.datasets.files import decoded
 from lotus_unlearning.datasets.mufac import FACTS, TABLES, Photo
 
 PARTS = ("retain", "forget", "test", "val")
@@ -71,13 +72,7 @@ def fingerprint(path: Path) -> Print:
     from PIL import Image
     from scipy.fft import dctn
 
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"mufac: expected an image in {path}, but it cannot be read ({error}); fetch it again"
-        ) from None
+    image = decoded(path, "RGB", "mufac")
     small = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
     low = dctn(np.asarray(small, dtype=np.float64))[:8, :8]
     digest = blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()

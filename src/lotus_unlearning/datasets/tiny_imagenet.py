@@ -5,7 +5,7 @@ Source: Stanford's course CS231n (Le and Yang, 2015, Tiny ImageNet visual recogn
 
 from pathlib import Path
 
-from lotus_unlearning.datasets.data import Data, Preprocess, assemble
+from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
 from lotus_unlearning.datasets.files import (
     File,
     Reader,
@@ -30,14 +30,7 @@ tiny-imagenet-200/val/val_annotations.txt
 tiny-imagenet-200/val/images/*.JPEG     (or sorted: val/WNID/*.JPEG, val/WNID/images/*.JPEG)"""
 
 
-def load_tiny_imagenet(
-    *,
-    root: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    unseen_share: float | None = None,
-    size: int | None = None,
-) -> Data:
+def load_tiny_imagenet(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """100,000 training photos; the 10,000 official validation photos are the test set.
 
     Classes stand in the order of ``wnids.txt``, images in the order of their file names, however
@@ -59,16 +52,8 @@ def load_tiny_imagenet(
     if problems:
         raise missing(_NAME, folder, problems, _GET, _LAYOUT)
     classes = class_names(wnids, words)
-    chosen = assemble(
-        _NAME,
-        listed(train, classes),
-        listed(test, classes),
-        classes,
-        (3, size or _SIZE),
-        unseen_share=unseen_share,
-        limit=limit,
-        seed=seed,
-    )
+    parts = listed(train, classes), listed(test, classes)
+    chosen = assemble(_NAME, *parts, classes, (3, size or _SIZE), cut)
     return opened(chosen, folder, Reader(_NAME, _SIZE), Preprocess(_MEAN, _STD, size))
 
 
