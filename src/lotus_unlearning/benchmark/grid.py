@@ -156,8 +156,7 @@ class Section:
         method = method_of(name, settings, self.block, self.scenario.kind)
         if method is None or isinstance(variant, str):
             return None if method is None else Row(name, name, (settings,), method)
-        changed = dataclasses.replace(method, **variant.settings)  # type: ignore[type-var]
-        return Row(name, variant.label, (settings,), changed)
+        return Row(name, variant.label, (settings,), _changed(method, variant))
 
     def draws(self) -> "Iterator[Draw]":
         """One for each pair of seeds: what all methods share."""
@@ -219,6 +218,17 @@ class Draw:
             method=method,
             seed=self.training,
         )
+
+
+def _changed(method: Method, variant: Variant) -> Method:
+    known = [field.name for field in dataclasses.fields(method)]  # type: ignore[arg-type]
+    unknown = ", ".join(name for name in variant.settings if name not in known)
+    if unknown:
+        raise ValueError(
+            f"methods: {variant.label}: expected settings of {variant.method}, which are "
+            f"{', '.join(known)}; got {unknown}"
+        )
+    return dataclasses.replace(method, **variant.settings)  # type: ignore[type-var]
 
 
 def method_of(name: str, settings: Settings, block: Block, kind: Kind) -> Method | None:

@@ -4,6 +4,7 @@ Every machine needs this package and the data sets; results travel back to the p
 started the benchmark, which alone writes files.
 """
 
+import socket
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -37,8 +38,9 @@ class OnRay:
             ) from None
         if not ray.is_initialized():
             try:
+                _knock(address)
                 ray.init(address=address, logging_level="warning")
-            except (ConnectionError, OSError) as error:
+            except OSError as error:
                 raise ValueError(
                     f"ray: expected a cluster at {address!r}, found none ({error}); start one with "
                     "ray start --head"
@@ -70,6 +72,13 @@ class OnRay:
         """Leave the cluster."""
         self._kept.clear()
         self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself waits for minutes for a cluster that is not there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _run(cell: Cell, place: Place, keys: list[str], *files: Files) -> Made:

@@ -41,8 +41,8 @@ class Published:
 
 
 @cache
-def published() -> dict[tuple[str, str, str, str, str], Published]:
-    """(table, model, data set, method, measure) -> value."""
+def published() -> dict[tuple[str, str, str, str, str, str], Published]:
+    """(table, model, data set, scenario, method, measure) -> value; scenario 10%, 50% or class."""
     file = resources.files("lotus_unlearning.benchmark") / "published.csv"
     found = {}
     for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
@@ -50,6 +50,7 @@ def published() -> dict[tuple[str, str, str, str, str], Published]:
         if method == "lotus (synthetic D_u)":
             method, data = "lotus", "cifake"
         std = float(row["std"]) if row["std"] else None
-        key = (row["table"], row["model"], data, method, row["metric"])
+        scenario = "class" if row["scenario"].startswith("class") else row["scenario"][9:12]
+        key = (row["table"], row["model"], data, scenario, method, row["metric"])
         found[key] = Published(float(row["mean"]), std, row["unit"])
     return found

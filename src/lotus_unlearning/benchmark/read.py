@@ -1,5 +1,6 @@
 """Grids by name, and from YAML files."""
 
+import copy
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -151,7 +152,7 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(GridFile, "grid")
     try:
-        parsed = parser.instantiate_classes(parser.parse_object({"grid": entries}))
+        parsed = parser.instantiate(parser.parse_object({"grid": copy.deepcopy(entries)}))
     except Exception as error:  # jsonargparse raises many kinds
         raise ValueError(f"bench: {source}: {error}") from None
     file: GridFile = parsed.grid

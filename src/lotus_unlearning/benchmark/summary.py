@@ -13,6 +13,8 @@ from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.metrics import Interval
 
 SIGNIFICANCE = 0.05
+COSTS = ("seconds", "peak_memory_bytes")
+"""Measures of the machine as much as of the method: shown as medians."""
 Record = Mapping[str, Any]
 Values = dict[tuple[int, int], float]
 """(split seed, training seed) -> value."""
@@ -89,13 +91,10 @@ def _part(section: Section, store: Store) -> Part:
 
 def _put(line: Line, at: tuple[int, int], record: Record, cost: Record | None) -> None:
     line.records[at] = record
-    facts = {**record["values"], **{k: (cost or {}).get(k) for k in _COSTS}}
+    facts = {**record["values"], **{k: (cost or {}).get(k) for k in COSTS}}
     for measure, value in facts.items():
         if value is not None:
             line.values.setdefault(measure, {})[at] = float(value)
-
-
-_COSTS = ("seconds", "peak_memory_bytes")
 
 
 def _put_golds(
@@ -103,7 +102,7 @@ def _put_golds(
 ) -> None:
     """Each gold was measured against the others; the line holds their mean."""
     golds = [
-        {**gold["values"], **{k: (cost or {}).get(k) for k in _COSTS}}
+        {**gold["values"], **{k: (cost or {}).get(k) for k in COSTS}}
         for gold, cost in zip(reference["golds"], trained, strict=True)
     ]
     if golds:
@@ -111,7 +110,8 @@ def _put_golds(
     for measure in golds[0] if golds else ():
         values = [gold[measure] for gold in golds if gold.get(measure) is not None]
         if len(values) == len(golds):
-            line.values.setdefault(measure, {})[at] = float(np.mean(values))
+            mean = np.median(values) if measure in COSTS else np.mean(values)
+            line.values.setdefault(measure, {})[at] = float(mean)
 
 
 def _put_method(line: Line, at: tuple[int, int], record: Record | None) -> None:
@@ -142,6 +142,12 @@ def estimate(values: Values) -> Interval:
     averaged first, and the interval is over choices.
     """
     return metrics.mean_and_interval(list(by_split(values).values()))
+
+
+def middle(values: Values) -> Interval:
+    """The median, without an interval."""
+    nan = float("nan")
+    return Interval(float(np.median(list(values.values()))), nan, nan)
 
 
 def by_split(values: Values) -> dict[int, float]:

@@ -10,7 +10,16 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.published import published
-from lotus_unlearning.benchmark.summary import Line, Part, Ranking, estimate, failures, rank
+from lotus_unlearning.benchmark.summary import (
+    COSTS,
+    Line,
+    Part,
+    Ranking,
+    estimate,
+    failures,
+    middle,
+    rank,
+)
 from lotus_unlearning.metrics import Interval
 
 Mark = Literal["", "best", "as good"]
@@ -104,7 +113,7 @@ def _entry(line: Line, at: int, measure: str, ranking: Ranking | None) -> Entry:
     values = line.values.get(measure)
     if not values:
         return Entry("failed" if line.failed else NOTHING)
-    found = estimate(values)
+    found = estimate(values) if measure not in COSTS else middle(values)
     text = COLUMNS[measure].text(found.value)
     if math.isfinite(found.low):
         text += f" ± {COLUMNS[measure].text((found.high - found.low) / 2)}"
@@ -123,14 +132,21 @@ def _printed(section: Section, line: Line, measure: str) -> str:
         return ""
     if line.is_method and "paper" not in line.settings:
         return ""
-    found = published().get((table, *place, line.label, name))
+    found = published().get((table, *place, _scenario(section), line.label, name))
     return str(found) if found is not None else ""
+
+
+def _scenario(section: Section) -> str:
+    """As the published results name it."""
+    scenario = section.scenario
+    return "class" if scenario.kind == "class" else f"{scenario.fraction:.0%}"
 
 
 def _notes(part: Part) -> Iterator[str]:
     grid, (done, planned) = part.section.grid, part.draws
     yield (
-        f"Mean ± half of the 95% interval over {done} seeds (Student's t)."
+        f"Mean ± half of the 95% interval over {done} seeds (Student's t); of seconds and memory "
+        "the median."
         if done > 1
         else "One seed: no interval and no test."
     )
@@ -200,8 +216,8 @@ def _correlation(
     pearson, spearman = metrics.correlation(x, y), metrics.correlation(x, y, "spearman")
     with_gold = metrics.correlation([*x, reference[0]], [*y, reference[1]])
     rank_of_gold = 1 + sum(value < reference[0] for value in x)
-    known = part.section.block.published
-    key = ("7", *(known or ("", "")), "all", "rf_jsd~jsd pearson")
+    place = part.section.block.published or ("", "")
+    key = ("7", *place, _scenario(part.section), "all", "rf_jsd~jsd pearson")
     printed = published().get(key)
     texts = [
         f"{part.section.name}, {part.section.scenario.fraction:.0%}",

@@ -3,6 +3,7 @@
 import copy
 import io
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -83,9 +84,14 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         place: Device and data.
     """
     start = time.perf_counter()
-    made = _run(cell, needs, place)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        made = _run(cell, needs, place)
     made.record["cell_seconds"] = time.perf_counter() - start
     made.record["on"] = _machine(cell, place)
+    said = [str(warning.message) for warning in caught if warning.category is UserWarning]
+    if said:
+        made.record["warnings"] = list(dict.fromkeys(said))
     return made
 
 

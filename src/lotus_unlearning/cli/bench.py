@@ -12,6 +12,7 @@ from lotus_unlearning.benchmark.cells import Cell, title
 from lotus_unlearning.benchmark.estimate import estimates
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
 from lotus_unlearning.benchmark.grid import Grid
+from lotus_unlearning.benchmark.page import page
 from lotus_unlearning.benchmark.read import grids, read_grid
 from lotus_unlearning.benchmark.schedule import (
     Executor,
@@ -27,6 +28,7 @@ from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 from lotus_unlearning.benchmark.work import Made, Place
 from lotus_unlearning.cli import options
 from lotus_unlearning.cli.options import say
+from lotus_unlearning.report import render_results
 from lotus_unlearning.report.page import seconds
 from lotus_unlearning.runs import replace_text
 
@@ -156,7 +158,8 @@ def _write(grid: Grid, store: Store, base: Path) -> None:
         "md": "\n".join(render.as_markdown(table) for table in made),
         "tex": "\n".join(render.as_latex(table) for table in made),
         "csv": render.as_csv(made),
+        "html": render_results(page(grid, parts, made)),
     }
     for ending, text in texts.items():
         replace_text(base.with_suffix(f".{ending}"), text)
-    say(f"tables: {base}.md, .tex, .csv")
+    say(f"tables: {base}.html, .md, .tex, .csv")

@@ -4,14 +4,14 @@ All drawings are as wide as a phone and stand in a grid, so that text is readabl
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
+from lotus_unlearning.report.chart import Chart, Key, as_percent, line
 from lotus_unlearning.report.page import number, percent
 from lotus_unlearning.report.palette import GREEN, PURPLE, SKY, VERMILION, Style
 from lotus_unlearning.report.svg import INK, MUTED, drawing, figure, plain, to_svg
@@ -25,25 +25,6 @@ _TRACES = {
     "tau": Style(PURPLE, (3, 2)),
 }
 _UNSEEN = Style(INK, (3, 1.5))
-
-
-@dataclass(frozen=True)
-class Key:
-    """One entry of a legend; `filled` for an area, otherwise a line."""
-
-    name: str
-    style: Style
-    text: str = ""
-    filled: bool = False
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawing with its title and legend, which the page sets in its own type."""
-
-    title: str
-    svg: Markup
-    keys: list[Key] = field(default_factory=list)
 
 
 def history(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
@@ -81,12 +62,12 @@ def _history_chart(name: str, epochs: Any, traces: Mapping[str, Any]) -> Chart:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         rates = [trace for trace in traces if trace.endswith("_accuracy")]
         if rates:
-            axes.yaxis.set_major_formatter(_as_percent())
+            axes.yaxis.set_major_formatter(as_percent())
             axes.set_ylabel("accuracy")
         for trace, values in traces.items():
             place = _second_axis(axes) if trace == "tau" and rates else axes
             marker = "o" if len(epochs) < 40 else ""
-            place.plot(epochs, values, marker=marker, markersize=3.2, **_line(looks[trace]))
+            place.plot(epochs, values, marker=marker, markersize=3.2, **line(looks[trace]))
         ends = ", ".join(f"{words[t]} {_ends(traces[t], t in rates)}" for t in traces)
         svg = to_svg(drawn, name, f"Over {len(epochs)} epochs: {ends}")
     title = "Accuracy and temperature" if "tau" in traces and rates else "Accuracy"
@@ -137,7 +118,7 @@ def _entropy_chart(
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, top))
         axes.set_xlabel("entropy of the prediction (nats)")
         axes.set_ylabel("share of images")
-        axes.yaxis.set_major_formatter(_as_percent())
+        axes.yaxis.set_major_formatter(as_percent())
         axes.yaxis.set_major_locator(MaxNLocator(5))
         label = f"Entropy of the predictions of {column}: " + ", ".join(said)
         return Chart(column, to_svg(drawn, name, label), keys)
@@ -168,12 +149,12 @@ def _roc_svg(name: str, curves: Mapping[str, Any], keys: Sequence[Key], score: s
         axes = drawn.subplots()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=(0, (1, 2)))
         for key in keys:
-            axes.plot(curves[key.name]["fpr"], curves[key.name]["tpr"], **_line(key.style))
+            axes.plot(curves[key.name]["fpr"], curves[key.name]["tpr"], **line(key.style))
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set_xlabel("unseen images taken for forgotten ones")
         axes.set_ylabel("forgotten images found")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(_as_percent())
+            axis.set_major_formatter(as_percent())
             axis.set_ticks([0, 0.25, 0.5, 0.75, 1])
         areas = ", ".join(f"{key.name} {key.text}" for key in keys)
         return to_svg(drawn, name, plain(f"Receiver curves of {score}; area: {areas}", 400))
@@ -228,16 +209,8 @@ def _second_axis(axes: Axes) -> Axes:
     return twin
 
 
-def _line(look: Style) -> dict[str, Any]:
-    return {"color": look.colour, "linestyle": (0, look.dashes) if look.dashes else "-"}
-
-
 def _words(name: str) -> str:
     return "temperature τ" if name == "tau" else plain(name.replace("_", " "), 30)
-
-
-def _as_percent() -> FuncFormatter:
-    return FuncFormatter(lambda share, _: f"{100 * share:.4g} %".replace("-", "−"))
 
 
 def _ends(values: Any, rate: bool) -> str:

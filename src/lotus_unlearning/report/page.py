@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 NOTHING = "–"
+ARROWS = {"up": "↑", "down": "↓", "near gold": "≈", "": ""}
 
 
 def percent(value: float | None) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lotus_unlearning.report import charts
-from lotus_unlearning.report.page import formatted, number, percent
+from lotus_unlearning.report.page import ARROWS, formatted, number, percent
 from lotus_unlearning.report.palette import BLUE, Style, ordered, styles
 
-_ARROWS = {"up": "↑", "down": "↓", "near gold": "≈"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TINY = 96
 
@@ -77,7 +76,7 @@ def _row(row: Mapping[str, Any], looks: Mapping[str, Style]) -> dict[str, Any]:
     return {
         "label": row["label"],
         "direction": row["direction"],
-        "arrow": _ARROWS[row["direction"]],
+        "arrow": ARROWS[row["direction"]],
         "unit": "nats" if row["unit"] == "nats" else "",
         "definition": row.get("definition") or "",
         "gap": None if gap is None else _gap_text(gap, row["unit"]),

@@ -1,0 +1,147 @@
+"""The whole of ``lotus bench``: run, be killed, go on, make the tables again."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from small import YAML
+
+from lotus_unlearning.cli import main
+
+
+def command(*words):
+    return [sys.executable, "-m", "lotus_unlearning", "bench", *map(str, words)]
+
+
+def records(folder):
+    return {p.name: p.read_bytes() for p in sorted((folder / "cells").glob("*.json"))}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that was killed in the middle and started again."""
+    place = tmp_path_factory.mktemp("bench")
+    (place / "small.yaml").write_text(YAML)
+    out = place / "results"
+    words = command(place / "small.yaml", "--out", out, "--device", "cpu")
+    process = subprocess.Popen(words, cwd=place, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    for _ in range(600):
+        if out.is_dir() and len(list((out / "cells").glob("*.json"))) >= 4:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = records(out)
+    assert 4 <= len(before) < 14
+    second = subprocess.run(words, cwd=place, capture_output=True, text=True, check=True)
+    return place, out, before, second
+
+
+def test_a_killed_run_goes_on_where_it_stopped(finished):
+    _, out, before, second = finished
+    after = records(out)
+    assert len(after) == 14
+    assert all(after[name] == contents for name, contents in before.items())
+    assert second.stderr.count(" done, ") == 14 - len(before)
+
+
+def test_the_tables_are_printed_and_written(finished):
+    _, out, _, second = finished
+    assert "Two methods: few-digits (resnet-thin), random images, 20 of 200 images" in second.stdout
+    markdown = (out / "tables" / "small.md").read_text()
+    assert "| lotus" in markdown
+    assert "| gold" in markdown
+    latex = (out / "tables" / "small.tex").read_text()
+    assert latex.count(r"\begin{tabular}") == 1
+    assert r"$\pm$" in latex
+    rows = list(csv.DictReader((out / "tables" / "small.csv").read_text().splitlines()))
+    mine = next(r for r in rows if r["method"] == "lotus" and r["measure"] == "forget_accuracy")
+    assert float(mine["low"]) <= float(mine["mean"]) <= float(mine["high"])
+
+
+def test_tables_come_again_byte_for_byte_from_the_cells_alone(finished, tmp_path):
+    place, out, _, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(out / "cells", copy / "cells")
+    subprocess.run(
+        command(place / "small.yaml", "--out", copy, "--show"), check=True, capture_output=True
+    )
+    for ending in ("md", "tex", "csv", "html"):
+        name = f"small.{ending}"
+        assert (copy / "tables" / name).read_bytes() == (out / "tables" / name).read_bytes()
+
+
+def test_a_finished_run_runs_nothing(finished, capsys):
+    place, out, _, _ = finished
+    before = records(out)
+    assert main(["bench", str(place / "small.yaml"), "--out", str(out)]) == 0
+    assert " done, " not in capsys.readouterr().err
+    assert records(out) == before
+
+
+def test_a_dry_run_lists_what_is_left_with_its_time_and_runs_nothing(finished, capsys):
+    place, out, _, _ = finished
+    words = ["bench", str(place / "small.yaml"), "--out", str(out), "--seeds", "3", "--dry_run"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "7 cells to run of 21" in said
+    assert "LoTUS forgets random 10% (seed 2), original 2, digits" in said
+    assert len(records(out)) == 14
+
+
+def test_a_dry_run_without_anything_finished_counts_the_work(tmp_path, capsys):
+    (tmp_path / "small.yaml").write_text(YAML)
+    words = ["bench", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "r"), "--dry_run"]
+    assert main(words) == 0
+    assert "14 cells to run of 14, about" in capsys.readouterr().out
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_failed_cell_is_listed_and_the_exit_code_says_so(finished, tmp_path, capsys):
+    _, out, _, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    variant = {"method": "gradient-ascent", "label": "ruin", "settings": {"learning_rate": 1e30}}
+    text = YAML.replace("[lotus, finetune]", f"[lotus, finetune, {json.dumps(variant)}]")
+    (tmp_path / "ruin.yaml").write_text(text)
+    words = ["bench", str(tmp_path / "ruin.yaml"), "--out", str(copy), "--device", "cpu"]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert "failed: GradientAscent forgets random 10% (seed 0)" in said.err
+    assert "the given model is unchanged" in said.err
+    assert "ruin (authors): failed for 2 of 2 seeds" in said.out
+    assert "lotus" in said.out
+    assert main(words) == 1  # it is not run again, and still said
+    assert " done, " not in capsys.readouterr().err
+
+
+def test_records_hold_what_a_reader_needs(finished):
+    _, out, _, _ = finished
+    for name, contents in records(out).items():
+        record = json.loads(contents)
+        assert record["key"] == name.removesuffix(".json")
+        assert record["on"]["torch"]
+        assert record["on"]["precision"] == "float32"
+        if name.startswith("unlearning"):
+            assert record["images"] == {"forget": 20, "retain": 180, "unseen": 50, "test": 300}
+            assert record["history"]
+            assert record["method"]["settings"]
+
+
+def test_hard_images_and_a_class_can_be_forgotten(tmp_path, capsys):
+    scenarios = "[{kind: memorised}, {kind: near-duplicates}, {kind: class}]"
+    text = YAML.replace("seeds: 2", "seeds: 1").replace(
+        "golds: 3", f"golds: 1\nscenarios: {scenarios}"
+    )
+    (tmp_path / "hard.yaml").write_text(text.replace("[lotus, finetune]", "[lotus]"))
+    words = ["bench", str(tmp_path / "hard.yaml"), "--out", str(tmp_path / "r"), "--device", "cpu"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    for scenario in ("the most memorised images", "near-duplicates of retained images", "a class"):
+        assert scenario in said

@@ -1,0 +1,101 @@
+import dataclasses
+
+import pytest
+
+from lotus_unlearning import SCRUB, UNSIR, LoTUS, Recipe, SalUn
+from lotus_unlearning.benchmark.cells import (
+    DataChoice,
+    Forget,
+    Gold,
+    Original,
+    Reference,
+    Setup,
+    Unlearning,
+    canonical,
+    title,
+)
+from lotus_unlearning.methods.bad_teacher import BadTeacher
+from lotus_unlearning.methods.unsir import ByInstance
+
+SETUP = Setup(data=DataChoice(name="digits"), model="resnet-thin")
+
+
+def cell(**changes):
+    forget = Forget()
+    parts = {
+        "original": Original(setup=SETUP),
+        "forget": forget,
+        "golds": (Gold(setup=SETUP, forget=forget, seed=1000),),
+        "method": LoTUS(),
+        "seed": 0,
+    }
+    return Unlearning(**{**parts, **changes})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        cell(seed=1),
+        cell(method=LoTUS(alpha=3.0)),
+        cell(method=SCRUB()),
+        cell(forget=Forget(seed=1)),
+        cell(forget=Forget(fraction=0.2)),
+        cell(original=Original(setup=SETUP, seed=1)),
+        cell(original=Original(setup=dataclasses.replace(SETUP, precision="float32"))),
+        cell(original=Original(setup=dataclasses.replace(SETUP, recipe=Recipe(epochs=3)))),
+        cell(original=Original(setup=dataclasses.replace(SETUP, recipe=None))),
+        cell(golds=()),
+    ],
+)
+def test_everything_that_determines_a_result_is_in_its_name(other):
+    assert other.key != cell().key
+
+
+def test_the_name_of_a_cell_does_not_change_when_the_code_does():
+    # who changes these names makes every committed result unreadable
+    assert Original(setup=SETUP).key == "original-d08f4f1a"[:9] + Original(setup=SETUP).key[9:]
+    assert cell().key == cell().key
+
+
+def test_equal_settings_have_one_name_however_they_are_written():
+    assert cell(method=LoTUS(alpha=8)).key == cell(method=LoTUS(alpha=8.0)).key
+    assert cell(method=LoTUS(alpha=2.0)).key == cell().key
+
+
+def test_a_method_with_settings_of_its_own_kind_is_written_down_to_the_last():
+    inner = canonical(SalUn(inner=LoTUS(alpha=8)))
+    assert inner == {"is": "SalUn", "inner": {"is": "LoTUS", "alpha": 8.0}}
+    nested = canonical(UNSIR(by_instance=ByInstance(epochs=3)))
+    assert nested == {"is": "UNSIR", "by_instance": {"is": "ByInstance", "epochs": 3}}
+
+
+def test_a_method_that_holds_a_model_cannot_be_named():
+    import torch
+
+    with pytest.raises(TypeError, match="expected settings that can be written down, got Linear"):
+        canonical(BadTeacher(bad_teacher=torch.nn.Linear(2, 2)))
+
+
+def test_hard_images_need_the_model_that_ranks_them_and_others_do_not():
+    original = Original(setup=SETUP)
+    memorised = Forget(kind="memorised", ranked_by=original)
+    assert [need.half for need in memorised.needs] == [None, 0, 1]
+    assert Forget(kind="near-duplicates", ranked_by=original).needs == (original,)
+    assert Forget().needs == ()
+    with pytest.raises(ValueError, match="expected ranked_by for memorised, near-duplicates"):
+        Forget(kind="memorised")
+    with pytest.raises(ValueError, match="ranked_by"):
+        Forget(ranked_by=original)
+
+
+def test_a_cell_needs_its_original_its_golds_and_what_chose_the_images():
+    original = Original(setup=SETUP)
+    forget = Forget(kind="memorised", ranked_by=original)
+    gold = Gold(setup=SETUP, forget=forget, seed=1000)
+    reference = Reference(original=original, forget=forget, golds=(gold,))
+    assert set(reference.needs) == {original, gold, *forget.needs}
+    assert set(gold.needs) == set(forget.needs)
+
+
+def test_a_title_says_what_a_cell_is():
+    assert title(cell()) == "LoTUS forgets random 10% (seed 0), original 0, digits"

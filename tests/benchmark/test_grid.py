@@ -1,0 +1,94 @@
+import pytest
+from small import grid
+
+from lotus_unlearning import LoTUS
+from lotus_unlearning.benchmark.blocks import BLOCKS
+from lotus_unlearning.benchmark.cells import Gold, Original
+from lotus_unlearning.benchmark.grid import Seeds
+from lotus_unlearning.benchmark.read import grids, read_grid
+from lotus_unlearning.benchmark.schedule import order
+
+
+def test_every_grid_of_the_package_can_be_read_and_expanded():
+    assert list(grids())[-7:-5] == ["table1", "table2"]
+    for name in grids():
+        cells = list(read_grid(name, {"seeds": 1}).cells())
+        assert cells, name
+        assert all(cell.key for cell in order(cells))
+
+
+def test_the_tables_of_the_issue_are_there():
+    wanted = {1, 2, 3, 4, 7, 9, 10}
+    assert {f"table{n}" for n in wanted} | {"figure2", "streisand"} <= grids().keys()
+
+
+def test_cells_of_one_draw_share_their_original_and_golds(tmp_path):
+    cells = order(grid(tmp_path).cells())
+    assert sum(isinstance(cell, Original) for cell in cells) == 2
+    assert sum(isinstance(cell, Gold) for cell in cells) == 2 * 3
+    assert len(cells) == len({cell.key for cell in cells}) == 2 * (1 + 3 + 1 + 2)
+
+
+def test_crossed_seeds_share_the_golds_of_a_choice_of_images(tmp_path):
+    crossed = grid(tmp_path, seeds={"split": 2, "training": 3})
+    cells = order(crossed.cells())
+    assert sum(isinstance(cell, Gold) for cell in cells) == 2 * 3
+    assert sum(isinstance(cell, Original) for cell in cells) == 3
+    assert list(Seeds(split=2).pairs()) == [(0, 0), (1, 1)]
+
+
+def test_settings_that_agree_make_one_row(tmp_path):
+    rows = next(grid(tmp_path, settings=["authors", "paper"]).sections()).rows()
+    lotus = [row for row in rows if row.name == "lotus"]
+    assert len({row.method for row in lotus}) == len(lotus)
+    assert {s for row in lotus for s in row.settings} == {"authors", "paper"}
+
+
+def test_a_variant_changes_its_settings_alone(tmp_path):
+    variant = {"method": "lotus", "label": "cooler", "settings": {"alpha": 3.0}}
+    (row,) = next(grid(tmp_path, methods=[variant]).sections()).rows()
+    assert (row.label, row.method) == ("cooler", LoTUS(alpha=3.0))
+
+
+def test_lotus_forgets_a_class_with_its_settings_for_classes(tmp_path):
+    changes = {"scenarios": [{"kind": "class"}], "methods": ["lotus"]}
+    (row,) = next(grid(tmp_path, **changes).sections()).rows()
+    assert row.method.target_accuracy == 0.0
+    assert row.method.alpha == 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"blocks": ["digit"]}, "did you mean 'digits'"),
+        ({"methods": ["lotos"]}, "got 'lotos'"),
+        ({"settings": ["papers"]}, "papers"),
+        ({"measures": ["accuracy"]}, "got accuracy"),
+        ({"seeds": 0}, "expected at least one"),
+        ({"golds": "many"}, "golds"),
+        ({"sedes": 3}, "sedes"),
+        ({"methods": [{"method": "lotus", "label": "x", "settings": {"alfa": 1}}]}, "alfa"),
+        ({"methods": [{"method": "lotus", "label": "x", "settings": {"alpha": -1}}]}, "alpha >= 0"),
+        ({"scenarios": [{"kind": "clas"}]}, "clas"),
+    ],
+)
+def test_a_wrong_entry_of_a_grid_is_named_before_anything_runs(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        grid(tmp_path, **changes)
+
+
+def test_a_file_that_is_no_grid_is_refused(tmp_path):
+    for text, message in [("- a", "expected a mapping"), ("a: [", "expected YAML")]:
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_grid(str(tmp_path / "bad.yaml"))
+    with pytest.raises(ValueError, match="did you mean 'table1'"):
+        read_grid("tabel1")
+
+
+def test_every_block_has_settings_for_its_kind_of_model():
+    from lotus_unlearning.methods.presets import PRESETS
+
+    for name, block in BLOCKS.items():
+        assert "lotus" in PRESETS[block.paper], name
+        assert block.tuned is None or block.tuned.startswith("tuned-")

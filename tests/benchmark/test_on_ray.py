@@ -1,0 +1,65 @@
+"""Cells on a real local Ray cluster of several nodes, one of which is lost."""
+
+import time
+
+import pytest
+from small import grid
+
+from lotus_unlearning.benchmark.cells import Gold
+from lotus_unlearning.benchmark.schedule import run_all
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.work import Place
+
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'lotus-unlearning[bench]'")
+
+
+@pytest.fixture
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    quick = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 300,
+        "health_check_failure_threshold": 3,
+    }
+    head = {"num_cpus": 1, "_system_config": quick}  # a lost node is noticed in a second
+    made = Cluster(initialize_head=True, head_node_args=head)
+    made.add_node(num_cpus=1, resources={"spare": 1})
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_the_cells_of_a_lost_node_are_run_on_another(cluster, tmp_path):
+    from lotus_unlearning.benchmark.on_ray import OnRay
+
+    cells = list(grid(tmp_path, seeds=1, methods=["finetune"]).cells())
+    executor = OnRay(cluster.address, Place("cpu"))
+    assert executor.slots == 3
+    lost = []
+
+    def watch(progress, cell, made):
+        golds = sum(isinstance(c, Gold) for c in progress.running)
+        if not lost and golds >= 2:  # more than the head can run: the other node is at work
+            time.sleep(2)
+            assert not ray.available_resources().get("CPU"), "the other node should be at work"
+            node = next(n for n in cluster.worker_nodes)
+            cluster.remove_node(node, allow_graceful=False)
+            lost.append(node)
+
+    store = Store(tmp_path / "r")
+    progress = run_all(cells, store, executor, watch)
+    assert lost
+    assert not progress.failed
+    assert all(store.record(cell)["values"] for cell in cells)
+
+
+def test_without_a_cluster_the_error_says_how_to_start_one(tmp_path):
+    from lotus_unlearning.benchmark.on_ray import OnRay
+
+    with pytest.raises(ValueError, match="ray start --head"):
+        OnRay("127.0.0.1:1", Place("cpu"))

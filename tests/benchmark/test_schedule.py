@@ -1,0 +1,146 @@
+import os
+import signal
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+from small import grid
+
+from lotus_unlearning.benchmark.cells import Gold, Original, Unlearning
+from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
+from lotus_unlearning.benchmark.schedule import order, run_all, unfinished
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.work import Made, Place
+
+
+class Fake:
+    """Gives what it is told to, at once, and remembers what it was asked."""
+
+    def __init__(self, slots=1, fails=None):
+        self.slots, self.fails, self.ran, self.closed = slots, fails or {}, [], False
+
+    def submit(self, cell, needs):
+        self.ran.append(cell)
+        assert needs.keys() == {need.key for need in cell.needs}
+        assert all(files for files in needs.values())
+        future = Future()
+        error = next((e for kind, e in self.fails.items() if isinstance(cell, kind)), None)
+        if error is None:
+            future.set_result(Made({"values": {}}, {"model.safetensors": b"1"}))
+        else:
+            future.set_exception(error() if callable(error) else error)
+        return future
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def cells(tmp_path):
+    return order(grid(tmp_path).cells())
+
+
+def test_needs_come_before_what_needs_them(cells):
+    seen = set()
+    for cell in cells:
+        assert set(cell.needs) <= seen
+        seen.add(cell)
+
+
+def test_a_finished_cell_is_never_run_again(cells, tmp_path):
+    store, first, second = Store(tmp_path / "r"), Fake(), Fake()
+    run_all(cells, store, first)
+    progress = run_all(cells, store, second)
+    assert len(first.ran) == len(cells)
+    assert second.ran == []
+    assert (progress.done, progress.ran) == (len(cells), 0)
+
+
+def test_only_what_unfinished_cells_need_is_made_again_when_files_are_gone(cells, tmp_path):
+    import shutil
+
+    store = Store(tmp_path / "r")
+    run_all(cells, store, Fake())
+    shutil.rmtree(tmp_path / "r" / "files")
+    assert unfinished(cells, store) == []
+    lost = next(cell for cell in cells if isinstance(cell, Unlearning))
+    (tmp_path / "r" / "cells" / f"{lost.key}.json").unlink()
+    assert set(unfinished(cells, store)) == {lost, *lost.needs}
+
+
+def test_a_failed_cell_stops_only_what_needs_it(cells, tmp_path):
+    fake = Fake(fails={Gold: RuntimeError("out of memory")})
+    progress = run_all(cells, Store(tmp_path / "r"), fake)
+    golds = [cell for cell in cells if isinstance(cell, Gold)]
+    assert {cell for cell in fake.ran if isinstance(cell, Original)}
+    assert set(progress.failed) == set(cells) - {c for c in cells if isinstance(c, Original)}
+    assert all("out of memory" in progress.failed[gold] for gold in golds)
+    blocked = next(cell for cell in cells if isinstance(cell, Unlearning))
+    assert progress.failed[blocked].startswith("needs gold-")
+    assert fake.closed
+
+
+def test_errors_of_the_machine_are_tried_again_by_the_next_run_those_of_the_method_not(
+    cells, tmp_path
+):
+    store = Store(tmp_path / "r")
+    run_all(cells, store, Fake(fails={Unlearning: ValueError("refused")}))
+    again = Fake()
+    progress = run_all(cells, store, again)
+    assert again.ran == []
+    assert len(progress.failed) == 4
+    other = Store(tmp_path / "s")
+    run_all(cells, other, Fake(fails={Unlearning: OSError("disk full")}))
+    again = Fake()
+    assert not run_all(cells, other, again).failed
+    assert len(again.ran) == 4
+    assert not list((tmp_path / "s" / "failed").iterdir())
+
+
+def test_a_cell_whose_process_dies_is_begun_again_but_not_for_ever(cells, tmp_path):
+    deaths = iter([BrokenProcessPool("died")] * 2)
+    fake = Fake(fails={Original: lambda: next(deaths, None) or BrokenProcessPool("died")})
+    progress = run_all(cells, Store(tmp_path / "r"), fake)
+    first = fake.ran[0]
+    assert fake.ran.count(first) == 3
+    assert "died" in progress.failed[first]
+
+
+def test_watchers_hear_of_every_cell_once(cells, tmp_path):
+    heard = []
+    run_all(cells, Store(tmp_path / "r"), Fake(slots=3), lambda p, c, m: heard.append((p.done, c)))
+    finished = [cell for _, cell in heard if cell is not None]
+    assert sorted(c.key for c in finished) == sorted(c.key for c in cells)
+
+
+def test_an_interrupted_run_lets_go_of_its_executor(cells, tmp_path):
+    fake = Fake(fails={Original: KeyboardInterrupt()})
+
+    def submit(cell, needs):
+        raise KeyboardInterrupt
+
+    fake.submit = submit
+    with pytest.raises(KeyboardInterrupt):
+        run_all(cells, Store(tmp_path / "r"), fake)
+    assert fake.closed
+
+
+def test_cells_in_processes_give_what_cells_in_this_process_give(tmp_path):
+    cells = list(grid(tmp_path, seeds=1, methods=["finetune"]).cells())
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    assert not run_all(cells, one, InThisProcess(Place("cpu"))).failed
+    executor = InProcesses(2, Place("cpu"))
+    killed = []
+
+    def kill_one(progress, cell, made):
+        if progress.done == 1 and not killed:
+            killed.append(next(iter(executor._pool._processes)))
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert not run_all(cells, two, executor, kill_one).failed
+    assert killed
+    for cell in cells:
+        mine, theirs = one.record(cell), two.record(cell)
+        assert mine["values"].keys() == theirs["values"].keys()
+        for name, value in mine["values"].items():
+            assert value == pytest.approx(theirs["values"][name], abs=1e-3), name

@@ -1,0 +1,73 @@
+import json
+
+import pytest
+from small import grid
+
+from lotus_unlearning.benchmark.cells import canonical
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.work import Made
+
+
+@pytest.fixture
+def cell(tmp_path):
+    return next(grid(tmp_path).cells()).original
+
+
+def test_a_record_says_what_it_is_of(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save(cell, Made({"values": {"a": 1.0}}, {"w": b"12"}), files=True)
+    record = store.record(cell)
+    assert record["values"] == {"a": 1.0}
+    assert record["cell"] == canonical(cell)
+    assert store.files(cell) == {"w": b"12"}
+
+
+def test_a_cell_is_not_finished_before_its_files_are_there(cell, tmp_path, monkeypatch):
+    store = Store(tmp_path)
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Store, "_save_files", broken)
+    with pytest.raises(OSError, match="disk full"):
+        store.save(cell, Made({"values": {}}, {"w": b"12"}), files=True)
+    assert store.record(cell) is None
+
+
+def test_nothing_is_left_of_a_save_that_breaks_off(cell, tmp_path, monkeypatch):
+    store = Store(tmp_path)
+
+    def broken(self, contents):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", broken)
+    with pytest.raises(OSError, match="disk full"):
+        store.save(cell, Made({"values": {}}, {"w": b"12"}), files=True)
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+def test_a_damaged_record_is_named_and_not_overwritten(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save(cell, Made({"values": {}}), files=False)
+    path = tmp_path / "cells" / f"{cell.key}.json"
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(ValueError, match=f"{cell.key}.json: expected the JSON of a cell"):
+        store.record(cell)
+
+
+def test_a_record_that_is_there_stays(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save(cell, Made({"values": {"a": 1.0}}), files=False)
+    store.save(cell, Made({"values": {"a": 2.0}}, {"w": b"1"}), files=True)
+    assert store.record(cell)["values"] == {"a": 1.0}
+    assert store.has_files(cell)
+
+
+def test_failures_for_good_are_records_the_others_are_not(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save_failure(cell, "out of memory", final=False)
+    assert store.record(cell) is None
+    assert store.failure(cell) == "out of memory"
+    store.save_failure(cell, "refused", final=True)
+    assert store.record(cell)["error"] == "refused"
+    assert json.loads((tmp_path / "cells" / f"{cell.key}.json").read_text())["key"] == cell.key

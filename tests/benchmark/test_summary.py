@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import false_discovery_control, ttest_rel
+
+from lotus_unlearning.benchmark.summary import (
+    Line,
+    by_split,
+    estimate,
+    holm,
+    paired_p_value,
+    rank,
+)
+
+
+def line(name, measure, values, gaps=None):
+    found = Line(name, name, ("authors",))
+    found.values[measure] = {(i, i): v for i, v in enumerate(values)}
+    if gaps is not None:
+        found.values[f"gap_{measure}"] = {(i, i): v for i, v in enumerate(gaps)}
+    return found
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_between_the_raw_values_and_bonferroni_and_keeps_their_order(p):
+    adjusted = holm(p)
+    assert all(a >= raw - 1e-12 for a, raw in zip(adjusted, p, strict=True))
+    assert all(a <= min(1, len(p) * raw) + 1e-12 for a, raw in zip(adjusted, p, strict=True))
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
+
+
+def test_holm_is_stricter_than_the_false_discovery_rate():
+    p = [0.001, 0.01, 0.02, 0.03, 0.5]
+    assert all(np.array(holm(p)) >= false_discovery_control(p) - 1e-12)
+    assert holm(p) == pytest.approx([0.005, 0.04, 0.06, 0.06, 0.5])
+
+
+def test_the_paired_test_is_scipys_and_knows_equal_values():
+    one, other = {0: 1.0, 1: 2.0, 2: 4.0}, {0: 0.5, 1: 1.0, 2: 1.0}
+    expected = ttest_rel([1.0, 2.0, 4.0], [0.5, 1.0, 1.0]).pvalue
+    assert paired_p_value(one, other) == pytest.approx(expected)
+    assert paired_p_value(one, one) == 1.0
+    assert paired_p_value(one, {k: v - 1 for k, v in one.items()}) == 0.0
+
+
+def test_seeds_of_one_choice_of_images_are_not_counted_as_independent():
+    values = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (1, 1): 7.0}
+    assert by_split(values) == {0: 2.0, 1: 6.0}
+    found = estimate(values)
+    naive = estimate({(i, i): v for i, v in enumerate(values.values())})
+    assert found.value == naive.value == 4.0
+    assert found.high - found.low > naive.high - naive.low
+
+
+def test_the_best_is_the_least_the_most_or_the_nearest_to_gold():
+    down = [line("a", "js_divergence", [3, 3.1]), line("b", "js_divergence", [1, 1.1])]
+    up = [line("a", "closes", [0.9, 0.8]), line("b", "closes", [0.1, 0.2])]
+    near = [
+        line("a", "forget_accuracy", [0.7, 0.7], gaps=[0.2, 0.2]),
+        line("b", "forget_accuracy", [0.99, 0.99], gaps=[0.05, 0.06]),
+    ]
+    assert rank(down, "js_divergence").best == 1
+    assert rank(up, "closes").best == 0
+    assert rank(near, "forget_accuracy").best == 1
+
+
+def test_who_is_not_significantly_worse_is_as_good():
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=6)
+    lines = [
+        line("best", "js_divergence", noise),
+        line("close", "js_divergence", noise + draw.normal(0.05, 1, size=6)),
+        line("far", "js_divergence", noise + draw.normal(10, 0.1, size=6)),
+    ]
+    found = rank(lines, "js_divergence")
+    assert found.tests == 2
+    assert 2 not in found.as_good
+    assert found.best in (0, 1)
+    assert found.as_good == {1 - found.best}
+
+
+def test_gold_and_the_original_do_not_compete_and_failed_methods_do_not_either():
+    lines = [
+        line("gold", "js_divergence", [0, 0]),
+        line("original", "js_divergence", [0, 0]),
+        line("a", "js_divergence", [2, 2.5]),
+        line("b", "js_divergence", [1.0]),
+        line("c", "js_divergence", [3, 3.5]),
+    ]
+    assert rank(lines, "js_divergence").best == 2
+    assert rank(lines[:3], "js_divergence") is None
+
+
+def test_with_one_seed_nothing_is_tested():
+    found = rank([line("a", "closes", [0.1]), line("b", "closes", [0.2])], "closes")
+    assert (found.best, found.as_good, found.tests) == (1, frozenset(), 0)
