@@ -1,68 +1,254 @@
-"""``lotus tune``: search a method's settings without a gold model and without test images."""
+"""``lotus tune``: search methods' settings without a gold model and without test images."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
+from jsonargparse import ArgumentParser
+from torch import nn
 
 from lotus_unlearning import runs
+from lotus_unlearning.benchmark.grid import block_named
 from lotus_unlearning.cli import options
 from lotus_unlearning.cli.options import say
+from lotus_unlearning.datasets import Data
+from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods.spaces import SPACES
+from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Recipe, train
-from lotus_unlearning.tuning import tune
+from lotus_unlearning.tuning import (
+    Tuned,
+    alone,
+    entry,
+    require_one_process,
+    require_optuna,
+    trials_csv,
+    tune,
+)
 
 _EXAMPLES = """
 lotus tune lotus --data digits --budget 20
 lotus tune scrub --model runs/original --forget ids.txt --budget 50 --out runs/tune-scrub
+lotus tune all --block fashion-mnist --budget 15      # every method, on a block of the benchmark
 """
+BLOCK_SEED = 100
+"""With a block, all is drawn by seeds from here on, which the benchmark never uses: what it
+measures was not tuned on."""
+_DATA = ("data", "limit", "size", "data_seed", "unseen_from")
+_FROM_BLOCK = (
+    *_DATA, "model", "architecture", "pretrained", "recipe", "forget_seed", "batch_size",
+    "precision",
+)  # fmt: skip
+_BLOCK_HELP = (
+    "data, model and recipe of a block of lotus bench (digits, fashion-mnist, cifar-10, ...); "
+    f"everything is drawn by --seed, {BLOCK_SEED} then if not given, which lotus bench never uses"
+)
+_SEEDS = ("seed", "data_seed", "forget_seed")
 
 
-def main(words: list[str]) -> None:
-    """Search, and write the best settings to ``OUT/tuned.yaml``; goes on where it stopped."""
+def main(words: list[str]) -> int:
+    """Search, and write the best settings to ``OUT/tuned.yaml``; goes on where it stopped.
+
+    Returns:
+        130 if interrupted, else 0.
+    """
+    parser = _parser()
+    chosen = parser.parse_args(words)
+    if chosen.method not in ("all", *SPACES):
+        raise ValueError(options.unknown("method", chosen.method, ("all", *SPACES)))
+    if min(chosen.budget, chosen.draws) < 1:
+        raise ValueError(
+            f"budget, draws: expected at least 1, got {chosen.budget} and {chosen.draws}"
+        )
+    require_one_process()
+    require_optuna()
+    recipe: Recipe | None = Recipe(**vars(chosen.recipe))
+    if chosen.block is not None:
+        recipe = _from_block(chosen, parser, words)
+    for seed in _SEEDS:
+        setattr(chosen, seed, getattr(chosen, seed) or 0)
+    if chosen.model is not None:
+        options.inherit_data(chosen)
+    elif chosen.data is None:
+        raise ValueError(
+            "data: expected --data to train an original on, --model of a run, or --block"
+        )
+    name = f"tune-{chosen.method}" + (f"-{chosen.block}" if chosen.block else "")
+    out = Path(chosen.out or f"runs/{name}")
+    try:
+        with alone(out / "search"):
+            _search(chosen, recipe, out)
+    except KeyboardInterrupt:
+        say(f"\nlotus tune: interrupted; finished trials are in {out}. The same command goes on.")
+        return 130
+    return 0
+
+
+def _parser() -> ArgumentParser:
     parser = options.parser("tune", "Search the settings of a method.", _EXAMPLES)
-    parser.add_argument("method", type=str, help=", ".join(k for k, v in SPACES.items() if v))
+    parser.add_argument("method", type=str, help=f"{', '.join(SPACES)}, or all")
+    parser.add_argument("--block", type=str | None, default=None, help=_BLOCK_HELP)
     parser.add_argument("--budget", type=int, default=20, help="trials, the defaults among them")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=2,
+        help="unlearnings of each trial, with the next seed; of a share, also the next forget_seed",
+    )
     parser.add_argument("--model", type=str | None, default=None, help="run folder of the original")
     parser.add_argument("--architecture", type=str, default="resnet-thin", help="if none is given")
+    parser.add_argument("--pretrained", type=bool, default=False, help="start from known weights")
     options.add_data(parser, default=None)
     options.add_forget(parser, "--forget", "0.1", "forget images")
     parser.add_class_arguments(Recipe, "recipe")
     options.add_run(parser, "runs/tune-METHOD")
-    chosen = parser.parse_args(words)
-    if chosen.method not in SPACES:
-        raise ValueError(options.unknown("method", chosen.method, SPACES))
-    if chosen.model is None and chosen.data is None:
-        raise ValueError("data: expected --data to train an original on, or --model of a run")
-    if chosen.model is not None:
-        options.inherit_data(chosen)
+    parser.set_defaults(dict.fromkeys(_SEEDS))
+    return parser
+
+
+def _from_block(chosen: Any, parser: ArgumentParser, words: list[str]) -> Recipe | None:
+    """Set the options that the block decides; returns its recipe."""
+    flags = {word.partition("=")[0] for word in words if word.startswith("--")}
+    named = {flag.removeprefix("--").partition(".")[0] for flag in flags}
+    given = [
+        key
+        for key in _FROM_BLOCK
+        if key in named or getattr(chosen, key) != parser.get_defaults()[key]
+    ]
+    if given:
+        raise ValueError(
+            f"block: expected data, model, recipe and seeds to be those of {chosen.block}, got "
+            f"--{', --'.join(given)}; leave them out, or leave out --block"
+        )
+    setup = block_named(chosen.block).setup
+    chosen.data, chosen.limit, chosen.size = setup.data.name, setup.data.limit, setup.data.size
+    chosen.unseen_from, chosen.architecture = setup.data.unseen_from, setup.model
+    chosen.pretrained, chosen.batch_size = setup.pretrained, setup.batch_size
+    chosen.precision = setup.precision
+    chosen.seed = BLOCK_SEED if chosen.seed is None else chosen.seed
+    chosen.data_seed = chosen.forget_seed = chosen.seed
+    return setup.recipe
+
+
+def _search(chosen: Any, recipe: Recipe | None, out: Path) -> None:
+    facts: dict[str, Any] = {"block": chosen.block, **{key: getattr(chosen, key) for key in _DATA}}
+    facts |= {"forget": chosen.forget, "forget_seed": chosen.forget_seed, "budget": chosen.budget}
     data = options.load_data(chosen)
-    splits = options.choose(data, chosen.forget, chosen.forget_seed)
-    place = {"device": chosen.device, "precision": chosen.precision}
-    if chosen.model is not None:
-        original = options.load_model(chosen.model, None, data)[0]
-    else:
-        say(f"training {chosen.architecture} on {len(data.train):,} images of {chosen.data}")
-        fresh = options.architecture(chosen.architecture, data).build(seed=chosen.seed)
-        recipe = Recipe(**vars(chosen.recipe))
-        original = train(fresh, data.train, recipe, seed=chosen.seed, **place).model
-    out = Path(chosen.out or f"runs/tune-{chosen.method}")
-    found = tune(
-        original,
-        splits,
-        chosen.method,
-        budget=chosen.budget,
-        seed=chosen.seed,
-        journal=out / "trials.journal",
-        batch_size=chosen.batch_size,
-        **place,
-    )
-    search = {"objective": found.objective, "default": found.default, "trials": found.trials}
-    facts = {
-        key: getattr(chosen, key)
-        for key in ("data", "limit", "data_seed", "forget", "forget_seed", "seed")
-    }
-    entry = {chosen.method: {"settings": found.settings, "search": {**search, **facts}}}
-    text = yaml.safe_dump(entry, sort_keys=False)
-    runs.replace_text(out / "tuned.yaml", text)
+    sets = _sets(data, chosen)
+    original, origin = _original(chosen, recipe, data, out / "original")
+    found: list[Tuned] = []
+    for name in sorted(SPACES) if chosen.method == "all" else [chosen.method]:
+        folder = out / name if chosen.method == "all" else out
+        found.append(
+            tune(
+                original,
+                sets,
+                name,
+                budget=chosen.budget,
+                draws=chosen.draws,
+                seed=chosen.seed,
+                journal=folder / "trials.journal",
+                device=chosen.device,
+                precision=chosen.precision,
+                batch_size=chosen.batch_size,
+            )
+        )
+        say(_sentence(found[-1]))
+        entries = {one.name: entry(one, **origin, **facts) for one in found}
+        text = yaml.safe_dump(entries, sort_keys=False)
+        runs.replace_text(out / "trials.csv", trials_csv(found))
+        runs.replace_text(out / "tuned.yaml", text)
     print(text, end="")
-    say(f"objective {found.objective:.4f} (defaults: {found.default:.4f}): {out / 'tuned.yaml'}")
+    say(f"settings: {out / 'tuned.yaml'}, all trials: {out / 'trials.csv'}")
+
+
+def _sentence(found: Tuned) -> str:
+    best, first, floor = found.best.value, found.default.value, found.noise_floor
+    noise = "the noise floor, unknown with one draw" if floor is None else f"noise ({floor:.6f})"
+    verdict = {True: "better", False: "not better", None: "perhaps better"}[found.better_than_noise]
+    return (
+        f"{found.name}: objective {best:.6f}, {verdict} than the defaults' {first:.6f} by more "
+        f"than {noise}; the unchanged original's is {found.unchanged:.6f}"
+    )
+
+
+def _sets(data: Data, chosen: Any) -> list[Splits]:
+    """A share is drawn anew for each draw; whatever else is named is one set."""
+    count = chosen.draws if _is_share(str(chosen.forget)) else 1
+    seeds = range(chosen.forget_seed, chosen.forget_seed + max(1, count))
+    return [options.choose(data, chosen.forget, seed) for seed in seeds]
+
+
+def _is_share(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not Path(text).exists()
+
+
+def _original(
+    chosen: Any, recipe: Recipe | None, data: Data, folder: Path
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The original, and where it comes from; one that is trained here is kept in ``folder``."""
+    if chosen.model is not None:
+        model, architecture = options.load_model(chosen.model, chosen.architecture, data)
+        return model, {"model": architecture.name, "original": chosen.model}
+    facts = {
+        "model": chosen.architecture,
+        "pretrained": chosen.pretrained,
+        "recipe": asdict(recipe) if recipe is not None else None,
+    }
+    place = {"seed": chosen.seed, "precision": chosen.precision}
+    config = {**{key: getattr(chosen, key) for key in _DATA}, **facts, **place}
+    if folder.exists():
+        _require_same(config, folder)
+    else:
+        _train(chosen, recipe, data, config, folder)
+    return runs.read(folder).model(), facts
+
+
+def _require_same(config: dict[str, Any], folder: Path) -> None:
+    known = runs.read(folder).config
+    differing = [key for key in {**known, **config} if known.get(key) != config.get(key)]
+    if differing:
+        told = ", ".join(
+            f"{key} (expected {known.get(key)}, got {config.get(key)})" for key in differing
+        )
+        raise ValueError(
+            f"{folder}: expected the original of this search, but what was asked for differs: "
+            f"{told}; choose another --out, or delete {folder.parent}"
+        )
+
+
+def _train(
+    chosen: Any, recipe: Recipe | None, data: Data, config: dict[str, Any], folder: Path
+) -> None:
+    """Train the original, and keep it: a search that goes on needs it again."""
+    architecture = options.architecture(chosen.architecture, data)
+    model = architecture.build(pretrained=chosen.pretrained, seed=chosen.seed)
+    manifest: dict[str, Any] = {"command": "tune", "seed": chosen.seed}
+    history: Any = ()
+    if recipe is not None:
+        say(f"training {chosen.architecture} on {len(data.train):,} images of {chosen.data}")
+        made = train(
+            model,
+            data.train,
+            recipe,
+            held_out=data.unseen if recipe.patience is not None else None,
+            seed=chosen.seed,
+            device=chosen.device,
+            precision=chosen.precision,
+        )
+        model, history = made.model, made.history
+        manifest |= {"method": describe(recipe), "seconds": made.seconds, "left_out": []}
+    with runs.folder(folder) as path:
+        runs.write(
+            path,
+            config=config,
+            model=model,
+            architecture=architecture,
+            history=history,
+            manifest=manifest,
+        )

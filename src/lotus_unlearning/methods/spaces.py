@@ -1,64 +1,214 @@
 """What ``lotus tune`` may change in each method, and within which bounds.
 
-Two to four settings per method, those its own paper tunes; all others keep their defaults. Bounds
-go at least a factor of ten to each side of the published value where there is one.
+Two to four settings per method, those its own paper tunes; all others keep their defaults. Every
+bound follows by a rule from the default, which is the authors' value or what the method's file
+says instead:
+
+* ``TENFOLD``, for rates, weights and temperatures: from a tenth of the default to ten times it,
+  drawn evenly in the logarithm;
+* ``REST``, for a weight near 1: the same for what is left of it to 1;
+* ``SHARE``: from a tenth of the default to 1, which is all;
+* ``COUNT``, for epochs and steps: from 1 to twice the default.
+
+A setting of a record within a method is spelled with a dot: ``by_instance.learning_rate``.
 """
 
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.unlearning import Method
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, drawn evenly or evenly in their logarithm.
+    """Numbers from ``low`` to ``high``.
 
     Attributes:
         low: The smallest.
         high: The largest; an integer range where both are integers.
-        log: Draw the logarithm evenly.
+        log: Draw the logarithm evenly, not the number.
+        rest: Draw 1 minus the number.
     """
 
     low: float
     high: float
     log: bool = False
+    rest: bool = False
 
 
-Space = dict[str, Range | tuple[str, ...]]
+Rule = Literal["tenfold", "rest", "share", "count"]
+Space = dict[str, Range]
 
-_RATE = Range(1e-5, 1e-2, log=True)
-_SGD_RATE = Range(1e-4, 1e-1, log=True)
+TENFOLD: Rule = "tenfold"
+REST: Rule = "rest"
+SHARE: Rule = "share"
+COUNT: Rule = "count"
 
-SPACES: dict[str, Space] = {
-    "lotus": {"learning_rate": _RATE, "alpha": Range(1.0, 32.0, log=True), "epochs": Range(2, 20)},
-    "finetune": {"learning_rate": _SGD_RATE, "epochs": Range(1, 20)},
-    "neg-grad-plus": {
-        "learning_rate": _SGD_RATE,
-        "alpha": Range(0.5, 0.9999),
-        "epochs": Range(1, 15),
-    },
-    "random-labels": {"learning_rate": _RATE, "epochs": Range(1, 10)},
-    "bad-teacher": {
-        "learning_rate": _RATE,
-        "temperature": Range(0.5, 5.0, log=True),
-        "epochs": Range(1, 10),
-    },
+SPACES: dict[str, dict[str, Rule]] = {
+    # the paper sets all three per data set and model
+    "lotus": {"learning_rate": TENFOLD, "alpha": TENFOLD, "epochs": COUNT},
+    # nothing but how far it goes on training
+    "finetune": {"learning_rate": TENFOLD, "epochs": COUNT},
+    # alpha is 0.95 to 0.9999 in the paper: what counts is 1 - alpha, the weight of the ascent
+    "neg-grad-plus": {"learning_rate": TENFOLD, "alpha": REST, "epochs": COUNT},
+    # how hard and how long wrong labels are taught
+    "random-labels": {"learning_rate": TENFOLD, "epochs": COUNT},
+    # the temperature says how much of both teachers' doubt is taught
+    "bad-teacher": {"learning_rate": TENFOLD, "temperature": TENFOLD, "epochs": COUNT},
+    # the paper tunes rate, alpha and the number of maximising epochs; 0 of those forget nothing
     "scrub": {
-        "learning_rate": _RATE,
-        "alpha": Range(1e-3, 5.0, log=True),
-        "max_steps": Range(1, 5),
-        "epochs": Range(2, 12),
+        "learning_rate": TENFOLD,
+        "alpha": TENFOLD,
+        "max_steps": COUNT,
+        "epochs": COUNT,
     },
-    "ssd": {"alpha": Range(1.0, 100.0, log=True), "dampening": Range(0.05, 1.0, log=True)},
-    "unsir": {},
-    "salun": {
-        "learning_rate": _SGD_RATE,
-        "share": Range(0.1, 0.9),
-        "epochs": Range(1, 10),
+    # its only two settings; alpha is cut where nothing is dampened, see space()
+    "ssd": {"alpha": TENFOLD, "dampening": TENFOLD},
+    # of the version that fits the splits, see space(): its rates and how far noise is learned
+    "unsir": {
+        "by_instance.learning_rate": TENFOLD,
+        "by_instance.noise_steps": COUNT,
+        "by_instance.epochs": COUNT,
+        "by_class.impair_learning_rate": TENFOLD,
+        "by_class.repair_learning_rate": TENFOLD,
+        "by_class.noise_steps": COUNT,
     },
-    "l1-sparse": {
-        "learning_rate": _SGD_RATE,
-        "penalty": Range(1e-6, 1e-2, log=True),
-        "epochs": Range(1, 15),
-    },
-    "gradient-ascent": {"learning_rate": Range(1e-6, 1e-2, log=True), "epochs": Range(1, 10)},
+    # the share of the weights that may change is the paper's own setting, 0.1 to 1 there
+    "salun": {"learning_rate": TENFOLD, "share": SHARE, "epochs": COUNT},
+    # the penalty is what it adds to fine-tuning
+    "l1-sparse": {"learning_rate": TENFOLD, "penalty": TENFOLD, "epochs": COUNT},
+    # nothing but how far it climbs: ten times the rate ruins models, a tenth does nothing
+    "gradient-ascent": {"learning_rate": TENFOLD, "epochs": COUNT},
 }
-"""Method -> setting -> bounds; UNSIR's settings depend on each other and are left alone."""
+"""Method -> setting -> rule of its bounds."""
+
+
+def default(name: str, key: str) -> Any:
+    """The default of a setting.
+
+    >>> default("unsir", "by_instance.epochs")
+    2
+    """
+    value: Any = METHODS[name]()
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def space(name: str, sets: Sequence[Splits], batch_size: int = 128) -> Space:
+    """The bounds of a search on ``sets``; the defaults are within them.
+
+    UNSIR has a version for whole classes and one for single images: only the settings of the one
+    that runs are searched. SSD dampens nothing where alpha is above the number of all batches
+    over that of forget batches, about n / n_f: alpha ends there (at the default, if that is
+    above), and begins at a tenth of it, so that at least half of its range does something.
+
+    Args:
+        name: A key of ``SPACES``.
+        sets: What is to be forgotten, once or more often.
+        batch_size: Of the run.
+
+    Raises:
+        ValueError: If UNSIR would run in both versions.
+    """
+    bounds = {key: _bounds(rule, default(name, key)) for key, rule in SPACES[name].items()}
+    if name == "unsir":
+        version = _unsir_version(sets)
+        return {key: known for key, known in bounds.items() if key.startswith(version)}
+    if name == "ssd":
+        known, idle = bounds["alpha"], min(_batch_ratio(one, batch_size) for one in sets)
+        high = max(default("ssd", "alpha"), min(known.high, idle))
+        bounds["alpha"] = Range(four_digits(min(known.low, idle / 10)), four_digits(high), log=True)
+    return bounds
+
+
+def _batch_ratio(splits: Splits, batch_size: int) -> float:
+    """All batches over forget batches, where no batch mixes forget and retain."""
+    forget, retain = (math.ceil(len(part) / batch_size) for part in (splits.forget, splits.retain))
+    return (forget + retain) / forget
+
+
+def _bounds(rule: Rule, value: float) -> Range:
+    if rule == "count":
+        return Range(1, 2 * int(value))
+    if rule == "share":
+        return Range(four_digits(value / 10), 1.0)
+    if rule == "rest":
+        rest = 1 - value
+        return Range(four_digits(1 - 10 * rest), four_digits(1 - rest / 10), log=True, rest=True)
+    return Range(four_digits(value / 10), four_digits(10 * value), log=True)
+
+
+def _unsir_version(sets: Sequence[Splits]) -> str:
+    """Which of UNSIR's versions runs: that for classes, if retain has no image of them."""
+    shared = [torch.isin(s.retain.labels, torch.unique(s.forget.labels)).any() for s in sets]
+    if all(shared):
+        return "by_instance"
+    if any(shared):
+        raise ValueError(
+            "unsir: expected forget sets that are all whole classes, or none of them, got some of "
+            "both; tune on the ones and on the others in two searches"
+        )
+    return "by_class"
+
+
+def four_digits(value: float) -> float:
+    """``value`` with four significant digits: enough to write down, and what is run.
+
+    >>> four_digits(0.000123456)
+    0.0001235
+    """
+    return float(f"{value:.4g}")
+
+
+def with_settings(name: str, settings: Mapping[str, Any]) -> Method:
+    """A method with some settings, of records within it, too.
+
+    Args:
+        name: A key of ``METHODS``.
+        settings: Name, or ``record.name``, -> value; all others are the defaults.
+
+    Raises:
+        ValueError: If the method has no such setting; lists all that are unknown.
+
+    >>> with_settings("unsir", {"by_instance.epochs": 3}).by_instance.epochs
+    3
+    """
+    method: Any = METHODS[name]()
+    unknown = [_unknown(method, key) for key in settings if not _known(method, key)]
+    if unknown:
+        raise ValueError(f"settings of {name}: {'; '.join(unknown)}")
+    direct = {key: value for key, value in settings.items() if "." not in key}
+    for record in {key.partition(".")[0] for key in settings.keys() - direct.keys()}:
+        inner = {
+            key.partition(".")[2]: value
+            for key, value in settings.items()
+            if key.startswith(f"{record}.")
+        }
+        direct[record] = dataclasses.replace(getattr(method, record), **inner)
+    changed: Method = dataclasses.replace(method, **direct)
+    return changed
+
+
+def _known(method: Any, key: str) -> bool:
+    record, dot, inner = key.partition(".")
+    if not dataclasses.is_dataclass(method) or record not in {
+        field.name for field in dataclasses.fields(method)
+    }:
+        return False
+    return not dot or _known(getattr(method, record), inner)
+
+
+def _unknown(method: Any, key: str) -> str:
+    names = [field.name for field in dataclasses.fields(method)]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"expected some of {', '.join(names)}; got {key!r}{hint}"

@@ -1,0 +1,202 @@
+"""A search: the defaults, then what the finished trials suggest, until the budget is spent."""
+
+import dataclasses
+import statistics
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lotus_unlearning.methods.spaces import SPACES, Space, default, space, with_settings
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.tuning.alone import alone, require_one_process
+from lotus_unlearning.tuning.facts import Facts, facts
+from lotus_unlearning.tuning.journal import drawn, finished, keep, opened, require_optuna
+from lotus_unlearning.tuning.objective import Place, draws_of, tried
+from lotus_unlearning.tuning.trial import FAILED, Trial
+from lotus_unlearning.unlearning import Method
+
+_DRAWS = 2
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes:
+        name: Of the method.
+        best: The trial with the lowest objective, the first of them.
+        default: The trial of the method's own defaults.
+        unchanged: The objective of the original, as it is.
+        trials: All, the defaults first.
+        facts: All that the trials depend on, as plain data.
+    """
+
+    name: str
+    best: Trial
+    default: Trial
+    unchanged: float
+    trials: tuple[Trial, ...]
+    facts: Facts
+
+    @property
+    def method(self) -> Method:
+        """With the best settings."""
+        return with_settings(self.name, self.best.settings)
+
+    @property
+    def noise_floor(self) -> float | None:
+        """Standard deviation between the draws of the defaults; ``None``: there is one draw.
+
+        Of a method that draws nothing (SSD), on one fixed set of images, it is 0.
+        """
+        return self.default.deviation
+
+    @property
+    def better_than_noise(self) -> bool | None:
+        """Whether the best is better than the defaults by more than the noise floor."""
+        if self.noise_floor is None:
+            return None
+        return self.default.value - self.best.value > self.noise_floor
+
+
+def tune(
+    model: nn.Module,
+    splits: Splits | Sequence[Splits],
+    name: str,
+    *,
+    budget: int = 20,
+    draws: int | None = None,
+    seed: int = 0,
+    journal: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 128,
+    progress: bool = True,
+) -> Tuned:
+    """Search the settings of a method; the module says by which objective and its weaknesses.
+
+    Args:
+        model: The original.
+        splits: What is to be forgotten, with unseen images; test images are not read. Of several
+            splits, each draw takes the next.
+        name: A key of ``SPACES``.
+        budget: Trials in all; those that ``journal`` holds count.
+        draws: Unlearnings of each trial, whose mean is its objective; default: one for each of
+            ``splits``, and at least 2.
+        seed: Of the search and of the first draw's unlearning; the next draw's is one higher.
+        journal: File that every finished trial is written to; a search that was stopped goes on
+            there, to the same result.
+        device: As for :func:`lotus_unlearning.unlearn`.
+        precision: As for :func:`lotus_unlearning.unlearn`.
+        batch_size: As for :func:`lotus_unlearning.unlearn`.
+        progress: A line on standard error for every finished trial.
+
+    Returns:
+        The best of the trials, which is the method's defaults where none is better.
+
+    Raises:
+        ValueError: If the method has nothing to tune, unseen images are missing, a number is too
+            low, ``journal`` holds another search, or another process is at work there.
+    """
+    sets = [splits] if isinstance(splits, Splits) else list(splits)
+    count = max(_DRAWS, len(sets)) if draws is None else draws
+    _check(name, sets, budget, count, seed)
+    require_one_process()
+    require_optuna()
+    _warn_of_classes(sets)
+    sets = [dataclasses.replace(one, test=None) for one in sets]
+    chosen = [(sets[draw % len(sets)], seed + draw) for draw in range(count)]
+    where = choose_device(device)
+    exact = str(choose_precision(precision, where)).removeprefix("torch.")
+    place, bounds = Place(where, exact, batch_size), space(name, sets, batch_size)
+    with alone(Path(journal)):
+        known = facts(model, chosen, name, bounds, seed, place)
+        study = opened(Path(journal), name, known)
+        measured = draws_of(model, chosen, Runtime(where))
+        defaults = {key: default(name, key) for key in bounds}
+        done = finished(study)
+        if done and progress:
+            _say(f"{name}: {len(done)} finished trials in {journal}")
+        while (settings := _next(bounds, defaults, done, budget, seed)) is not None:
+            method = with_settings(name, settings)
+            keep(study, bounds, tried(method, settings, model, measured, place))
+            done = finished(study)
+            if progress:
+                _say(_line(name, done, budget))
+    unchanged = statistics.fmean(draw.unchanged for draw in measured)
+    return _result(name, defaults, done, budget, unchanged, known)
+
+
+def _check(name: str, sets: Sequence[Splits], budget: int, draws: int, seed: int) -> None:
+    problems = []
+    if name not in SPACES:
+        problems.append(
+            f"method: expected one with settings to search ({', '.join(SPACES)}), got {name!r}"
+        )
+    if not sets:
+        problems.append("splits: expected at least one, got none")
+    if any(s.unseen is None or not len(s.unseen) for s in sets):
+        problems.append("unseen: expected images that were never trained on; pass them to Splits")
+    elif not all(torch.isin(s.unseen.labels, s.forget.labels).any() for s in sets if s.unseen):
+        problems.append("unseen: expected images of the classes of forget, got none; add some")
+    if budget < 1:
+        problems.append(f"budget: expected at least 1 trial, got {budget}")
+    if draws < max(1, len(sets)):
+        problems.append(
+            f"draws: expected at least one for each of {max(1, len(sets))} splits, got {draws}"
+        )
+    if seed < 0:
+        problems.append(f"seed: expected at least 0, got {seed}")
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _warn_of_classes(sets: Sequence[Splits]) -> None:
+    if not all(torch.isin(s.forget.labels, s.retain.labels).all() for s in sets):
+        warnings.warn(
+            "a class is to be forgotten altogether: the objective compares with the original on "
+            "unseen images of that class, which it knows, and so rewards what still knows them; "
+            "do not choose by this objective here",
+            stacklevel=3,
+        )
+
+
+def _next(
+    bounds: Space, defaults: dict[str, Any], done: Sequence[Trial], budget: int, seed: int
+) -> dict[str, Any] | None:
+    """What to try next: the defaults unless they were; ``None`` when the budget is spent."""
+    if all(trial.settings != defaults for trial in done):
+        return defaults
+    return drawn(bounds, done, seed) if len(done) < budget else None
+
+
+def _result(
+    name: str,
+    defaults: dict[str, Any],
+    done: Sequence[Trial],
+    budget: int,
+    unchanged: float,
+    known: Facts,
+) -> Tuned:
+    first = next(trial for trial in done if trial.settings == defaults)
+    others = [trial for trial in done if trial is not first]
+    trials = (first, *others[: budget - 1])
+    best = min(trials, key=lambda trial: trial.value)
+    return Tuned(name, best, first, unchanged, trials, known)
+
+
+def _line(name: str, done: Sequence[Trial], budget: int) -> str:
+    best = min(trial.value for trial in done)
+    value = "not finite" if done[-1].value == FAILED else f"{done[-1].value:.6f}"
+    return f"{name}: trial {len(done)} of {budget}: {value}, best so far {best:.6f}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
