@@ -10,8 +10,11 @@ from lotus_unlearning import metrics
 from lotus_unlearning.metrics import METRICS, accuracy, attack_auc, softmax
 
 EXPECTED = {
-    "auc_confidence", "auc_entropy", "auc_loss", "average_gap", "closes", "entropy_attack",
-    "forget_accuracy", "js_divergence", "retain_accuracy", "rf_js_divergence", "test_accuracy",
+    "auc_confidence", "auc_entropy", "auc_gradient_norm", "auc_lira", "auc_loss", "auc_margin",
+    "auc_modified_entropy", "auc_rmia", "average_gap", "best_threshold", "closes",
+    "entropy_attack", "entropy_distance", "forget_accuracy", "forgetting_quality",
+    "js_divergence", "jsd_to_golds", "klom", "outside_gold_band", "retain_accuracy",
+    "rf_js_divergence", "test_accuracy", "tpr_at_0_1_percent", "tpr_at_1_percent", "u_lira",
     "unseen_accuracy", "zrf",
 }  # fmt: skip
 

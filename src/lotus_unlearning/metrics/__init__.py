@@ -18,6 +18,16 @@ from lotus_unlearning.metrics.attacks import (
     entropy_attack,
     roc_curve_points,
 )
+from lotus_unlearning.metrics.bands import (
+    BandKind,
+    GoldBand,
+    MarginTails,
+    OutsideBand,
+    gold_band,
+    margin_tails,
+    outside_gold_band,
+)
+from lotus_unlearning.metrics.challenge import ForgettingQuality, forgetting_quality
 from lotus_unlearning.metrics.closeness import Closes, closes
 from lotus_unlearning.metrics.correlation import Correlation, correlation
 from lotus_unlearning.metrics.divergence import (
@@ -28,7 +38,25 @@ from lotus_unlearning.metrics.divergence import (
 )
 from lotus_unlearning.metrics.gaps import GAP_KEYS, average_gap, mean_and_interval
 from lotus_unlearning.metrics.interval import Interval
+from lotus_unlearning.metrics.ladder import LADDER, ROWS, Rung
 from lotus_unlearning.metrics.metric import Direction, Metric, Need
+from lotus_unlearning.metrics.power import golds_needed, smallest_effect
+from lotus_unlearning.metrics.rates import (
+    BestThreshold,
+    KSDistance,
+    RateAt,
+    best_threshold,
+    ks_distance,
+    tpr_at_fpr,
+)
+from lotus_unlearning.metrics.references import jsd_to_golds, jsd_to_other_golds, klom, rmia
+from lotus_unlearning.metrics.scores import (
+    label_probability,
+    margin,
+    membership_scores,
+    modified_entropy,
+)
+from lotus_unlearning.metrics.shadow import ULira, Variance, lira_offline, lira_online, u_lira
 from lotus_unlearning.metrics.uncertainty import (
     EntropyHistogram,
     confidence,
@@ -36,22 +64,40 @@ from lotus_unlearning.metrics.uncertainty import (
     entropy,
     entropy_histogram,
 )
+from lotus_unlearning.metrics.verdict import Finding, Outcome, Scale, Verdict, verdict
 
 __all__ = [
     "GAP_KEYS",
+    "LADDER",
     "METRICS",
+    "BandKind",
+    "BestThreshold",
     "ClassDivergence",
     "Closes",
     "Correlation",
     "Direction",
     "EntropyHistogram",
+    "Finding",
+    "ForgettingQuality",
+    "GoldBand",
     "Interval",
+    "KSDistance",
+    "MarginTails",
     "Metric",
     "Need",
+    "Outcome",
+    "OutsideBand",
+    "RateAt",
+    "Rung",
+    "Scale",
+    "ULira",
+    "Variance",
+    "Verdict",
     "accuracy",
     "attack_auc",
     "average_gap",
     "average_gap_as_published",
+    "best_threshold",
     "bootstrap_auc",
     "class_accuracies",
     "closes",
@@ -61,13 +107,33 @@ __all__ = [
     "entropy",
     "entropy_attack",
     "entropy_histogram",
+    "forgetting_quality",
+    "gold_band",
+    "golds_needed",
     "js_divergence",
     "jsd_as_published",
+    "jsd_to_golds",
+    "jsd_to_other_golds",
+    "klom",
+    "ks_distance",
+    "label_probability",
+    "lira_offline",
+    "lira_online",
+    "margin",
+    "margin_tails",
     "mean_and_interval",
+    "membership_scores",
+    "modified_entropy",
+    "outside_gold_band",
     "rf_js_divergence",
     "rf_jsd_as_published",
+    "rmia",
     "roc_curve_points",
+    "smallest_effect",
     "softmax",
+    "tpr_at_fpr",
+    "u_lira",
+    "verdict",
     "zrf",
 ]
 
@@ -89,7 +155,7 @@ def _accuracy(split: str, direction: Direction, *needs: Need) -> Metric:
     )
 
 
-def _auc(score: str, meaning: str, source: str) -> Metric:
+def _auc(score: str, meaning: str, source: str, *needs: Need) -> Metric:
     return Metric(
         name=f"auc_{score}",
         function=attack_auc,
@@ -97,7 +163,7 @@ def _auc(score: str, meaning: str, source: str) -> Metric:
         lower=0.0,
         upper=1.0,
         unit="",
-        needs=("unseen",),
+        needs=("unseen", *needs),
         definition=f"Chance that a forget image has a {meaning} than an unseen image; ties count "
         "half, and 0.5 means that they cannot be told apart.",
         source=f"{_AUC}; {source}",
@@ -160,6 +226,11 @@ _ALL = (
     _auc("entropy", "lower entropy", "Song and Mittal, USENIX Security 2021"),
     _auc("confidence", "higher confidence", "Salem et al., NDSS 2019"),
     _auc("loss", "lower loss", "Yeom et al., CSF 2018"),
+    _auc("margin", "higher margin", "Carlini et al., S&P 2022"),
+    _auc("modified_entropy", "lower modified entropy", "Song and Mittal, USENIX Security 2021"),
+    _auc("gradient_norm", "smaller gradient", "Nasr et al., S&P 2019"),
+    _auc("rmia", "higher RMIA score", "Zarifzadeh et al., ICML 2024", "golds"),
+    _auc("lira", "higher offline LiRA score", "Carlini et al., S&P 2022", "golds"),
     Metric(
         name="zrf",
         function=zrf,
@@ -184,6 +255,7 @@ _ALL = (
         "as near as retrained models are to each other, below 0 is moved away.",
         source="this library",
     ),
+    *ROWS,
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
