@@ -1,11 +1,22 @@
 import copy
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lotus_unlearning import Finetune, LoTUS, Splits, unlearn
+from lotus_unlearning import (
+    SCRUB,
+    BadTeacher,
+    Finetune,
+    LoTUS,
+    NegGradPlus,
+    RandomLabels,
+    SalUn,
+    Splits,
+    unlearn,
+)
 
 
 def model(classes=2, seed=0):
@@ -79,6 +90,62 @@ def test_streamed_images_give_the_same_model_as_images_in_memory(monkeypatch):
     assert type(parts.forget.source).__name__ == "StreamedImages"
     streamed = unlearn(model(), parts, LoTUS(epochs=2), device="cpu").model
     assert (held[1].weight - streamed[1].weight).abs().max() < 1e-7
+
+
+class _Views(torch.utils.data.Dataset):
+    """Images that differ at every read."""
+
+    def __init__(self):
+        self.images, self.targets = images()
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, position):
+        noise = 0.1 * torch.randn(self.images[position].shape)
+        return self.images[position] + noise, int(self.targets[position])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        LoTUS(epochs=1),
+        BadTeacher(),
+        SCRUB(epochs=1),
+        SalUn(inner=LoTUS(epochs=1)),
+        Finetune(epochs=1),
+        RandomLabels(epochs=1),
+        NegGradPlus(epochs=1),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_warns_once_where_a_teacher_answers_for_other_views_than_those_trained_on(method):
+    parts = splits(_Views())
+    teacher = not isinstance(method, Finetune | RandomLabels | NegGradPlus)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        unlearn(model(), parts, method, device="cpu")
+    said = [str(w.message) for w in caught if "differ at every read" in str(w.message)]
+    assert len(said) == teacher
+    assert all("pass the data set without random transforms" in text for text in said)
+
+
+def test_peak_memory_is_that_of_the_run_however_much_the_process_freed_before():
+    class Hoard:
+        """Takes 64 MB in pieces that the C library keeps when they are freed."""
+
+        reads = frozenset({"forget"})
+
+        def __call__(self, model, data, run):
+            pieces = [torch.ones(2500) for _ in range(6400)]
+            del pieces
+
+    parts = splits()
+    peaks = [unlearn(model(), parts, Hoard(), device="cpu").peak_memory_bytes for _ in range(5)]
+    if None in peaks:
+        pytest.skip("the process's memory cannot be measured here")
+    assert all(64e6 < peak < 1.25 * 64e6 for peak in peaks)
+    assert max(peaks[1:]) < 1.1 * min(peaks[1:])
 
 
 class _Pair(nn.Module):

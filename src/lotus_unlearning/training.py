@@ -96,6 +96,8 @@ def train(
 
     Args:
         model: Maps images ``[B, ...]`` to logits ``[B, C]``; training starts from its weights.
+            A gold model made so must not start where the original did: build it with another
+            seed, or let :class:`lotus_unlearning.Retrain` draw one.
         images: A ``Dataset`` of ``(image, label)``, a pair ``(images, labels)``, or a
             ``Split`` (the gold model: ``splits.retain``).
         recipe: Defaults to ``Recipe()``.
@@ -135,6 +137,7 @@ def fit(
 
     Raises:
         ValueError: If the recipe has patience and nothing is held out.
+        FloatingPointError: If a loss was not finite.
     """
     if recipe.patience is not None and held_out is None:
         raise ValueError(
@@ -161,9 +164,14 @@ def fit(
         if loss < best_loss:
             best, best_loss = snapshot(model), loss
         if waited >= recipe.patience:
-            break
+            run.stop()
     if best:
         restore(model, best)
+    elif recipe.patience is not None:
+        raise FloatingPointError(
+            "the loss on held-out images was not finite in any epoch; try a smaller learning rate "
+            "or float32"
+        )
     model.eval()
 
 
@@ -190,7 +198,7 @@ def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
 
     def rate(step: int) -> float:
         if step < warmup:
-            return (step + 1) / warmup
+            return min(1.0, (step + 1) / warmup)  # warm-up may end within a step
         return max(0.0, (total - step) / (total - warmup))
 
     return rate

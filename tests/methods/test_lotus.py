@@ -139,6 +139,17 @@ def test_forgets_more_than_it_damages():
     assert rise > damage
 
 
+def test_its_own_batch_size_overrides_the_runs():
+    parts, model = toy.splits(), toy.trained()
+    own = toy.run(model, parts, LoTUS(epochs=2, tolerance=9, batch_size=5), batch_size=8).model
+    runs = toy.run(model, parts, LoTUS(epochs=2, tolerance=9), batch_size=5).model
+    assert toy.difference(own, runs) == 0
+    assert (
+        toy.difference(own, toy.run(model, parts, LoTUS(epochs=2, tolerance=9), batch_size=8).model)
+        > 0
+    )
+
+
 def test_needs_unseen_images_or_a_target():
     parts = Splits.from_ids(toy.data(), forget=[0, 1])
     with pytest.raises(ValueError, match="these splits have no unseen"):
@@ -155,6 +166,7 @@ def test_needs_unseen_images_or_a_target():
         ("retain_share", 0.0, "0 < retain_share <= 1"),
         ("retain_share", 1.5, "0 < retain_share <= 1"),
         ("temperature", 0.0, "temperature > 0"),
+        ("batch_size", 0, "batch_size >= 1"),
         ("target_accuracy", 1.2, "0 <= target_accuracy <= 1"),
         ("alpha", -2.0, "alpha >= 0"),
         ("smoothing", "mean", "smoothing"),

@@ -2,15 +2,19 @@ import copy
 import gc
 import weakref
 
+import hypothesis
 import pytest
 import torch
 import toy
+from hypothesis import strategies as st
 
 from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.lotus import LoTUS
 from lotus_unlearning.methods.random_labels import RandomLabels
 from lotus_unlearning.methods.salun import SalUn
+from lotus_unlearning.methods.ssd import SSD
 from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.runtime.largest import largest
 from lotus_unlearning.splits import Splits
 from reference.random_labels import random_labels
 from reference.salun import saliency_mask, salun
@@ -88,6 +92,28 @@ def test_weights_outside_the_mask_never_change_and_those_inside_do(inner, kind):
     assert changed > 0.95 * total
 
 
+def test_weights_outside_the_mask_are_put_back_after_a_method_without_steps():
+    model, parts = toy.trained(), toy.splits("class")
+    inner = SSD(alpha=1.2, dampening=0.5)
+    masked = SalUn(inner=inner, share=0.3, batch_size=BATCH)
+    free, held = (toy.run(model, parts, method).model for method in (inner, masked))
+    changed = 0
+    masks = twin_masks(model, parts, 0.3)
+    for after, without, before, mask in zip(
+        held.parameters(), free.parameters(), model.parameters(), masks, strict=True
+    ):
+        assert torch.equal(after, torch.where(mask == 1, without, before))
+        changed += int((without != before)[mask == 0].sum())
+    assert changed > 0  # had it not been put back
+
+
+def test_a_share_of_less_than_one_weight_is_one_weight():
+    model, parts = toy.trained(), toy.splits()
+    result = toy.run(model, parts, SalUn(share=1e-6, epochs=2, batch_size=BATCH)).model
+    pairs = zip(result.parameters(), model.parameters(), strict=True)
+    assert sum(int((after != before).sum()) for after, before in pairs) == 1
+
+
 @pytest.mark.parametrize("kind", ["some", "half", "class"])
 def test_forgets_more_than_it_damages(kind):
     parts, model = toy.splits(kind), toy.trained()
@@ -113,6 +139,32 @@ def test_masks_are_gone_when_it_is_done():
     assert len(seen) == len(list(model.parameters()))
     assert not any(reference() is not None for reference in seen)
     assert all(p.grad is None for p in model.parameters())
+
+
+@st.composite
+def values_and_count(draw):
+    """Tensors with many equal values, of one type, and how many are wanted."""
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    numbers = st.sampled_from([0.0, 1e-320, 1e-30, 0.5, 0.5 + 2**-20, 3.0, 1e30, float("inf")])
+    lists = draw(st.lists(st.lists(numbers, min_size=1, max_size=12), min_size=1, max_size=4))
+    tensors = [torch.tensor(values, dtype=dtype) for values in lists]
+    return tensors, draw(st.integers(1, sum(len(values) for values in lists)))
+
+
+@hypothesis.given(values_and_count())
+def test_the_largest_values_are_those_that_a_stable_sort_puts_first(drawn):
+    values, count = drawn
+    together = torch.cat(values)
+    expected = torch.zeros(len(together), dtype=torch.bool)
+    expected[together.argsort(descending=True, stable=True)[:count]] = True
+    assert torch.equal(torch.cat(largest(values, count)), expected)
+
+
+def test_the_largest_values_keep_to_the_layout_of_their_tensors():
+    values = torch.arange(5.0).repeat(24).view(2, 3, 4, 5)
+    picture = values.to(memory_format=torch.channels_last)
+    for count in (1, 25, 100):
+        assert torch.equal(largest([picture], count)[0], largest([values], count)[0])
 
 
 def test_a_parameter_that_the_model_does_not_use_is_the_least_salient():

@@ -118,6 +118,21 @@ def test_without_max_steps_it_does_not_train_on_forget_images():
     assert distance(*results) == 0
 
 
+def test_without_max_steps_forget_images_are_not_even_asked_about(monkeypatch):
+    asked, predict = [], Runtime.predict
+
+    def watched(self, model, split):
+        asked.append(split.name)
+        return predict(self, model, split)
+
+    monkeypatch.setattr(Runtime, "predict", watched)
+    unlearned(trained(), random_splits(), SCRUB(epochs=1, max_steps=0))
+    unlearned(trained(), random_splits(), SCRUB(epochs=1, max_steps=1))
+    assert asked == ["retain", "forget", "retain"]
+    assert SCRUB(max_steps=0).reads == {"retain"}
+    assert SCRUB(max_steps=0, rewind=True).reads == {"forget", "retain", "unseen"}
+
+
 def test_each_epoch_ends_with_a_pass_over_retain(monkeypatch):
     passes, original = [], Runtime.batches
 

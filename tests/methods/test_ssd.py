@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from toy_b import (
     MODELS,
+    SEED,
     batch_norm_model,
+    batches,
     class_splits,
     distance,
     loss,
@@ -18,14 +20,19 @@ from toy_b import (
 )
 
 from lotus_unlearning.methods.ssd import SSD
+from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Splits
 from reference.ssd import ssd
 
 
-def in_order(split, batch_size):
-    chunks = torch.arange(len(split)).split(batch_size)
-    images = pixels(split)
-    return [(images[chunk], split.labels[chunk]) for chunk in chunks]
+def shuffled(splits, batch_size):
+    """Batches of forget and of retain, in the order that the seed gives them once."""
+    g, found = torch.Generator().manual_seed(SEED), []
+    for split in (splits.forget, splits.retain):
+        images = pixels(split)
+        order = batches(g, len(split), batch_size)
+        found.append([(images[chunk], split.labels[chunk]) for chunk in order])
+    return found
 
 
 def untrained_enough(make):
@@ -34,10 +41,10 @@ def untrained_enough(make):
 
 
 @pytest.mark.parametrize("make", MODELS)
-@pytest.mark.parametrize("dampening", [1.0, 0.3])
+@pytest.mark.parametrize("dampening", [1.0, 0.3, 3.0])  # the last would enlarge without its bound
 def test_equals_the_literal_twin(make, dampening):
     model, splits = untrained_enough(make), class_splits(size=80)
-    forget, retain = in_order(splits.forget, 8), in_order(splits.retain, 8)
+    forget, retain = shuffled(splits, 8)
     result = unlearned(model, splits, SSD(alpha=1.2, dampening=dampening, repeats=3), batch_size=8)
     dampened = [
         ssd(model, forget, forget + retain, alpha=1.2, dampening=dampening) for _ in range(3)
@@ -53,15 +60,15 @@ def test_dampens_exactly_the_parameters_whose_importance_says_so():
     alpha, dampening = 1.5, 0.5
     result = unlearned(model, splits, SSD(alpha=alpha, dampening=dampening), batch_size=10)
 
-    def mean_square(name, batches):
+    def mean_square(name, given):
         squares = []
-        for x, y in batches:
+        for x, y in given:
             copied = copy.deepcopy(model).eval()
             F.cross_entropy(copied(x), y).backward()
             squares.append(copied.get_parameter(name).grad.square())
         return sum(squares) / len(squares)
 
-    forget, retain = in_order(splits.forget, 10), in_order(splits.retain, 10)
+    forget, retain = shuffled(splits, 10)
     total = 0
     for name, before in model.named_parameters():
         ratio = mean_square(name, forget) / mean_square(name, forget + retain)
@@ -99,6 +106,28 @@ def test_the_order_in_which_forget_images_are_named_does_not_matter():
     results = [unlearned(model, s, method).model for s in (splits, backwards)]
     assert distance(*results) == 0
     assert distance(results[0], model) > 0
+
+
+def test_batches_of_a_source_sorted_by_class_mix_classes(monkeypatch):
+    splits, seen, batches_of_run = class_splits(), [], Runtime.batches
+    order = torch.argsort(splits.retain.labels, stable=True)
+
+    def watched(self, *arguments, **options):
+        for x, y, i in batches_of_run(self, *arguments, **options):
+            seen.append(len(y.unique()))
+            yield x, y, i
+
+    monkeypatch.setattr(Runtime, "batches", watched)
+    by_class = Splits(splits.forget, splits.retain.take(order))
+    unlearned(untrained_enough(batch_norm_model), by_class, SSD(alpha=1.2), batch_size=16)
+    assert seen == [1] * 5 + [3] * 15  # all retained classes in each batch of retain
+
+
+def test_its_own_batch_size_overrides_the_runs():
+    model, splits = untrained_enough(batch_norm_model), class_splits()
+    own = unlearned(model, splits, SSD(alpha=1.2, batch_size=5), batch_size=8).model
+    assert distance(own, unlearned(model, splits, SSD(alpha=1.2), batch_size=5).model) == 0
+    assert distance(own, unlearned(model, splits, SSD(alpha=1.2), batch_size=8).model) > 0
 
 
 def test_buffers_stay_as_they_are():

@@ -1,4 +1,5 @@
 import copy
+import gc
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from toy_b import (
     unlearned,
 )
 
+from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.unsir import UNSIR, ByClass, ByInstance
 from lotus_unlearning.splits import Splits
 from reference.unsir import unsir_by_class, unsir_by_instance
@@ -34,6 +36,8 @@ SMALL = ByClass(
     batch_size=6,
 )
 
+TABLES = {"momentum": 0.9, "noise_steps": 1, "clamp": (0.0, 1.0), "repair_images_per_class": 4}
+
 
 def two_classes():
     """Forget classes 1 and 3."""
@@ -42,18 +46,18 @@ def two_classes():
     return Splits.from_ids((images, labels), forget)
 
 
-def retained(splits, settings, g):
+def retained(splits, count, g):
     """The retain images that are used: the first so many of each class in random order."""
     order = torch.randperm(len(splits.retain), generator=g)
     labels, chosen = splits.retain.labels, []
     for c in labels.unique():
-        chosen += [i for i in order.tolist() if labels[i] == c][: settings.images_per_class]
+        chosen += [i for i in order.tolist() if labels[i] == c][:count]
     return pixels(splits.retain)[chosen], labels[chosen]
 
 
 def class_twin(model, splits, settings):
     g = torch.Generator().manual_seed(SEED)
-    images, labels = retained(splits, settings, g)
+    images, labels = retained(splits, settings.images_per_class, g)
     shape = settings.noise_images, *images.shape[1:]
     starts = {
         int(c): torch.empty(shape).normal_(generator=g).double()
@@ -81,23 +85,30 @@ def class_twin(model, splits, settings):
 def instance_twin(model, splits, settings):
     g = torch.Generator().manual_seed(SEED)
     forget, retain = pixels(splits.forget), pixels(splits.retain)
-    count, pairs = min(len(forget), len(retain)), []
+    count, size, epochs = min(len(forget), len(retain)), settings.batch_size, []
+    some = settings.repair_images_per_class
+    repaired = retained(splits, some, g) if some else None
     for _ in range(settings.epochs):
-        f = torch.randperm(len(forget), generator=g)[:count].split(settings.batch_size)
-        r = torch.randperm(len(retain), generator=g)[:count].split(settings.batch_size)
+        f = torch.randperm(len(forget), generator=g)[:count].split(size)
+        r = torch.randperm(len(retain), generator=g)[:count].split(size)
+        pairs = []
         for a, b in zip(f, r, strict=True):
             noise = torch.empty(len(a), *forget.shape[1:]).normal_(generator=g).double()
             pairs.append((forget[a], retain[b], splits.retain.labels[b], noise))
+        epochs.append((pairs, batches(g, len(repaired[0]), size) if some else []))
+    low, high = settings.clamp or (forget.min(), forget.max())
     unsir_by_instance(
         model,
-        pairs,
-        low=forget.min(),
-        high=forget.max(),
+        epochs,
+        low=low,
+        high=high,
         noise_steps=settings.noise_steps,
         noise_rate=settings.noise_learning_rate,
         rate=settings.learning_rate,
+        momentum=settings.momentum,
+        repaired=repaired,
     )
-    return len(pairs)
+    return sum(len(pairs) + len(repair) for pairs, repair in epochs)
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -113,8 +124,10 @@ def test_the_class_version_equals_the_literal_twin(make, splits):
 @pytest.mark.parametrize(
     "splits", [random_splits(size=80), random_splits(0.7, size=80)], ids=["25%", "70%"]
 )
-def test_the_instance_version_equals_the_literal_twin(make, splits):
-    model, settings = trained(make), ByInstance(epochs=5, learning_rate=1e-2, batch_size=6)
+@pytest.mark.parametrize("options", [{}, TABLES], ids=["authors", "LoTUS tables"])
+def test_the_instance_version_equals_the_literal_twin(make, splits, options):
+    model = trained(make)
+    settings = ByInstance(epochs=5, learning_rate=1e-2, batch_size=6, **options)
     ours = unlearned(model, splits, UNSIR(by_instance=settings)).model
     assert instance_twin(model, splits, settings) >= 20
     assert distance(ours, model) < 1e-10
@@ -128,30 +141,59 @@ def test_the_noise_is_clamped_to_the_range_of_forget_images():
     assert distance(ours, model) < 1e-10
 
 
-def test_auto_takes_the_version_that_fits():
+def test_auto_takes_the_version_that_fits_and_the_history_says_which():
     model = trained()
     for splits, mode in ((class_splits(), "class"), (random_splits(), "instance")):
         auto, named = UNSIR(by_class=SMALL), UNSIR(mode=mode, by_class=SMALL)
-        assert distance(*(unlearned(model, splits, m).model for m in (auto, named))) == 0
+        results = [unlearned(model, splits, m) for m in (auto, named)]
+        assert distance(*(result.model for result in results)) == 0
+        assert [row["by_class"] for row in results[0].history] == [float(mode == "class")] * 2
     instance = unlearned(model, class_splits(), UNSIR(mode="instance")).model
     assert distance(instance, unlearned(model, class_splits(), auto).model) > 0
 
 
-def test_the_class_version_without_noise_copies_is_fine_tuning():
-    model, splits = trained(), class_splits()
-    settings = ByClass(copies=0, noise_images=2, noise_steps=1, batch_size=16)
-    ours = unlearned(model, splits, UNSIR(by_class=settings)).model
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("without", [{"noise_steps": 0}, {"copies": 0}])
+def test_the_class_version_without_noise_is_fine_tuning(make, without):
+    model, splits = trained(make), class_splits()
+    settings = ByClass(**without, noise_images=2, images_per_class=40, batch_size=16)
+    result = unlearned(model, splits, UNSIR(by_class=settings))
     g = torch.Generator().manual_seed(SEED)
-    images, labels = retained(splits, settings, g)
-    torch.empty(2, *images.shape[1:]).normal_(generator=g)
+    images, labels = retained(splits, 40, g)
     student = copy.deepcopy(model).train()
     for rate in (0.02, 0.01):
-        optimizer = torch.optim.Adam(student.parameters(), lr=rate)
+        optimizer = torch.optim.Adam(student.parameters(), lr=rate, fused=True)
         for b in batches(g, len(images), 16):
             optimizer.zero_grad()
             F.cross_entropy(student(images[b]), labels[b]).backward()
             optimizer.step()
-    assert distance(ours, student) < 1e-10
+    assert distance(result.model, student) < 1e-10
+    assert not any("noise_loss" in row for row in result.history)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_the_instance_version_without_noise_steps_is_fine_tuning(make):
+    model, splits = trained(make), random_splits(0.7)
+    settings = {"epochs": 3, "learning_rate": 1e-2, "batch_size": 10}
+    method = UNSIR(by_instance=ByInstance(**settings, momentum=0.9, noise_steps=0))
+    result = unlearned(model, splits, method)
+    assert len(splits.forget) > len(splits.retain)  # all of retain, then
+    assert distance(result.model, unlearned(model, splits, Finetune(**settings)).model) == 0
+    assert not any("noise_loss" in row for row in result.history)
+
+
+def test_the_instance_version_without_noise_steps_sees_as_many_images_as_there_are_to_forget():
+    model, splits = trained(batch_norm_model), random_splits(0.25)
+    method = UNSIR(by_instance=ByInstance(epochs=1, noise_steps=0, batch_size=16))
+    result = unlearned(model, splits, method).model
+    g = torch.Generator().manual_seed(SEED)
+    student, images = copy.deepcopy(model).train(), pixels(splits.retain)
+    optimizer = torch.optim.SGD(student.parameters(), lr=1e-3, fused=True)
+    for b in torch.randperm(len(images), generator=g)[: len(splits.forget)].split(16):
+        optimizer.zero_grad()
+        F.cross_entropy(student(images[b]), splits.retain.labels[b]).backward()
+        optimizer.step()
+    assert distance(result, student) < 1e-10
 
 
 def test_the_instance_version_without_noise_steps_does_not_look_at_forget_images():
@@ -213,6 +255,29 @@ def test_the_class_version_refuses_classes_that_are_retained():
         unlearned(trained(), random_splits(), UNSIR(mode="class"))
 
 
+@pytest.mark.parametrize("missing", [1, 3])
+def test_the_class_version_names_classes_that_nothing_repairs(missing):
+    """A warning, for the model may never have learned to use that output."""
+    splits = class_splits()
+    others = [c for c in range(4) if c != missing]
+    less = Splits(splits.forget, splits.retain.of_labels(others))
+    with pytest.warns(UserWarning, match=rf"images of 1 of the model's 4 classes \({missing}\)"):
+        unlearned(trained(), less, UNSIR(by_class=SMALL))
+
+
+@pytest.mark.parametrize("splits", [class_splits(), random_splits()], ids=["class", "instance"])
+def test_no_noise_survives_the_call(splits):
+    method = UNSIR(
+        by_class=ByClass(noise_images=7, noise_steps=2, copies=2),
+        by_instance=ByInstance(epochs=1, batch_size=7),
+    )
+    result = unlearned(trained(), splits, method)
+    gc.collect()
+    sizes = [tuple(o.shape) for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+    assert (7, 1, 6, 6) not in sizes
+    assert all("noise_loss" in row for row in result.history[:1])
+
+
 def test_missing_retain_images_are_reported_before_starting():
     splits = class_splits()
     empty = Splits(splits.forget, splits.retain.take(torch.arange(0)))
@@ -225,5 +290,7 @@ def test_bad_settings_are_refused_in_one_message():
         UNSIR(mode="x")
     with pytest.raises(ValueError, match=r"batch_size >= 1, noise_steps.* >= 0, learning rates"):
         ByClass(batch_size=0, copies=-1, impair_learning_rate=0)
-    with pytest.raises(ValueError, match=r"epochs >= 1, learning_rate > 0, noise_steps >= 0"):
+    with pytest.raises(ValueError, match=r"epochs >= 1, learning_rate > 0, .*noise_steps >= 0"):
         ByInstance(epochs=0, learning_rate=0, noise_steps=-1)
+    with pytest.raises(ValueError, match=r"momentum in .*, clamp from low to high.*_class >= 0"):
+        ByInstance(momentum=1, clamp=(1, 0), repair_images_per_class=-1)

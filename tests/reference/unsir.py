@@ -46,22 +46,36 @@ def unsir_by_class(model, starts, images, labels, impair, repair, *, copies, rat
     _epoch(model, images, labels, repair, rates[1])
 
 
-def unsir_by_instance(model, pairs, *, low, high, noise_steps, noise_rate, rate):
-    """Choi and Na; ``pairs``: (x_f, x_r, y_r, first noise) for every step."""
-    for x_f, x_r, y_r, start in pairs:
-        model.eval()
-        noise = start.clone().requires_grad_()
-        optimizer = torch.optim.Adam([noise], lr=noise_rate)
-        for _ in range(noise_steps):
-            with torch.no_grad():
-                target = model(x_f)
-            optimizer.zero_grad()
-            (-((model(noise) - target) ** 2).mean()).backward()
-            optimizer.step()
-        noise = noise.detach().clamp(low, high)
-        model.train()
-        model.zero_grad()
-        (_cross_entropy(model(noise), y_r) + _cross_entropy(model(x_r), y_r)).backward()
+def unsir_by_instance(
+    model, epochs, *, low, high, noise_steps, noise_rate, rate, momentum=0.0, repaired=None
+):
+    """Choi and Na, with the repair pass of the LoTUS tables.
+
+    ``epochs``: for each epoch, (x_f, x_r, y_r, first noise) for every step, and the batches of the
+    repair pass, which index ``repaired``, images and labels.
+    """
+    velocities = [torch.zeros_like(p) for p in model.parameters()]
+
+    def step(loss):
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
-            for parameter in model.parameters():
-                parameter -= rate * parameter.grad
+            for p, v, g in zip(model.parameters(), velocities, gradients, strict=True):
+                v.copy_(momentum * v + g)
+                p.sub_(rate * v)
+
+    for pairs, repair in epochs:
+        for x_f, x_r, y_r, start in pairs:
+            model.eval()
+            noise = start.clone().requires_grad_()
+            optimizer = torch.optim.Adam([noise], lr=noise_rate)
+            for _ in range(noise_steps):
+                with torch.no_grad():
+                    target = model(x_f)
+                optimizer.zero_grad()
+                (-((model(noise) - target) ** 2).mean()).backward()
+                optimizer.step()
+            noise = noise.detach().clamp(low, high)
+            model.train()
+            step(_cross_entropy(model(noise), y_r) + _cross_entropy(model(x_r), y_r))
+        for batch in repair:
+            step(_cross_entropy(model(repaired[0][batch]), repaired[1][batch]))

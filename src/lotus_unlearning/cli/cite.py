@@ -10,11 +10,12 @@ lotus cite scrub salun > references.bib
 
 
 def main(words: list[str]) -> None:
-    """Print the BibTeX entry of each named method, each entry once."""
+    """Print the BibTeX entries of each named method, each entry once."""
     parser = options.parser("cite", "BibTeX of methods.", _EXAMPLES)
     parser.add_argument("method", nargs="+", type=str, help=", ".join(CARDS))
     names = parser.parse_args(words).method
     for name in names:
         if name not in CARDS:
             raise ValueError(options.unknown("method", name, CARDS))
-    print("\n\n".join(dict.fromkeys(CARDS[name].bibtex for name in names)))
+    entries = [entry for name in names for entry in CARDS[name].bibtex.split("\n\n")]
+    print("\n\n".join(dict.fromkeys(entries)))

@@ -1,4 +1,7 @@
-"""``lotus demo``: train, retrain, unlearn and compare on small real images."""
+"""``lotus demo``: train, retrain, unlearn and compare on small real images.
+
+Original and gold share a seed, but not where they begin: ``Retrain`` draws that anew.
+"""
 
 from pathlib import Path
 from typing import Any

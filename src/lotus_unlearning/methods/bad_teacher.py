@@ -8,8 +8,14 @@ https://arxiv.org/abs/2205.08096, the objective of the student.
     retain: target = softmax(z_o / T)      z_o: logits of the original
     loss   = mean over the batch of KL(target || softmax(z_u / T))
 
-Differs: both teachers see every image once, before training, and are then gone from memory.
-Their images are not augmented.
+Differs: both teachers see their images once, before training, and are then gone from memory.
+Their images are not augmented. The divergence is summed over classes, as it is defined; the
+published code averages over them, too (the default of ``F.kl_div``): a loss smaller by the number
+of classes, which Adam hardly notices.
+
+With the original as both teachers, the loss is 0 at the start, and a model without BatchNorm stays
+what it is, but for what Adam makes of rounding errors. One with BatchNorm drifts: in training mode
+it normalises by the batch, its teachers by running statistics, so that equal weights differ.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +41,8 @@ class BadTeacher:
         retain_share: Share of retain images used, drawn once (authors: 0.3).
         temperature: T above (authors: 1).
         bad_teacher: The incompetent teacher; ``None``: a copy of the model with a fresh random
-            initialisation. Pass one where the model cannot be initialised again.
+            initialisation (:func:`lotus_unlearning.runtime.reset_parameters`), by a seed that the
+            run draws. Pass one where the model cannot be initialised again.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
@@ -82,7 +89,7 @@ class BadTeacher:
             teacher = frozen_copy(self.bad_teacher)
         else:
             try:
-                teacher = fresh_copy(model)
+                teacher = fresh_copy(model, run.draw_seed())
             except ValueError as error:
                 raise ValueError(f"bad_teacher: {error}") from error
         with run.prepared(teacher):

@@ -18,10 +18,11 @@ class Card:
     Attributes:
         does: In two sentences.
         works: When it can be expected to work, and when not.
-        cost: Forward (F) and backward (B) passes over images, and memory, where ``n_f`` and
-            ``n_r`` are the numbers of forget and retain images.
+        cost: Forward (F) and backward (B) passes over images, where ``n_f`` and ``n_r`` are the
+            numbers of forget and retain images, and memory beyond weights, gradient and the
+            activations of a batch.
         tables: What the code behind the published LoTUS tables did instead.
-        bibtex: Its citation.
+        bibtex: Its citations, with an empty line between them.
     """
 
     does: str
@@ -83,6 +84,40 @@ _JIA = _entry(
     year="2023",
 )
 
+_FOSTER = _entry(
+    "inproceedings",
+    "foster2024fast",
+    title="Fast Machine Unlearning without Retraining through Selective Synaptic Dampening",
+    author="Foster, Jack and Schoepf, Stefan and Brintrup, Alexandra",
+    booktitle="AAAI Conference on Artificial Intelligence",
+    year="2024",
+)
+_GRAVES = _entry(
+    "inproceedings",
+    "graves2021amnesiac",
+    title="Amnesiac Machine Learning",
+    author="Graves, Laura and Nagisetty, Vineel and Ganesh, Vijay",
+    booktitle="AAAI Conference on Artificial Intelligence",
+    year="2021",
+)
+_TARUN = _entry(
+    "article",
+    "tarun2023fast",
+    title="Fast Yet Effective Machine Unlearning",
+    author="Tarun, Ayush K. and Chundawat, Vikram S. and Mandal, Murari and Kankanhalli, Mohan",
+    journal="IEEE Transactions on Neural Networks and Learning Systems",
+    year="2023",
+)
+_CHOI = _entry(
+    "article",
+    "choi2023towards",
+    title="Towards Machine Unlearning Benchmarks: Forgetting the Personal Identities in Facial "
+    "Recognition Systems",
+    author="Choi, Dasol and Na, Dongbin",
+    journal="arXiv preprint arXiv:2311.02240",
+    year="2023",
+)
+
 CARDS = {
     "lotus": Card(
         does="The original's own predictions become the targets: smoothed for forget images, by "
@@ -91,7 +126,8 @@ CARDS = {
         works="Keeps what the model can do. How much it forgets depends on the learning rate: at "
         "the published one a ResNet hardly moves.",
         cost="once F(n_f + 0.3 n_r) and F of the unseen images; per epoch FB(n_f + 0.3 n_r) and "
-        "F(n_f). Memory of AdamW: two copies of the weights.",
+        "F(n_f). Memory of AdamW: two copies of the weights; a third, of the best epoch, with a "
+        "target of one's own.",
         tables="Rounds accuracies to two decimals, which changes the temperature and the stop "
         "rule; in class mode it cannot stop.",
         bibtex=_LOTUS,
@@ -108,8 +144,9 @@ CARDS = {
         "alpha says how much of the step belongs to the retain batch.",
         works="Forgets as strongly as one asks; the ascent has no end of its own, so that alpha "
         "and the epochs decide between too little and ruin.",
-        cost="per epoch 2 FB(n_r), for each retain batch has a forget batch; in separate phases "
-        "FB(n_f) + FB(n_r). Memory of SGD with momentum: one copy of the weights.",
+        cost="per epoch FB(n_r) and FB of a forget batch for each retain batch; in separate phases "
+        "FB(n_f + n_r). Memory of SGD with momentum: one copy of the weights; joint steps hold the "
+        "activations of two batches.",
         tables="The sign was flipped before the backward pass filled the gradients: it descended "
         "on forget images, too.",
         bibtex=_KURMANJI,
@@ -121,24 +158,18 @@ CARDS = {
         "forget images away to an attacker who looks for them.",
         cost="per epoch FB(n_f + n_r). Memory of Adam: two copies of the weights.",
         tables="New labels every epoch, forget pass then retain pass (options redraw, phases).",
-        bibtex=_entry(
-            "inproceedings",
-            "graves2021amnesiac",
-            title="Amnesiac Machine Learning",
-            author="Graves, Laura and Nagisetty, Vineel and Ganesh, Vijay",
-            booktitle="AAAI Conference on Artificial Intelligence",
-            year="2021",
-        ),
+        bibtex=f"{_GRAVES}\n\n{_FOSTER}",
     ),
     "bad-teacher": Card(
         does="The model imitates a randomly initialised network on forget images and itself on "
         "some retain images.",
         works="Forgets fast; its predictions on forget images become more uniform than those of "
         "any trained network, a Streisand effect that entropy shows.",
-        cost="once F(n_f) of the bad teacher and F(n_f + 0.3 n_r); per epoch FB(n_f + 0.3 n_r). "
-        "The second teacher's weights are freed before training.",
-        tables="Images in the order of their classes, not shuffled; the loss is also averaged "
-        "over classes, which makes it ten times smaller for ten classes.",
+        cost="once F(n_f) of the bad teacher and F(0.3 n_r) of the original; per epoch "
+        "FB(n_f + 0.3 n_r). Memory of Adam: two copies of the weights; one of the bad teacher's, "
+        "which is gone before training.",
+        tables="Images in the order of their classes, not shuffled; averaged over classes, as in "
+        "its authors' code.",
         bibtex=_entry(
             "inproceedings",
             "chundawat2023can",
@@ -155,9 +186,12 @@ CARDS = {
         "on retain images. The first epochs do both, the last ones only repair.",
         works="Forgets and repairs well when the number of maximising epochs fits; too many "
         "of them cost accuracy that the repair does not bring back.",
-        cost="once F(n_f + n_r); per epoch FB(n_r), and FB(n_f) in the maximising ones. Memory: "
-        "the original's logits; with rewinding, the weights of every epoch.",
-        tables="Nothing is changed: its optimizer held the weights of another model.",
+        cost="once F(n_r), and F(n_f) if any epoch maximises; per epoch FB(n_r), and FB(n_f) in "
+        "the maximising ones; with rewinding, F(n_f) per epoch and once F of the unseen images of "
+        "the forgotten classes. Memory of Adam: two copies of the weights (SGD: one); the "
+        "original's logits; with rewinding, the weights of every epoch.",
+        tables="Nothing is changed: its optimizer held the weights of another model. The preset "
+        "is what it meant to run, with the maximising pass first.",
         bibtex=_KURMANJI,
     ),
     "ssd": Card(
@@ -165,16 +199,9 @@ CARDS = {
         "importance for all images. No training.",
         works="Very fast; made for small forget sets and whole classes. Where a tenth or more "
         "of the data is to be forgotten, the published alpha changes nothing, and this says so.",
-        cost="once FB(n_f + n_r). Memory: three copies of the weights.",
+        cost="per repeat FB(n_f + n_r). Memory of the importances: two copies of the weights.",
         tables="Repeated once per epoch (option repeats).",
-        bibtex=_entry(
-            "inproceedings",
-            "foster2024fast",
-            title="Fast Machine Unlearning without Retraining through Selective Synaptic Dampening",
-            author="Foster, Jack and Schoepf, Stefan and Brintrup, Alexandra",
-            booktitle="AAAI Conference on Artificial Intelligence",
-            year="2024",
-        ),
+        bibtex=_FOSTER,
     ),
     "unsir": Card(
         does="Learned noise stands in for forget images and damages what the model knows of "
@@ -183,17 +210,11 @@ CARDS = {
         "what is to be kept.",
         cost="by class: 40 FB of 256 noise images per class, then FB(n_r and 5,120 noise images "
         "per class) and FB(n_r), n_r at most 1,000 per class; by instance, for each pair of "
-        "batches one F, 5 FB for the noise and 2 FB.",
-        tables="One noise step, clamped to [0, 1], and a repair pass.",
-        bibtex=_entry(
-            "article",
-            "tarun2023fast",
-            title="Fast Yet Effective Machine Unlearning",
-            author="Tarun, Ayush K. and Chundawat, Vikram S. and Mandal, Murari and "
-            "Kankanhalli, Mohan",
-            journal="IEEE Transactions on Neural Networks and Learning Systems",
-            year="2023",
-        ),
+        "batches one F, 5 FB for the noise and 2 FB. Memory of Adam, by class: two copies of the "
+        "weights and the noise; by instance, the activations of two batches.",
+        tables="One noise step, clamped to [0, 1], momentum and a repair pass; by instance for "
+        "whole classes, too.",
+        bibtex=f"{_TARUN}\n\n{_CHOI}",
     ),
     "salun": Card(
         does="Finds the weights that the loss on forget images depends on most and trains "
@@ -201,8 +222,10 @@ CARDS = {
         works="Forgets about as the inner method does, with less change elsewhere; at the "
         "published learning rate it moves small networks far.",
         cost="once FB(n_f); per epoch FB(n_f + n_r) with random labels, else as the inner method. "
-        "Memory: a mask (one byte per weight) and a copy of the weights.",
-        tables="Top tenth of the weights, and the mask holds in the forget pass alone.",
+        "Memory: a mask (one byte per weight), a copy of the weights, and that of SGD with "
+        "momentum, another one (or of the inner method).",
+        tables="Top tenth of the weights, labels that are never the right one, and the mask holds "
+        "in the forget pass alone.",
         bibtex=_entry(
             "inproceedings",
             "fan2024salun",
@@ -240,7 +263,9 @@ CARDS = {
     "retrain": Card(
         does="Trains anew without the forget images. What every other method is measured by.",
         works="Always, at the price of training.",
-        cost="per epoch FB(n_r), for as many epochs as training takes.",
+        cost="per epoch FB(n_r), for as many epochs as training takes; with patience, F of the "
+        "unseen images, too. Memory of SGD with momentum: one copy of the weights (AdamW: two); "
+        "with patience, another one of the best epoch.",
         tables="Kept the last epoch where it meant the best one.",
         bibtex=_LOTUS,
     ),

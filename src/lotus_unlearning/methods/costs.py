@@ -1,5 +1,6 @@
 """How many images each method sends through the model, to estimate times and to count work."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ class Sizes:
         unseen: For calibration.
         forget_classes: Classes among the forget images.
         shared: Whether retain has images of those classes.
+        retain_classes: Classes among the retain images; ``None``: as many as there may be.
+        batch_size: Of the run, for methods without a size of their own.
     """
 
     forget: int
@@ -36,6 +39,8 @@ class Sizes:
     unseen: int = 0
     forget_classes: int = 1
     shared: bool = True
+    retain_classes: int | None = None
+    batch_size: int = 128
 
 
 @dataclass(frozen=True)
@@ -67,42 +72,69 @@ def passes(method: Method, n: Sizes) -> Passes:
     return count(method, n)
 
 
+def _sampled(share: float, n: Sizes) -> int:
+    """Forget images and a share of retain."""
+    return n.forget + max(1, round(share * n.retain))
+
+
 def _lotus(m: LoTUS, n: Sizes) -> Passes:
-    both = n.forget + m.retain_share * n.retain
+    both = _sampled(m.retain_share, n)
     own_target = m.target_accuracy is not None
     looks = m.epochs if own_target and not m.published_class_mode else m.epochs - 1
     return Passes(m.epochs * both, both + looks * n.forget + (0 if own_target else n.unseen))
 
 
 def _neg_grad_plus(m: NegGradPlus, n: Sizes) -> Passes:
-    per_epoch = n.forget + n.retain if m.phases == "separate" else 2 * n.retain
-    return Passes(m.epochs * per_epoch)
+    if m.alpha == 1:
+        return Passes(m.epochs * n.retain)
+    if m.phases == "separate":
+        return Passes(m.epochs * (n.forget + n.retain))
+    size = n.batch_size if m.batch_size is None else m.batch_size
+    rounds, rest = divmod(math.ceil(n.retain / size), math.ceil(n.forget / size))
+    return Passes(m.epochs * (n.retain + rounds * n.forget + rest * size))
 
 
 def _bad_teacher(m: BadTeacher, n: Sizes) -> Passes:
-    both = n.forget + m.retain_share * n.retain
+    both = _sampled(m.retain_share, n)
     return Passes(m.epochs * both, both)
 
 
 def _scrub(m: SCRUB, n: Sizes) -> Passes:
     steps = min(m.epochs, m.max_steps)
     looks = m.epochs * n.forget + n.unseen if m.rewind else 0
-    return Passes(m.epochs * n.retain + steps * n.forget, n.forget + n.retain + looks)
+    asked = n.retain + (n.forget if steps else 0)
+    return Passes(m.epochs * n.retain + steps * n.forget, asked + looks)
 
 
 def _unsir(m: UNSIR, n: Sizes) -> Passes:
     if m.mode == "class" or (m.mode == "auto" and not n.shared):
         c = m.by_class
-        noise = n.forget_classes * c.noise_images
-        return Passes(c.noise_steps * noise + c.copies * noise + 2 * n.retain, 1)
+        noise = n.forget_classes * c.noise_images if c.copies else 0
+        copies = c.copies if c.noise_steps else 0
+        return Passes((c.noise_steps + copies) * noise + 2 * _at_most(c.images_per_class, n), 1)
     i = m.by_instance
-    pairs = min(n.forget, n.retain)
-    return Passes(i.epochs * pairs * (i.noise_steps + 2), i.epochs * pairs)
+    pairs = i.epochs * min(n.forget, n.retain)
+    repair = i.epochs * _at_most(i.repair_images_per_class, n)
+    if i.noise_steps == 0:
+        return Passes(pairs + repair)
+    return Passes(pairs * (i.noise_steps + 2) + repair, pairs)
+
+
+def _at_most(per_class: int, n: Sizes) -> int:
+    """Retain images, so many of each class; as if classes were of equal size."""
+    if n.retain_classes is None:
+        return n.retain if per_class else 0
+    return min(n.retain, n.retain_classes * per_class)
 
 
 def _salun(m: SalUn, n: Sizes) -> Passes:
     inner = passes(m.inner, n) if m.inner else Passes(m.epochs * (n.forget + n.retain), 1)
     return Passes(n.forget + inner.training, inner.forward)
+
+
+def _retrain(m: Retrain, n: Sizes) -> Passes:
+    held_out = 0 if m.recipe.patience is None else n.unseen
+    return Passes(m.recipe.epochs * n.retain, m.recipe.epochs * held_out)
 
 
 _COSTS: dict[type, Callable[[Any, Sizes], Passes]] = {
@@ -117,5 +149,5 @@ _COSTS: dict[type, Callable[[Any, Sizes], Passes]] = {
     SalUn: _salun,
     L1Sparse: lambda m, n: Passes(m.epochs * n.retain),
     GradientAscent: lambda m, n: Passes(m.epochs * n.forget),
-    Retrain: lambda m, n: Passes(m.recipe.epochs * n.retain),
+    Retrain: _retrain,
 }

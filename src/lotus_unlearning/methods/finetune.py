@@ -1,8 +1,8 @@
 """Finetune: go on training on retain images alone and let the others fade.
 
-The plainest baseline, in the settings of Meghdad Kurmanji, Peter Triantafillou, Jamie Hayes,
-Eleni Triantafillou: "Towards Unbounded Machine Unlearning", NeurIPS 2023,
-https://arxiv.org/abs/2302.09880, code https://github.com/meghdadk/SCRUB.
+Meghdad Kurmanji, Peter Triantafillou, Jamie Hayes, Eleni Triantafillou: "Towards Unbounded
+Machine Unlearning", NeurIPS 2023, https://arxiv.org/abs/2302.09880, the baseline Finetune; code
+https://github.com/meghdadk/SCRUB.
 
     loss = mean over a retain batch of CE(student(x), y)
 

@@ -46,6 +46,8 @@ class LoTUS:
         temperature: ``None``: exp(alpha d) for each epoch; a number fixes it.
         smoothing: ``"gumbel-softmax"``, or ``"softmax"`` with temperature and no noise on
             forget targets (Table 10).
+        batch_size: Images per step (paper: 128 for ResNet18, 32 for ViT, 256 for ImageNet1k);
+            ``None``: as the run has it.
         published_class_mode: Never stop at a target of one's own and keep the last epoch.
     """
 
@@ -58,6 +60,7 @@ class LoTUS:
     target_accuracy: float | None = None
     temperature: float | None = None
     smoothing: Literal["gumbel-softmax", "softmax"] = "gumbel-softmax"
+    batch_size: int | None = None
     published_class_mode: bool = False
 
     def __post_init__(self) -> None:
@@ -68,6 +71,7 @@ class LoTUS:
             "learning_rate > 0": self.learning_rate > 0,
             "weight_decay >= 0": self.weight_decay >= 0,
             "0 < retain_share <= 1": 0 < self.retain_share <= 1,
+            "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
             "0 <= target_accuracy <= 1 or None": shares,
             "temperature > 0 or None": self.temperature is None or self.temperature > 0,
             "smoothing 'gumbel-softmax' or 'softmax'": self.smoothing
@@ -101,7 +105,7 @@ class LoTUS:
                 break
             targets = self._targets(teacher, len(data.forget), tau, run)
             model.train()
-            for x, _, i in run.batches(both):
+            for x, _, i in run.batches(both, self.batch_size):
                 run.step(optimizer, soft_cross_entropy(model(x), targets[i]))
             if epoch + 1 < self.epochs or self._keeps_best:
                 beliefs = run.predict(model, data.forget)

@@ -8,7 +8,8 @@ https://github.com/meghdadk/SCRUB.
 
 Each step takes one retain batch and one forget batch, forwarded one after the other as in the
 published code: BatchNorm normalises each by its own statistics, and its running statistics move
-twice a step, last towards the forget batch.
+twice a step, last towards the forget batch. With ``alpha=1``, no forget batch is taken at all: that
+is fine-tuning, BatchNorm's statistics included.
 
 Differs: within an epoch, forget images are shuffled anew whenever they run out (the published
 code repeats the first order), and the pull towards the original weights, off by default there, is
@@ -43,7 +44,7 @@ class NegGradPlus:
     Attributes:
         epochs: Passes over the retain images (paper: 5 to 10).
         alpha: Weight of the retain loss; the forget loss has 1 - alpha (paper: 0.95 for small
-            tasks, up to 0.9999 for large ones).
+            tasks, up to 0.9999 for large ones); 1 is Finetune.
         phases: ``"joint"``: both in one step; ``"separate"``: a pass over forget, then one over
             retain.
         learning_rate: Of SGD (paper: 0.01).
@@ -85,20 +86,25 @@ class NegGradPlus:
                 run.step(optimizer, loss)
                 if forget_loss is not None:
                     forget_losses.append(forget_loss.detach())
-            run.log(forget_loss=torch.stack(forget_losses).mean().item())
+            if forget_losses:
+                run.log(forget_loss=torch.stack(forget_losses).mean().item())
 
     def _joint(self, model: nn.Module, data: Splits, run: Runtime) -> Losses:
         forget = _endless(run, data.forget, self.batch_size)
         for x, y, _ in run.batches(data.retain, self.batch_size):
             retain_loss = F.cross_entropy(model(x), y)  # before the forget batch is fetched
+            if self.alpha == 1:
+                yield retain_loss, None
+                continue
             x_f, y_f, _ = next(forget)
             forget_loss = F.cross_entropy(model(x_f), y_f)
             yield self.alpha * retain_loss - (1 - self.alpha) * forget_loss, forget_loss
 
     def _separate(self, model: nn.Module, data: Splits, run: Runtime) -> Losses:
-        for x, y, _ in run.batches(data.forget, self.batch_size):
-            forget_loss = F.cross_entropy(model(x), y)
-            yield -(1 - self.alpha) * forget_loss, forget_loss
+        if self.alpha < 1:
+            for x, y, _ in run.batches(data.forget, self.batch_size):
+                forget_loss = F.cross_entropy(model(x), y)
+                yield -(1 - self.alpha) * forget_loss, forget_loss
         for x, y, _ in run.batches(data.retain, self.batch_size):
             yield self.alpha * F.cross_entropy(model(x), y), None
 

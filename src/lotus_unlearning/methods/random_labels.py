@@ -64,7 +64,7 @@ class RandomLabels:
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place until it takes the forget images for something else."""
-        classes = run.predict(model, data.forget.take(torch.arange(1))).shape[1]
+        classes = run.classes(model, data.forget)
         if classes < 2:
             raise ValueError("RandomLabels: expected a model with at least 2 classes, got 1")
         optimizer = self._optimizer(model)

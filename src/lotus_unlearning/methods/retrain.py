@@ -1,10 +1,16 @@
-"""Retraining from scratch without the forget images: the gold standard of unlearning.
+"""Retrain: train from scratch without the forget images, the gold standard of unlearning.
 
-The original's own recipe from a fresh initialisation on retain alone, so that the forget images
-never had any influence. Exact, and as slow as training; every other method is measured by how
-near it comes to this one. The recipes of the LoTUS tables (Spartalis et al., CVPR 2025,
-https://arxiv.org/abs/2503.18314) are presets: ResNet18 with SGD at 0.1 for up to 150 epochs with
-30 of warm-up, ViT from ImageNet weights with SGD at 1e-4 for 30.
+Christoforos N. Spartalis, Theodoros Semertzidis, Efstratios Gavves, Petros Daras: "LoTUS:
+Large-Scale Machine Unlearning with a Taste of Uncertainty", CVPR 2025,
+https://arxiv.org/abs/2503.18314, whose recipes are presets: ResNet18 with SGD at 0.1 for up to
+150 epochs with 30 of warm-up, ViT from ImageNet weights with SGD at 1e-4 for up to 30.
+
+    theta_0 ~ the architecture's own random initialisation
+    theta   = the original's recipe from theta_0, on the retain images alone
+
+The forget images never have any influence. Exact, and as slow as training; every other method is
+measured by how near it comes to this one. The initialisation is drawn by the run's generator: with
+the seed that made the original, it still does not begin where the original began.
 
 Differs: with patience, the weights of the best epoch are kept as a copy; the code behind the
 LoTUS tables kept an alias, which is the last epoch's. A model that began from pre-trained
@@ -27,7 +33,8 @@ class Retrain:
     Attributes:
         recipe: The recipe the original was trained by.
         start: A model with the weights to start from (pre-trained ones); ``None``: a fresh
-            random initialisation, drawn by the seed of the run.
+            random initialisation (:func:`lotus_unlearning.runtime.reset_parameters`), by a seed
+            that the run draws.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -40,8 +47,9 @@ class Retrain:
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Train ``model`` anew, in place, without the forget images."""
+        seed = run.draw_seed()  # with ``start``, too: the order of the images is the same then
         if self.start is None:
-            reset_parameters(model)
+            reset_parameters(model, seed)
         else:
             restore(model, self.start.state_dict())
         held_out = data.unseen if self.recipe.patience is not None else None

@@ -9,9 +9,9 @@ through Selective Synaptic Dampening", AAAI 2024, https://arxiv.org/abs/2308.077
 Differs: no batch mixes forget and retain images, so that one pass over all images gives both
 importances. Forget images are part of all images, hence I_forget / I_all is at most the number
 of all batches over the number of forget batches: with the published alpha of 10 nothing changes
-where a tenth or more of the data is to be forgotten. SSD then warns. Both sets are read in the
-order of their source, so that their batches mix classes alike: the gradient of a batch of one
-class is larger than that of a mixed one.
+where a tenth or more of the data is to be forgotten. SSD then warns. Both sets are shuffled once,
+by the seed of the run: in a source that is sorted by class, batches would be of one class, and the
+gradient of such a batch is larger than that of a mixed one.
 """
 
 import warnings
@@ -35,18 +35,21 @@ class SSD:
         alpha: How many times more important to forget images a parameter must be (authors: 10).
         dampening: lambda above: a smaller factor dampens more (authors: 1).
         repeats: How often importances are computed and parameters dampened (authors: 1).
+        batch_size: Images per batch (authors: 128); ``None``: as the run has it.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
     alpha: float = 10.0
     dampening: float = 1.0
     repeats: int = 1
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         limits = {
             "alpha > 0": self.alpha > 0,
             "dampening >= 0": self.dampening >= 0,
             "repeats >= 1": self.repeats >= 1,
+            "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
         }
         require(self, limits)
 
@@ -54,24 +57,29 @@ class SSD:
         """Edit ``model`` in place: its parameters, never its buffers."""
         parameters = list(model.parameters())
         size = sum(p.numel() for p in parameters)
-        in_order = data.forget.take(torch.argsort(data.forget.ids))  # not sorted by class
+        parts = [_shuffled(part, run) for part in (data.forget, data.retain)]
         model.eval()
         for _ in run.epochs(self.repeats):
-            forget, forget_batches = _squared_gradients(model, in_order, run)
-            retain, retain_batches = _squared_gradients(model, data.retain, run)
-            batches = forget_batches + retain_batches
-            self._warn_if_idle(batches / forget_batches)
+            (forget, n_f), (retain, n_r) = (
+                _squared_gradients(model, part, self.batch_size, run) for part in parts
+            )
+            self._warn_if_idle((n_f + n_r) / n_f)
             dampened = 0
-            for parameter, f, r in zip(parameters, forget, retain, strict=True):
-                dampened += self._dampen(parameter, f / forget_batches, (f + r) / batches)
+            for parameter in parameters:
+                f, r = forget.pop(0), retain.pop(0)
+                everything, f = r.add_(f).div_(n_f + n_r), f.div_(n_f)
+                dampened += self._dampen(parameter, f, everything)
             run.log(dampened_parameters=dampened, dampened_share=dampened / size)
 
     @torch.no_grad()
     def _dampen(self, parameter: Tensor, forget: Tensor, everything: Tensor) -> int:
-        """Shrink entries that are more important to forget; returns how many."""
+        """Shrink entries that are more important to forget; returns how many.
+
+        The importances are used up: a copy of all weights is much for a large model.
+        """
         chosen = forget > self.alpha * everything
-        factor = (self.dampening * everything / forget).clamp_max(1)
-        parameter.copy_(torch.where(chosen, parameter * factor, parameter))
+        factor = everything.mul_(self.dampening).div_(forget).clamp_max_(1)
+        parameter.mul_(factor.masked_fill_(~chosen, 1))
         return int(chosen.sum())
 
     def _warn_if_idle(self, highest: float) -> None:
@@ -84,14 +92,22 @@ class SSD:
             )
 
 
-def _squared_gradients(model: nn.Module, split: Split, run: Runtime) -> tuple[list[Tensor], int]:
+def _shuffled(split: Split, run: Runtime) -> Split:
+    """The images in an order that depends on the seed alone, not on how they were named."""
+    return split.take(torch.argsort(split.ids)).take(run.permutation(len(split)))
+
+
+def _squared_gradients(
+    model: nn.Module, split: Split, size: int | None, run: Runtime
+) -> tuple[list[Tensor], int]:
     """Sum over batches of the squared gradient of cross-entropy, and the number of batches."""
     parameters = list(model.parameters())
     sums, count = [torch.zeros_like(p) for p in parameters], 0
-    for x, y, _ in run.batches(split, shuffle=False):
+    for x, y, _ in run.batches(split, size, shuffle=False):
         run.backward(parameters, F.cross_entropy(model(x), y))
         count += 1
         for total, parameter in zip(sums, parameters, strict=True):
             if parameter.grad is not None:
                 total.addcmul_(parameter.grad, parameter.grad)
+    model.zero_grad()
     return sums, count

@@ -1,25 +1,31 @@
 """UNSIR: damage what the model knows with learned noise, then repair it on retain images.
 
-Class version, for images of classes that retain has no images of: Ayush K. Tarun, Vikram S.
-Chundawat, Murari Mandal, Mohan Kankanhalli: "Fast Yet Effective Machine Unlearning", IEEE TNNLS
-2023, https://arxiv.org/abs/2111.08947.
+Ayush K. Tarun, Vikram S. Chundawat, Murari Mandal, Mohan Kankanhalli: "Fast Yet Effective Machine
+Unlearning", IEEE TNNLS 2023, https://arxiv.org/abs/2111.08947, for classes without retain images;
+Dasol Choi, Dongbin Na: "Towards Machine Unlearning Benchmarks: Forgetting the Personal
+Identities in Facial Recognition Systems", 2023, https://arxiv.org/abs/2311.02240, for images whose
+classes are retained.
 
-    noise:  n_c = argmin -CE(z(n), c) + penalty mean_n sum n^2    for each forgotten class c
-    impair: one epoch of CE on copies of n_c labelled c, mixed with retain images
-    repair: one epoch of CE on the retain images
+    by class, for each forgotten class c:
+      noise:  n_c = argmin -CE(z(n), c) + penalty mean_n sum n^2
+      impair: one epoch of CE on copies of n_c labelled c, mixed with retain images
+      repair: one epoch of CE on the retain images
+    by instance, for a batch x_f of forget and a batch (x_r, y_r) of retain:
+      noise:  n ~ N(0, 1), then a few steps up MSE(z(n), z(x_f)), clamped to the range of inputs
+      loss  = CE(z(n), y_r) + CE(z(x_r), y_r)
 
-Instance version, for images whose classes are retained: Dasol Choi, Dongbin Na: "Towards Machine
-Unlearning Benchmarks: Forgetting the Personal Identities in Facial Recognition Systems", 2023,
-https://arxiv.org/abs/2311.02240. For a batch x_f of forget and a batch (x_r, y_r) of retain:
+Differs: noise is learned with the model in evaluation mode and its parameters frozen. By class:
+every copy has all noise images, labelled with their class; the authors' notebook adds the first 3
+of the 256 to each of the 20 copies, and labels those of every class 0. It takes the first 1,000
+retain images of a class; ours are drawn. By instance: every forget image has its partner in every
+epoch (as far as retain images suffice; the published code skips incomplete batches), and the range
+is that of the forget images, not [0, 1].
 
-    noise: n ~ N(0, 1), then a few steps up MSE(z(n), z(x_f)), clamped to the range of inputs
-    loss = CE(z(n), y_r) + CE(z(x_r), y_r)
-
-Differs: noise is learned with the model in evaluation mode and its parameters frozen. Instance
-version: every forget image has its partner in every epoch (as far as retain images suffice; the
-published code skips incomplete batches), and the range is that of the forget images, not [0, 1].
+The LoTUS tables take one noise step, clamp to [0, 1], use momentum, and end every epoch with a pass
+over some retain images of each class (there, the pairs are of these, too): options of ByInstance.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -27,6 +33,7 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lotus_unlearning.checks import require
 from lotus_unlearning.runtime import Runtime
@@ -42,7 +49,7 @@ class ByClass:
 
     Attributes:
         noise_images: Learned for each forgotten class (authors: a batch of 256).
-        noise_steps: Of learning noise (authors: 5 epochs of 8).
+        noise_steps: Of learning noise (authors: 5 epochs of 8); 0: fine-tuning.
         noise_learning_rate: Of Adam (authors: 0.1).
         penalty: Weight of the noise's squared size (authors: 0.1).
         copies: How often each noise image is seen (authors: 20); 0: fine-tuning.
@@ -75,33 +82,31 @@ class ByClass:
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
+        _warn_of_classes_without_images(run.classes(model, data.retain), data)
         retain = _at_most(self.images_per_class, data.retain, run)
         for epoch in run.epochs(2):
-            if epoch == 0:
-                self._impair(model, torch.unique(data.forget.labels), retain, run)
+            rate = self.repair_learning_rate if epoch else self.impair_learning_rate
+            run.log(by_class=1, learning_rate=rate)
+            optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+            if epoch == 0 and self.noise_steps > 0 and self.copies > 0:
+                self._impair(model, optimizer, torch.unique(data.forget.labels), retain, run)
             else:
-                self._repair(model, retain, run)
+                _fine_tune(model, optimizer, retain, self.batch_size, run)
 
-    def _impair(self, model: nn.Module, classes: Tensor, retain: Split, run: Runtime) -> None:
+    def _impair(
+        self, model: nn.Module, optimizer: Optimizer, classes: Tensor, retain: Split, run: Runtime
+    ) -> None:
         noise, loss = self._noise(model, classes, retain, run)
-        run.log(learning_rate=self.impair_learning_rate, noise_loss=loss.item())
+        run.log(noise_loss=loss.item())
         noise_labels = classes.repeat_interleave(self.noise_images).to(noise.device)
         # a copy of a noise image holds the place of some retain image, which is then replaced
         places = torch.zeros(self.copies * len(noise), dtype=torch.long)
         mixed = retain.take(torch.cat([torch.arange(len(retain)), places]))
-        optimizer = torch.optim.Adam(model.parameters(), lr=self.impair_learning_rate, fused=True)
         model.train()
         for x, y, i in run.batches(mixed, self.batch_size):
             real, n = i < len(retain), (i - len(retain)) % len(noise)
             x = torch.where(real.view(-1, *[1] * (x.dim() - 1)), x, noise[n])
             y = torch.where(real, y, noise_labels[n])
-            run.step(optimizer, F.cross_entropy(model(x), y))
-
-    def _repair(self, model: nn.Module, retain: Split, run: Runtime) -> None:
-        run.log(learning_rate=self.repair_learning_rate)
-        optimizer = torch.optim.Adam(model.parameters(), lr=self.repair_learning_rate, fused=True)
-        model.train()
-        for x, y, _ in run.batches(retain, self.batch_size):
             run.step(optimizer, F.cross_entropy(model(x), y))
 
     def _noise(self, model: nn.Module, classes: Tensor, like: Split, run: Runtime) -> Learned:
@@ -117,8 +122,7 @@ class ByClass:
 
             steps, rate = self.noise_steps, self.noise_learning_rate
             learned.append(_learn_noise(start, loss, steps, rate, model, run))
-        images, losses = zip(*learned, strict=True)
-        return torch.cat(images), torch.stack(losses).mean()
+        return torch.cat([n for n, _ in learned]), torch.stack([v for _, v in learned]).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,45 +132,66 @@ class ByInstance:
     Attributes:
         epochs: Passes over pairs of forget and retain images (authors: 2).
         learning_rate: Of SGD (authors: 1e-3).
-        noise_steps: Of learning noise for a batch (authors: 5).
+        momentum: Of SGD (authors: 0; LoTUS tables: 0.9).
+        noise_steps: Of learning noise for a batch (authors: 5; LoTUS tables: 1); 0: fine-tuning
+            on as many retain images as there are forget images.
         noise_learning_rate: Of Adam (authors: 0.01).
+        clamp: Lowest and highest value of noise (published code: 0 and 1); ``None``: those of the
+            forget images.
+        repair_images_per_class: Each epoch ends with fine-tuning on at most so many retain images
+            of each class, drawn once (LoTUS tables: 1000, or 100); 0: it does not.
         batch_size: Pairs per step (authors: 64).
     """
 
     epochs: int = 2
     learning_rate: float = 1e-3
+    momentum: float = 0.0
     noise_steps: int = 5
     noise_learning_rate: float = 0.01
+    clamp: tuple[float, float] | None = None
+    repair_images_per_class: int = 0
     batch_size: int = 64
 
     def __post_init__(self) -> None:
         limits = {
             "epochs >= 1": self.epochs >= 1,
             "learning_rate > 0": self.learning_rate > 0,
+            "momentum in [0, 1)": 0 <= self.momentum < 1,
             "noise_steps >= 0": self.noise_steps >= 0,
             "noise_learning_rate > 0": self.noise_learning_rate > 0,
+            "clamp from low to high, or None": self.clamp is None or self.clamp[0] < self.clamp[1],
+            "repair_images_per_class >= 0": self.repair_images_per_class >= 0,
             "batch_size >= 1": self.batch_size >= 1,
         }
         require(self, limits)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
-        ends = run.predict(_Extremes(), data.forget)
-        optimizer = torch.optim.SGD(model.parameters(), lr=self.learning_rate, fused=True)
+        count, size = self.repair_images_per_class, self.batch_size
+        repaired = _at_most(count, data.retain, run) if count > 0 else None
+        rate, momentum = self.learning_rate, self.momentum
+        optimizer = torch.optim.SGD(model.parameters(), rate, momentum, fused=True)
+        ends = self.clamp or _range(data.forget, run)
         pairs = min(len(data.forget), len(data.retain))
-        parts = torch.split(torch.arange(pairs), self.batch_size)
+        parts = torch.split(torch.arange(pairs), size)
         for _ in run.epochs(self.epochs):
-            forget = data.forget.take(run.permutation(len(data.forget))[:pairs])
+            run.log(by_class=0)
+            if self.noise_steps > 0:
+                forget = data.forget.take(run.permutation(len(data.forget))[:pairs])
             retain = data.retain.take(run.permutation(len(data.retain))[:pairs])
-            losses = []
-            batches = run.batches(retain, self.batch_size, shuffle=False)
+            losses, batches = [], run.batches(retain, size, shuffle=False)
             for part, (x, y, i) in zip(parts, batches, strict=True):
-                noise, loss = self._noise(model, forget.take(part), x, run)
-                losses.append(loss)
-                n = noise.clamp(ends.min(), ends.max())[i - part[0]]
+                xs = [x]
+                if self.noise_steps > 0:
+                    noise, loss = self._noise(model, forget.take(part), x, run)
+                    losses.append(loss)
+                    xs = [noise.clamp(*ends)[i - part[0]], x]
                 model.train()
-                run.step(optimizer, F.cross_entropy(model(n), y) + F.cross_entropy(model(x), y))
-            run.log(noise_loss=torch.stack(losses).mean().item())
+                run.step(optimizer, torch.stack([F.cross_entropy(model(n), y) for n in xs]).sum())
+            if losses:
+                run.log(noise_loss=torch.stack(losses).mean().item())
+            if repaired is not None:
+                _fine_tune(model, optimizer, repaired, size, run)
 
     def _noise(self, model: nn.Module, forget: Split, like: Tensor, run: Runtime) -> Learned:
         """Noise ``[B, ...]`` whose logits are far from those of ``forget``."""
@@ -208,8 +233,7 @@ class UNSIR:
                 f'{shared}; pass mode="instance"'
             )
         by_class = self.mode == "class" or (self.mode == "auto" and not shared)
-        version = self.by_class if by_class else self.by_instance
-        version(model, data, run)
+        (self.by_class if by_class else self.by_instance)(model, data, run)
 
 
 class _Extremes(nn.Module):
@@ -220,12 +244,39 @@ class _Extremes(nn.Module):
         return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
 
 
+def _range(split: Split, run: Runtime) -> tuple[float, float]:
+    ends = run.predict(_Extremes(), split)
+    return ends.min().item(), ends.max().item()
+
+
+def _warn_of_classes_without_images(outputs: int, data: Splits) -> None:
+    """A warning, no error: a model may have outputs that it never learned to use."""
+    known = torch.cat([data.forget.labels, data.retain.labels]).tolist()
+    missing = sorted(set(range(outputs)) - set(known))
+    if missing:
+        warnings.warn(
+            f"UNSIR by class: neither forget nor retain has images of {len(missing)} of the "
+            f"model's {outputs} classes ({', '.join(map(str, missing[:5]))}): what it knows of "
+            "them is damaged and not repaired; retain needs images of every class to be kept",
+            stacklevel=3,
+        )
+
+
 def _at_most(count: int, split: Split, run: Runtime) -> Split:
     """At most ``count`` images of each class, drawn at random."""
     order = run.permutation(len(split))
     labels = split.labels[order]
     rows = [(labels == c).nonzero()[:count, 0] for c in torch.unique(labels)]
     return split.take(order[torch.cat(rows)])
+
+
+def _fine_tune(
+    model: nn.Module, optimizer: Optimizer, split: Split, size: int, run: Runtime
+) -> None:
+    """One epoch of cross-entropy."""
+    model.train()
+    for x, y, _ in run.batches(split, size):
+        run.step(optimizer, F.cross_entropy(model(x), y))
 
 
 def _learn_noise(

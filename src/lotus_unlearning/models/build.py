@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ def build(
         pretrained: Start from published weights (timm and torchvision only; downloaded).
         seed: Of a fresh initialisation; same seed and versions, same weights.
 
+    Returns:
+        The model. It carries ``fresh``, a function of ``seed`` that builds the same architecture
+        with new weights, never published ones: retraining begins there.
+
     Raises:
         ValueError: If the name is unknown or the model cannot be built so.
 
@@ -67,7 +72,10 @@ def build(
         raise ValueError(f"model: expected a model with published weights, got {name!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return known[kind].build(rest, classes, channels, image_size, pretrained)
+        model = known[kind].build(rest, classes, channels, image_size, pretrained)
+    again = partial(build, name, classes=classes, channels=channels, image_size=image_size)
+    model.fresh = again  # type: ignore[assignment]  # no module, no part of its state
+    return model
 
 
 def _resnet18(_: str, classes: int, channels: int, image_size: int, __: bool) -> nn.Module:

@@ -1,5 +1,6 @@
 """What the machine can do: device, precision, peak memory."""
 
+import ctypes
 import platform
 import resource
 import sys
@@ -91,7 +92,11 @@ class PeakMemory:
 
 @contextmanager
 def measure_peak_memory(device: torch.device) -> Iterator[PeakMemory]:
-    """Measure the peak memory of a block: the device's, or on a CPU the process's."""
+    """Measure the peak memory of a block: the device's, or on a CPU the process's.
+
+    What the process freed before is given back to the system first: memory that the block took
+    from there would not show.
+    """
     peak = PeakMemory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -99,12 +104,20 @@ def measure_peak_memory(device: torch.device) -> Iterator[PeakMemory]:
         yield peak
         peak.bytes = torch.cuda.max_memory_allocated(device) - start
         return
+    _trim()
     exact = _reset_process_peak()
     start = _process_memory("VmRSS") if exact else _highest_process_memory()
     yield peak
     end = _process_memory("VmHWM") if exact else _highest_process_memory()
     grown = end - start
     peak.bytes = max(0, grown) if exact or grown > 0 else None
+
+
+def _trim() -> None:
+    """Give freed memory back to the system, where the C library can (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _reset_process_peak() -> bool:

@@ -2,10 +2,13 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
+
+from lotus_unlearning.runtime.measured import seeded
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
@@ -13,25 +16,59 @@ def frozen_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
-def fresh_copy(model: nn.Module) -> nn.Module:
-    """A copy with the same architecture and a fresh random initialisation.
+def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
+    """A copy with the same architecture and a fresh random initialisation, drawn by ``seed``.
 
     Raises:
         ValueError: If part of the model cannot be initialised again; see
             :func:`reset_parameters`.
     """
-    return reset_parameters(copy.deepcopy(model))
+    return reset_parameters(copy.deepcopy(model), seed)
 
 
-def reset_parameters(model: nn.Module) -> nn.Module:
-    """Initialise ``model`` again, in place, as its layers do when they are made.
+def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
+    """Initialise ``model`` again, in place, as its architecture does when it is made.
 
-    timm's models carry ``init_weights``, which is used; otherwise every module that holds
-    parameters or running statistics must have torch's ``reset_parameters``.
+    A model of :func:`lotus_unlearning.models.build` carries ``fresh``, which builds it anew. Of
+    any other one, timm's ``init_weights`` is used where it has it, and torch's
+    ``reset_parameters`` of every module that holds parameters or running statistics: what a
+    constructor does to its layers after they are made, it does not do again.
+
+    Args:
+        model: Of any origin; parameters and buffers are set, nothing else.
+        seed: Same seed, same weights. A gold model takes one drawn from its run
+            (:meth:`Runtime.draw_seed`), never that of the run itself: it must not begin where
+            the original of the same seed began.
+
+    Returns:
+        ``model``.
 
     Raises:
-        ValueError: If a module holds parameters and has no way to initialise them.
+        ValueError: If a module holds parameters and has no way to initialise them, or the model
+            was changed since it was built.
     """
+    with seeded(seed, next(model.parameters()).device):
+        fresh = getattr(model, "fresh", None)
+        if isinstance(fresh, partial):
+            _take_over(model, fresh(seed=seed))
+        else:
+            _reset_layers(model)
+    return model
+
+
+def _take_over(model: nn.Module, fresh: nn.Module) -> None:
+    shapes = [{name: v.shape for name, v in m.state_dict().items()} for m in (model, fresh)]
+    changed = [name for name, shape in shapes[0].items() if shapes[1].get(name) != shape]
+    if changed or len(shapes[0]) != len(shapes[1]):
+        raise ValueError(
+            "expected a model as models.build() made it, but it was changed after that "
+            f"({', '.join(changed[:5]) or 'something is missing'}); pass a model made from scratch "
+            "instead"
+        )
+    model.load_state_dict(fresh.state_dict())
+
+
+def _reset_layers(model: nn.Module) -> None:
     without = [
         name or type(module).__name__
         for name, module in model.named_modules()
@@ -49,7 +86,6 @@ def reset_parameters(model: nn.Module) -> nn.Module:
             reset()
     if callable(whole):
         whole()
-    return model
 
 
 def _reset(module: nn.Module) -> Callable[[], object] | None:

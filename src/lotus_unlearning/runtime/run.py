@@ -2,6 +2,7 @@
 
 import math
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lotus_unlearning.images import Images, ImageTensors
+from lotus_unlearning.images import Images, ImageTensors, StreamedImages
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
@@ -53,6 +54,8 @@ class Runtime:
     _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _losses: list[Tensor] = field(default_factory=list)
     _row: Row = field(default_factory=dict)
+    _last: bool = False
+    _warned: bool = False
     _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,7 +77,18 @@ class Runtime:
                 vars(module).pop("forward", None)
 
     def predict(self, model: nn.Module, split: Split) -> Tensor:
-        """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``."""
+        """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``.
+
+        Warns, once in a run, if the images of ``split`` differ at every read.
+        """
+        self._warn_of_random_views(split)
+        return self._predict(model, split)
+
+    def classes(self, model: nn.Module, split: Split) -> int:
+        """Number of outputs of ``model``, from its answer to one image of ``split``."""
+        return self._predict(model, split.take(torch.arange(1))).shape[1]
+
+    def _predict(self, model: nn.Module, split: Split) -> Tensor:
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
         size = self.processes.count
@@ -86,6 +100,18 @@ class Runtime:
         for module, training in modes:
             module.training = training
         return self.processes.gather(logits)[: len(split)]
+
+    def _warn_of_random_views(self, split: Split) -> None:
+        source = split.source
+        if self._warned or not isinstance(source, StreamedImages) or not source.random:
+            return
+        self._warned = True
+        warnings.warn(
+            f"{split.name}: the images differ at every read, so that what is predicted once (a "
+            "teacher's answers, an accuracy) is said of other views than those that are trained "
+            "on; pass the data set without random transforms",
+            stacklevel=4,
+        )
 
     def accuracy(self, model: nn.Module, split: Split) -> float:
         """Share of ``split`` that ``model`` classifies right, in evaluation mode."""
@@ -116,17 +142,25 @@ class Runtime:
     def epochs(self, count: int) -> Iterator[int]:
         """Count epochs; each leaves a row in ``history``.
 
+        The epoch in which :meth:`stop` is called is the last one.
+
         Raises:
             FloatingPointError: If a loss of the epoch was not finite; says which.
         """
         with _bar(count, self.progress and self.processes.rank == 0) as bar:
             for epoch in range(count):
-                self._row = {"epoch": epoch}
+                self._row, self._last = {"epoch": epoch}, False
                 self.history.append(self._row)
                 yield epoch
                 self._row["loss"] = self._mean_loss(epoch)
                 bar.update()
                 bar.set_postfix({k: v for k, v in self._row.items() if k != "epoch"})
+                if self._last:
+                    return
+
+    def stop(self) -> None:
+        """Let this epoch be the last one; unlike a ``break``, its losses are looked at, too."""
+        self._last = True
 
     def log(self, **values: float | Tensor) -> None:
         """Add ``values`` to the row of this epoch; tensors are averaged over processes."""
@@ -148,7 +182,7 @@ class Runtime:
         self.backward(parameters, loss)
         for parameter, (mask, _) in self._masks.items():
             if parameter.grad is not None:
-                parameter.grad *= mask
+                parameter.grad.masked_fill_(~mask, 0)
         optimizer.step()
         self._hold()  # weight decay and momentum move what has no gradient, too
         self._losses.append(loss.detach())
@@ -157,7 +191,7 @@ class Runtime:
     def _hold(self) -> None:
         """Put back what the masks exclude."""
         for parameter, (mask, start) in self._masks.items():
-            parameter.copy_(torch.where(mask, parameter, start))
+            torch.where(mask, parameter, start, out=parameter)
 
     @contextmanager
     def only(self, masks: dict[nn.Parameter, Tensor]) -> Iterator[None]:
@@ -168,6 +202,10 @@ class Runtime:
         finally:
             self._hold()  # also for what changed parameters without a step
             self._masks = {}
+
+    def draw_seed(self) -> int:
+        """A seed for something new, such as an initialisation: not that of the run."""
+        return int(torch.randint(2**31, (1,), generator=self.generator))
 
     def permutation(self, size: int) -> Tensor:
         """A random order of ``size`` positions, equal in all processes."""
