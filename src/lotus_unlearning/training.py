@@ -15,6 +15,7 @@ from lotus_unlearning.images import as_images
 from lotus_unlearning.runtime import (
     Processes,
     Runtime,
+    check_precision,
     choose_device,
     choose_precision,
     restore,
@@ -104,7 +105,8 @@ def train(
         held_out: Images for ``recipe.patience``, of the same kind.
         seed: Of the order of images; same seed, machine and versions: same bits.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float64"``.
+        precision: ``"auto"`` (bfloat16 on CUDA, else float32), ``"float32"``, ``"bfloat16"`` or
+            ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
 
     Raises:
@@ -124,6 +126,7 @@ def train(
         progress,
         Processes.start(),
     )
+    check_precision(run, model, data)
     learner = copy.deepcopy(model)
     with measured(learner, run) as cost:
         fit(learner, data, recipe, run, held_out=others)

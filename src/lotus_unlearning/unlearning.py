@@ -11,6 +11,7 @@ from lotus_unlearning.checks import check_model, check_splits
 from lotus_unlearning.runtime import (
     Processes,
     Runtime,
+    check_precision,
     choose_device,
     choose_precision,
 )
@@ -73,13 +74,15 @@ def unlearn(
         seed: Same seed, machine and versions: same bits.
         batch_size: Images per step, where the method has no size of its own.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float64"``.
+        precision: ``"auto"`` (bfloat16 on CUDA, else float32), ``"float32"``, ``"bfloat16"`` or
+            ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
 
     Raises:
         ValueError: If something about the model or the data is wrong; lists all of it, before
             any work.
-        FloatingPointError: If a loss was not finite; says in which epoch and batch.
+        FloatingPointError: If a loss was not finite (says in which epoch and batch), or a weight
+            in the end.
     """
     place = choose_device(device)
     check_splits(splits, method)
@@ -87,6 +90,7 @@ def unlearn(
     run = Runtime(
         place, choose_precision(precision, place), batch_size, seed, progress, Processes.start()
     )
+    check_precision(run, model, splits.retain)
     student = copy.deepcopy(model)
     with measured(student, run) as cost:
         method(student, splits, run)

@@ -45,25 +45,29 @@ def _vit(data: str, **more: str | None) -> Block:
     return Block(setup=setup, paper="lotus-tables-vit", published=("vit", data), **more)
 
 
-def _small(
-    data: str, model: str, recipe: Recipe, limit: int | None = None, tuned: str | None = None
-) -> Block:
-    choice = DataChoice(name=data, limit=limit)
-    return Block(setup=Setup(data=choice, model=model, recipe=recipe), tuned=tuned)
+def _fashion(model: str, recipe: Recipe) -> Block:
+    choice = DataChoice(name="fashion-mnist", limit=5000)
+    # these networks compute right in bfloat16, and half as fast again on the CPUs that have it
+    setup = Setup(data=choice, model=model, recipe=recipe, precision="bfloat16")
+    return Block(setup=setup, tuned="tuned-fashion-mnist")
 
 
-_FASHION = Recipe(epochs=12, optimizer="adamw", learning_rate=1e-3)
-_FASHION_MOVED = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3, shift=2, flip=True)
+_ADAMW = Recipe(epochs=12, optimizer="adamw", learning_rate=1e-3)
+_MOVED = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3, shift=2, flip=True)
 
 BLOCKS = {
-    "digits": _small("digits", "resnet-thin", Recipe(), tuned="tuned-digits"),
-    "fashion-mnist": _small(
-        "fashion-mnist", "resnet10t", _FASHION, limit=5000, tuned="tuned-fashion-mnist"
+    "digits": Block(
+        setup=Setup(data=DataChoice(name="digits"), model="resnet-thin"), tuned="tuned-digits"
     ),
-    "fashion-mnist-augmented": _small(
-        "fashion-mnist", "resnet10t", _FASHION_MOVED, limit=5000, tuned="tuned-fashion-mnist"
+    "fashion-mnist": _fashion("resnet10t", _ADAMW),
+    "fashion-mnist-augmented": _fashion("resnet10t", _MOVED),
+    "elpv": Block(
+        setup=Setup(
+            data=DataChoice(name="elpv"),
+            model="resnet10t",
+            recipe=Recipe(optimizer="adamw", learning_rate=1e-3),
+        )
     ),
-    "elpv": _small("elpv", "resnet10t", Recipe(optimizer="adamw", learning_rate=1e-3)),
     "cifar-10": _resnet18("cifar-10", "lotus-tables-resnet18-cifar-10"),
     "cifar-10-vit": _vit("cifar-10"),
     "cifake": _resnet18("cifake", "lotus-tables-resnet18-cifar-10"),

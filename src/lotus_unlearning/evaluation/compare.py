@@ -19,6 +19,7 @@ from lotus_unlearning.report.page import formatted, percent
 from lotus_unlearning.runtime import (
     Processes,
     Runtime,
+    check_precision,
     choose_device,
     choose_precision,
     fingerprint,
@@ -68,6 +69,8 @@ def evaluate(
         check_model(candidate, splits)
     place = choose_device(device)
     run = Runtime(place, choose_precision(precision, place), seed=seed, processes=Processes.start())
+    for candidate in models.values():
+        check_precision(run, candidate, splits.forget)
     answers = predict(models, splits, run)
     found = measure(answers, seed)
     names = _class_names(splits, answers["unlearned"]["forget"].logits.shape[1])

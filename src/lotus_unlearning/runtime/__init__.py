@@ -1,5 +1,6 @@
 """Where speed lives: device, precision, batches, predictions, steps, epochs, processes."""
 
+from lotus_unlearning.runtime.bfloat16 import check_precision
 from lotus_unlearning.runtime.hardware import (
     choose_device,
     choose_precision,
@@ -23,6 +24,7 @@ __all__ = [
     "Processes",
     "Runtime",
     "accuracy",
+    "check_precision",
     "choose_device",
     "choose_precision",
     "fingerprint",

@@ -44,44 +44,29 @@ def _existing(device: torch.device) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """``"auto"``: bfloat16 where the hardware multiplies it faster than float32, else float32.
+    """``"auto"``: bfloat16 on CUDA where the hardware has it, else float32.
 
-    On a CPU that is one with AMX tiles, or an AMD with AVX512-BF16 (Zen 4 and later). AVX512-BF16
-    alone does not decide: on an Intel Xeon that has it without AMX, bfloat16 convolutions were
-    slower than float32 (docs/performance.md); ask for ``"bfloat16"`` where it helps.
+    Not on a CPU, though it can be half as fast again there: PyTorch's bfloat16 convolutions
+    give wrong gradients for some shapes on some processors (:func:`check_bfloat16` looks for
+    them). Ask for ``"bfloat16"`` where speed matters.
 
     Raises:
         ValueError: If the name is unknown.
     """
     if name == "auto":
-        return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
+        cuda = device.type == "cuda"
+        fast = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
     if name not in PRECISIONS:
         raise ValueError(f"precision: expected auto, {', '.join(PRECISIONS)}; got {name!r}")
     return PRECISIONS[name]
 
 
-def _fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and _cpu_multiplies_bfloat16_fast(_cpu_info())
-
-
-def _cpu_multiplies_bfloat16_fast(info: dict[str, str]) -> bool:
-    flags = info.get("flags", "").split()
-    amd = info.get("vendor_id") == "AuthenticAMD"
-    return "amx_bf16" in flags or (amd and "avx512_bf16" in flags)
-
-
-def _cpu_info() -> dict[str, str]:
-    """The first processor's lines of /proc/cpuinfo; empty where there is no such file."""
-    lines = _CPUINFO.read_text().split("\n\n", 1)[0].splitlines() if _CPUINFO.exists() else []
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 def processor() -> str:
     """Name of the processor, as far as it tells."""
-    return _cpu_info().get("model name") or platform.processor() or platform.machine()
+    lines = _CPUINFO.read_text().splitlines() if _CPUINFO.exists() else []
+    name = next((line for line in lines if line.startswith("model name")), "")
+    return name.partition(":")[2].strip() or platform.processor() or platform.machine()
 
 
 class PeakMemory:

@@ -32,6 +32,9 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
 
     All parameters can be trained within the block. After it, ``model`` is in evaluation mode,
     in its own type, without gradients, and needs gradients where it did before.
+
+    Raises:
+        FloatingPointError: If a weight is not finite in the end.
     """
     dtype = next(model.parameters()).dtype
     trainable = [parameter.requires_grad for parameter in model.parameters()]
@@ -47,11 +50,22 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
         yield cost
         synchronize(run.device)
         cost.seconds = time.perf_counter() - start
+    _require_finite(model)
     cost.peak_memory_bytes = peak.bytes
     model.to(dtype).eval()
     for parameter, needs_gradient in zip(model.parameters(), trainable, strict=True):
         parameter.grad = None
         parameter.requires_grad_(needs_gradient)
+
+
+def _require_finite(model: nn.Module) -> None:
+    values = [*model.named_parameters(), *model.named_buffers()]
+    bad = [n for n, v in values if v.is_floating_point() and not torch.isfinite(v).all()]
+    if bad:
+        raise FloatingPointError(
+            f"the weights {', '.join(bad[:3])} are NaN or infinite after the last step; the given "
+            "model is unchanged; try a smaller learning rate or float32"
+        )
 
 
 @contextmanager
