@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lotus_unlearning import Splits
+from lotus_unlearning import ImageTensors, Splits, datasets
 from lotus_unlearning.splits import stratified
 
 
@@ -35,7 +35,7 @@ def test_positions_mask_and_files_name_the_same_images(tmp_path):
         ([5, 20, -1], r"positions 0\.\.19, got 2 out of range: 20, -1"),
         ([5, 5, 6], "each image once, got 1 more than once: 5"),
         (range(20), "some of the 20 training images, got all of them"),
-        ([0.5, 1.5], "positions .* as integers"),
+        ([0.5, 1.5], "positions .* as integers, .* got float64"),
         (np.ones(3, dtype=bool), r"mask \[20\], got \[3\]"),
         (["a.png"], "only image folders have names"),
         ("no-such-file.txt", "file of ids, found none"),
@@ -69,14 +69,65 @@ def test_finds_a_copied_image_in_unseen_and_test_by_its_content():
         Splits.from_ids(train, forget=[4], unseen=unseen)
     splits = Splits.from_ids(train, forget=[4], unseen=unseen, on_overlap="drop")
     assert splits.unseen.ids.tolist() == [0, 1, 3, 4, 5]
-    assert len(Splits.from_ids(train, forget=[5], unseen=unseen).unseen) == 6
+
+
+def test_finds_a_copy_that_is_stored_as_another_type():
+    levels = torch.randint(0, 256, (20, 1, 4, 4), generator=torch.Generator().manual_seed(0))
+    train = levels.to(torch.uint8), torch.arange(20) % 2
+    copies = (levels[4:6] / 255).double().numpy(), np.zeros(2, dtype=int)
+    with pytest.raises(ValueError, match=r"test: .* 2 are the same, at positions 0, 1"):
+        Splits.from_ids(train, forget=[4, 5], test=copies)
+
+
+@pytest.mark.parametrize("how", ["drp", None, True])
+def test_another_word_for_overlap_is_refused(how):
+    with pytest.raises(ValueError, match=f"on_overlap: expected 'refuse' or 'drop', got {how!r}"):
+        Splits.from_ids(images(), forget=[4], on_overlap=how)
 
 
 def test_warns_when_a_copy_stays_in_retain():
     train = images()
     train[0][9] = train[0][4]
-    with pytest.warns(UserWarning, match="1 retained images are copies"):
+    with pytest.warns(UserWarning, match="1 retained image is a copy") as caught:
         Splits.from_ids(train, forget=[4])
+    assert caught[0].filename == __file__
+
+
+def test_warns_of_unseen_and_test_images_that_were_trained_on():
+    train, unseen, test = images(), images(6, seed=1), images(6, seed=2)
+    unseen[0][2], test[0][:2] = train[0][4], train[0][7:9]
+    with pytest.warns(UserWarning, match="of retained images") as caught:
+        splits = Splits.from_ids(train, forget=[5], unseen=unseen, test=test)
+    assert "1 unseen image is a copy of retained images" in str(caught[0].message)
+    assert "2 test images are copies of retained images: measured on them" in str(caught[1].message)
+    assert (len(splits.unseen), len(splits.test)) == (6, 6)
+
+
+def test_a_data_set_by_name_brings_its_unseen_and_test_images_along():
+    data = datasets.load("digits")
+    for source in ("digits", data):
+        splits = Splits.random(source, fraction=0.1, seed=3)
+        assert len(splits.forget) == 120
+        assert torch.equal(splits.unseen.source.images, data.unseen.images)
+        assert torch.equal(splits.test.source.images, data.test.images)
+    own = images(8, seed=1)
+    splits = Splits.of_class("digits", 3, test=(own[0].expand(8, 1, 4, 4), own[1]))
+    assert (len(splits.unseen), len(splits.test)) == (300, 8)
+    ids = data.train.official.ids[[5, 0]].tolist()
+    assert Splits.from_ids("digits", ids).forget.ids.tolist() == [5, 0]
+    with pytest.raises(ValueError, match="did you mean 'digits'"):
+        Splits.random("digit")
+
+
+def test_what_an_image_is_called_is_its_name_or_official_id_or_position():
+    x, y = images()
+    plain = Splits.from_ids((x, y), forget=[7, 2]).forget
+    assert plain.official_ids == [7, 2]
+    names = tuple(f"{i}.png" for i in range(20))
+    assert Splits.from_ids(ImageTensors(x, y, names=names), [7, 2]).forget.official_ids == [
+        "7.png",
+        "2.png",
+    ]
 
 
 def test_a_class_is_forgotten_whole():
@@ -85,6 +136,10 @@ def test_a_class_is_forgotten_whole():
     assert splits.retain.labels.unique().tolist() == [0]
     with pytest.raises(ValueError, match=r"expected one of \[0, 1\], got 7"):
         Splits.of_class(images(), label=7)
+    with pytest.raises(ValueError, match=r"expected one of \[0, 1\], got 'cat'"):
+        Splits.of_class(images(), label="cat")
+    for label in (np.int64(1), torch.tensor(1)):
+        assert len(Splits.of_class(images(), label).forget) == 10
 
 
 def test_the_seed_draws_the_forget_set():
@@ -93,7 +148,7 @@ def test_the_seed_draws_the_forget_set():
     assert not torch.equal(draws[0], draws[2])
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, "0.1", None, float("nan")])
 def test_refuses_a_fraction_that_is_none(fraction):
     with pytest.raises(ValueError, match="share between 0 and 1"):
         Splits.random(images(), fraction=fraction)

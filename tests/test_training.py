@@ -9,9 +9,11 @@ from lotus_unlearning import Recipe, runs, train, unlearn
 from lotus_unlearning.cli import main
 from lotus_unlearning.cli.options import choose
 from lotus_unlearning.datasets import load
+from lotus_unlearning.images import as_images
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.models import build
-from lotus_unlearning.runtime import fresh_copy, reset_parameters
+from lotus_unlearning.runtime import Runtime, fresh_copy, reset_parameters
+from lotus_unlearning.splits import Split
 from lotus_unlearning.training import _rate
 
 
@@ -39,6 +41,39 @@ def test_the_learning_rate_never_exceeds_its_peak_and_falls_to_a_last_step_above
     assert rates[:peak] == sorted(rates[:peak])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert 0 < rates[-1] <= 1 / 8
+
+
+def test_a_single_epoch_warms_up_for_its_first_half():
+    assert [_rate(Recipe(epochs=1), 4)(step) for step in range(4)] == [0.5, 1.0, 1.0, 0.5]
+    for epochs, warmup in ((1, 2.0), (3, 3.0), (3, 4.0)):
+        with pytest.raises(ValueError, match=r"warmup_epochs in \[0, epochs\)"):
+            Recipe(epochs=epochs, warmup_epochs=warmup)
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(9, [4, 5]), (10, [4, 4, 2]), (5, [5]), (1, [1])])
+def test_no_batch_holds_one_image_alone_unless_there_is_but_one(images, sizes):
+    data = torch.rand(images, 1, 4, 4), torch.zeros(images, dtype=torch.long)
+    split = Split("train", as_images(data, "train"), torch.arange(images))
+    for shuffle in (False, True):
+        batches = list(Runtime(batch_size=4).batches(split, shuffle=shuffle))
+        assert [len(x) for x, _, _ in batches] == sizes
+        positions = torch.cat([i for _, _, i in batches])
+        assert sorted(positions.tolist()) == list(range(images))
+        assert all(torch.equal(x, data[0][i]) for x, _, i in batches)
+    assert [len(x) for x, _, _ in Runtime(batch_size=1).batches(split)] == [1] * images
+
+
+def test_batch_norm_learns_where_one_image_is_left_over():
+    torch.manual_seed(0)
+    norm = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    made = train(norm, images(33), Recipe(epochs=1, batch_size=8), device="cpu")
+    assert made.model[2].num_batches_tracked == 4
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**70])
+def test_seeds_out_of_range_are_refused(seed):
+    with pytest.raises(ValueError, match=r"seed: expected 0 to 2\*\*63 - 1, got"):
+        train(small(), images(), seed=seed, device="cpu")
 
 
 @pytest.mark.parametrize("patience", [None, 1, 3])

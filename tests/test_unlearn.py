@@ -178,7 +178,7 @@ def _nan_pixels():
         (_Pair(), splits(), r"expected logits \[B, C\].*got tuple"),
         (nn.Linear(4, 2), splits(), r"expected logits \[B, C\]"),
         (nn.Linear(7, 2), splits(), "expected to classify images of forget, but it raised"),
-        (model(classes=1), splits(), r"expected labels 0\.\.0 for a model with 1 classes"),
+        (model(classes=1), splits(), r"expected labels 0\.\.0 for a model with output \[B, 1\]"),
     ],
 )
 def test_refuses_what_cannot_work_before_any_work(broken, data, message):
@@ -191,7 +191,7 @@ def test_refuses_what_cannot_work_before_any_work(broken, data, message):
 
 
 def test_all_problems_of_model_and_data_come_in_one_message():
-    with pytest.raises(ValueError, match="Problems:") as caught:
+    with pytest.raises(ValueError, match=r"\d problems:") as caught:
         unlearn(_nan_weights(), _nan_pixels(), LoTUS(), batch_size=0, device="cpu")
     for part in ("batch_size", "weights", "pixels"):
         assert part in str(caught.value)

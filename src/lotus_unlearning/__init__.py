@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LoTUS,
         NegGradPlus,
         RandomLabels,
+        Regrow,
         Retrain,
         SalUn,
     )
@@ -47,6 +48,7 @@ _HOME = {
     "LoTUS": "methods",
     "NegGradPlus": "methods",
     "RandomLabels": "methods",
+    "Regrow": "methods",
     "Retrain": "methods",
     "SalUn": "methods",
     "Recipe": "training",
@@ -75,6 +77,7 @@ __all__ = [
     "NegGradPlus",
     "RandomLabels",
     "Recipe",
+    "Regrow",
     "Retrain",
     "Runtime",
     "SalUn",

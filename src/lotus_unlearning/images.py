@@ -1,77 +1,46 @@
-"""Images as the package holds them: tensors where they fit in memory, a data set where not."""
+"""Images as people have them, taken in: tensors where they fit in memory, a data set where not."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from lotus_unlearning.cores import usable_cores
+from lotus_unlearning.pixels import accepted
+from lotus_unlearning.sources import (
+    Data,
+    Images,
+    ImageTensors,
+    Official,
+    StreamedImages,
+    called,
+    content_hashes,
+)
+
+__all__ = [
+    "MEMORY_SHARE",
+    "Data",
+    "ImageTensors",
+    "Images",
+    "Official",
+    "StreamedImages",
+    "as_images",
+    "called",
+    "content_hashes",
+    "memory_bytes",
+]
+
 MEMORY_SHARE = 0.25
 """Data sets larger than this share of the machine's memory are streamed, not loaded."""
 
-
-@dataclass(frozen=True, eq=False)
-class ImageTensors(Dataset[tuple[Tensor, int]]):
-    """Images and labels in memory; a map-style data set of ``(image, label)``.
-
-    Attributes:
-        images: ``[N, ...]``, uint8 or floating point.
-        labels: ``[N]``, int64.
-        preprocess: Turns a batch of ``images`` into the model's input, on the model's device
-            (normalise, resize). ``None``: floats pass as they are, uint8 is scaled to [0, 1].
-        names: What identifies image ``i`` outside this program (a relative path), if anything.
-        classes: Names of the classes, if known.
-    """
-
-    images: Tensor
-    labels: Tensor
-    preprocess: Callable[[Tensor], Tensor] | None = None
-    names: tuple[str, ...] | None = None
-    classes: tuple[str, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        return self.inputs(self.images[position : position + 1])[0], int(self.labels[position])
-
-    def inputs(self, images: Tensor) -> Tensor:
-        """The model's input ``[B, ...]`` for raw ``images`` ``[B, ...]`` of this data set."""
-        if self.preprocess is not None:
-            return self.preprocess(images)
-        return images if images.is_floating_point() else images.float() / 255
-
-
-@dataclass(frozen=True, eq=False)
-class StreamedImages:
-    """A data set that is read image by image: too large for memory, or different at every read."""
-
-    dataset: Dataset[Any]
-    labels: Tensor
-    random: bool = False
-    names: tuple[str, ...] | None = None
-    classes: tuple[str, ...] | None = None
-    workers: int = 0
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batches(self, chunks: Sequence[Tensor], *, pin: bool = False) -> Iterator[Tensor]:
-        """Images ``[B, ...]`` for each chunk of positions, prefetched by worker processes."""
-        loader: DataLoader[Any] = DataLoader(
-            _ImagesOnly(self.dataset),
-            batch_sampler=[chunk.tolist() for chunk in chunks],
-            num_workers=self.workers,
-            pin_memory=pin,
-        )
-        yield from loader
-
-
-Images = ImageTensors | StreamedImages
+_COMPARED = 64
+"""Images that are read twice to see whether they differ: a flip of one in ten is missed in 3 of a
+million data sets."""
 
 
 def as_images(data: object, name: str) -> Images:
@@ -79,47 +48,79 @@ def as_images(data: object, name: str) -> Images:
 
     Args:
         data: A map-style ``Dataset`` of ``(image, label)``, or a pair ``(images [N, ...],
-            labels [N])`` of tensors or arrays.
+            labels [N])`` of tensors or arrays. Pixels are floats, which become float32, or whole
+            numbers 0..255 (bool: 0 and 255), which become uint8 and are scaled to [0, 1] on
+            their way into the model.
         name: What to call it in messages, for example ``"train"``.
 
     Raises:
         TypeError: If ``data`` is neither.
-        ValueError: If images and labels differ in number, or labels are not integers.
+        ValueError: If images and labels differ in number, labels are not integers, or pixels are
+            of another range.
     """
-    if isinstance(data, ImageTensors | StreamedImages):
+    if isinstance(data, StreamedImages):
         return data
+    if isinstance(data, ImageTensors):
+        return _checked(data, name)
     if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], tuple):
-        return _from_pair(data[0], data[1], name)
-    if callable(getattr(data, "__getitem__", None)) and callable(getattr(data, "__len__", None)):
-        return _from_dataset(data, name)  # type: ignore[arg-type]
-    raise TypeError(
-        f"{name}: expected a map-style Dataset of (image, label) or a pair (images, labels), "
-        f"got {type(data).__name__}"
-    )
-
-
-def content_hashes(images: Images, positions: Tensor) -> list[bytes]:
-    """One digest per image, of its shape, type and pixels; equal images have equal digests."""
-    if isinstance(images, ImageTensors):
-        return [_digest(image) for image in images.images[positions].cpu()]
-    chunks = torch.split(positions, 256)
-    return [_digest(image) for batch in images.batches(chunks) for image in batch]
-
-
-def _digest(image: Tensor) -> bytes:
-    header = f"{tuple(image.shape)}{image.dtype}".encode()
-    pixels = image.contiguous().view(torch.uint8).numpy()
-    return blake2b(header + pixels.tobytes(), digest_size=16).digest()
-
-
-def _from_pair(images: object, labels: object, name: str) -> ImageTensors:
-    x, y = torch.as_tensor(images), torch.as_tensor(labels)
-    if len(x) != len(y) or y.dim() != 1:
-        raise ValueError(
-            f"{name}: expected one label per image, got {len(x)} images and labels of shape "
-            f"{tuple(y.shape)}"
+        return _checked(ImageTensors(_tensor(data[0], name), _tensor(data[1], name)), name)
+    sized = callable(getattr(data, "__getitem__", None)) and callable(getattr(data, "__len__", 0))
+    if not sized or isinstance(data, type | str):
+        raise TypeError(
+            f"{name}: expected a map-style Dataset of (image, label) or a pair (images, labels), "
+            f"got {_kind(data)}"
         )
-    return ImageTensors(x, _integer_labels(y, name))
+    return _from_dataset(data, name)  # type: ignore[arg-type]
+
+
+def _kind(data: object) -> str:
+    if isinstance(data, type):
+        return f"the class {data.__name__}; pass a data set made by it: {data.__name__}(...)"
+    if isinstance(data, DataLoader):
+        return "a DataLoader; pass the data set in it: loader.dataset"
+    if callable(data):
+        return f"{type(data).__name__} {getattr(data, '__name__', '')!r}; pass what it returns"
+    return type(data).__name__
+
+
+def _tensor(values: object, name: str) -> Tensor:
+    """A tensor without gradients of a tensor, an array, a Series, or lists of these."""
+    try:
+        if isinstance(values, list | tuple) and any(isinstance(v, Tensor) for v in values):
+            values = torch.stack([torch.as_tensor(v) for v in values])
+        if isinstance(values, Tensor):
+            return values.detach()
+        array = np.asarray(values)
+        if (
+            not array.flags.writeable
+            or not array.dtype.isnative
+            or min(array.strides, default=0) < 0
+        ):
+            array = np.array(array, array.dtype.newbyteorder("="), order="C")
+        return torch.from_numpy(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{name}: expected images [N, ...] and labels [N] as tensors or arrays of numbers, got "
+            f"{type(values).__name__} ({error})"
+        ) from None
+
+
+def _checked(data: ImageTensors, name: str) -> ImageTensors:
+    """The same object where nothing has to be converted."""
+    images, labels = data.images, data.labels
+    if labels.dim() != 1 or images.dim() < 2 or len(images) != len(labels):
+        raise ValueError(
+            f"{name}: expected one label per image, got images of shape {tuple(images.shape)} and "
+            f"labels of shape {tuple(labels.shape)}"
+        )
+    if len(images) == 0:
+        raise ValueError(f"{name}: expected at least one image, got none")
+    labels = _integer_labels(labels, name)
+    if data.preprocess is None:
+        images = accepted(images, name)
+    if images is data.images and labels is data.labels:
+        return data
+    return replace(data, images=images, labels=labels)
 
 
 def _integer_labels(labels: Tensor, name: str) -> Tensor:
@@ -136,64 +137,91 @@ def _from_dataset(dataset: Dataset[Any], name: str) -> Images:
     if size == 0:
         raise ValueError(f"{name}: expected at least one image, got an empty data set")
     first, _ = _item(dataset, 0, name)
-    random = any(
-        not torch.equal(_item(dataset, i, name)[0], _item(dataset, i, name)[0])
-        for i in range(min(size, 4))
-    )
-    classes = getattr(dataset, "classes", None)
-    names, classes = _names(dataset), tuple(classes) if classes else None
-    if random or first.nbytes * size > MEMORY_SHARE * memory_bytes():
-        workers = max(1, min(8, os.cpu_count() or 1))
+    random, names, classes = _is_random(dataset, size, name), _names(dataset), _classes(dataset)
+    held = torch.float32 if first.is_floating_point() else first.dtype
+    if random or first.numel() * held.itemsize * size > MEMORY_SHARE * memory_bytes():
+        accepted(first[None], name)
+        workers = min(8, usable_cores())
         return StreamedImages(dataset, _labels(dataset, name), random, names, classes, workers)
-    items = [_item(dataset, i, name) for i in range(size)]
-    shapes = {tuple(image.shape) for image, _ in items}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"{name}: expected images of one shape, got {sorted(shapes)[:3]}; add a resize to "
-            "the data set's transform"
-        )
-    labels = _integer_labels(torch.as_tensor([y for _, y in items]), name)
-    return ImageTensors(torch.stack([x for x, _ in items]), labels, None, names, classes)
+    images = torch.empty((size, *first.shape), dtype=held)
+    labels = []
+    for position in range(size):
+        image, label = _item(dataset, position, name)
+        if image.shape != first.shape or image.dtype != first.dtype:
+            raise ValueError(
+                f"{name}: expected images of one shape and type, got {tuple(first.shape)} "
+                f"{first.dtype} at position 0 and {tuple(image.shape)} {image.dtype} at position "
+                f"{position}; add a resize to the data set's transform"
+            )
+        images[position] = image.detach()
+        labels.append(label)
+    made = ImageTensors(images, _tensor(labels, name), names=names, classes=classes)
+    return _checked(made, name)
 
 
-def _item(dataset: Dataset[Any], position: int, name: str) -> tuple[Tensor, int]:
-    item = dataset[position]
-    if not isinstance(item, tuple | list) or len(item) != 2 or not isinstance(item[0], Tensor):
+def _is_random(dataset: Dataset[Any], size: int, name: str) -> bool:
+    """Whether one of some images, spread over the data set, differs at a second reading."""
+    positions = torch.linspace(0, size - 1, min(size, _COMPARED)).long().tolist()
+    pairs = ((_item(dataset, i, name)[0], _item(dataset, i, name)[0]) for i in positions)
+    return any(not _same(one, two) for one, two in pairs)
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    if one.shape != two.shape:
+        return False
+    return torch.equal(one, two) or torch.allclose(one, two, rtol=0, atol=0, equal_nan=True)
+
+
+def _item(dataset: Dataset[Any], position: int, name: str) -> tuple[Tensor, Any]:
+    try:
+        item = dataset[position]
+    except (LookupError, NotImplementedError) as error:
         raise TypeError(
-            f"{name}: expected (image tensor, label) at position {position}, got "
-            f"{type(item).__name__}; add a transform that turns images into tensors"
-        )
-    return item[0], item[1]
+            f"{name}: expected (image tensor, label) at position {position}, but reading it raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], Tensor):
+        return item[0], item[1]
+    got, advice = type(item).__name__, "return these two for each position"
+    if isinstance(item, tuple | list):
+        got = f"({', '.join(type(part).__name__ for part in item)})"
+        if len(item) == 2:
+            advice = "add a transform that turns images into tensors"
+    raise TypeError(
+        f"{name}: expected (image tensor, label) at position {position}, got {got}; {advice}"
+    )
 
 
 def _labels(dataset: Dataset[Any], name: str) -> Tensor:
     """Labels without reading the images where torchvision's convention allows."""
     targets = getattr(dataset, "targets", None)
     if targets is not None and getattr(dataset, "target_transform", None) is None:
-        return _integer_labels(torch.as_tensor(targets), name)
+        return _integer_labels(_tensor(targets, name), name)
     if isinstance(dataset, Subset):
         return _labels(dataset.dataset, name)[torch.as_tensor(dataset.indices)]
     size = len(dataset)  # type: ignore[arg-type]
     labels = [_item(dataset, i, name)[1] for i in range(size)]
-    return _integer_labels(torch.as_tensor(labels), name)
+    return _integer_labels(_tensor(labels, name), name)
 
 
 def _names(dataset: Dataset[Any]) -> tuple[str, ...] | None:
-    """Relative paths of an image folder (torchvision's ``root`` and ``samples``)."""
+    """Relative paths of an image folder (torchvision's ``root`` and ``samples``), or of a part."""
+    if isinstance(dataset, Subset):
+        names = _names(dataset.dataset)
+        return None if names is None else tuple(names[i] for i in dataset.indices)
     samples, root = getattr(dataset, "samples", None), getattr(dataset, "root", None)
     if samples is None or root is None:
         return None
-    return tuple(os.path.relpath(path, root) for path, _ in samples)
+    return tuple(Path(os.path.relpath(path, root)).as_posix() for path, _ in samples)
+
+
+def _classes(dataset: Dataset[Any]) -> tuple[str, ...] | None:
+    if isinstance(dataset, Subset):
+        return _classes(dataset.dataset)
+    classes = getattr(dataset, "classes", None)
+    return tuple(classes) if classes else None
 
 
 def memory_bytes() -> int:
     """Of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-class _ImagesOnly(Dataset[Tensor]):
-    def __init__(self, dataset: Dataset[Any]) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, position: int) -> Tensor:
-        return self.dataset[position][0]  # type: ignore[no-any-return]

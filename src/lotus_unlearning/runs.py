@@ -1,23 +1,36 @@
 """Run folders: what a command leaves, complete or not at all."""
 
+import csv
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
 from torch import nn
 
 from lotus_unlearning import models
-from lotus_unlearning.evaluation import Evaluation
-from lotus_unlearning.runtime import fingerprint
+from lotus_unlearning.config_paths import resolved
+from lotus_unlearning.evaluation import Evaluation, versions
+from lotus_unlearning.runtime import (
+    Processes,
+    choose_device,
+    choose_precision,
+    fingerprint,
+    processor,
+)
 
 Row = Mapping[str, Any]
+Ids = Sequence[int] | Sequence[str]
+_WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Run:
     Attributes:
         path: Where it is.
         manifest: ``manifest.json``.
-        config: ``config.yaml``.
+        config: ``config.yaml``, with paths that lead there from the working folder.
         history: ``history.jsonl``.
     """
 
@@ -67,8 +80,18 @@ class Run:
 
     @property
     def architecture(self) -> Architecture:
-        """How its model is built."""
-        return Architecture(**self.manifest["model"])
+        """How its model is built.
+
+        Raises:
+            ValueError: If it holds none.
+        """
+        known = self.manifest.get("model")
+        if not isinstance(known, dict):
+            raise ValueError(
+                f"{self.path}: expected a run with a model (made by lotus train, unlearn or demo), "
+                f"got one of lotus {self.manifest.get('command', 'an unknown command')} without"
+            )
+        return Architecture(**known)
 
     def model(self) -> nn.Module:
         """Its model, with its weights, in evaluation mode.
@@ -77,8 +100,8 @@ class Run:
             ValueError: If the weights are not those that the manifest names.
         """
         model = self.architecture.build()
-        models.load_weights(model, self.path / "model.safetensors")
-        found, expected = fingerprint(model), self.manifest["weights_sha256"]
+        models.load_weights(model, self.path / _WEIGHTS)
+        found, expected = fingerprint(model), str(self.manifest.get("weights_sha256"))
         if found != expected:
             raise ValueError(
                 f"{self.path}: expected weights with SHA-256 {expected[:12]}..., got "
@@ -91,7 +114,7 @@ def read(path: str | Path) -> Run:
     """Read a run folder.
 
     Raises:
-        ValueError: If ``path`` is none.
+        ValueError: If ``path`` is none, or one of its files is broken.
     """
     folder = Path(path)
     if not (folder / "manifest.json").is_file():
@@ -99,17 +122,30 @@ def read(path: str | Path) -> Run:
             f"expected a run folder (made by lotus train, unlearn or demo) at {str(path)!r}, "
             + ("got a folder without manifest.json" if folder.is_dir() else "found none")
         )
-    import yaml
 
-    config, history = folder / "config.yaml", folder / "history.jsonl"
-    return Run(
-        folder,
-        json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
-        yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else {},
-        [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
-        if history.exists()
-        else [],
-    )
+    def history(text: str) -> list[Any]:
+        return [json.loads(line) for line in text.splitlines()]
+
+    manifest = _read(folder / "manifest.json", json.loads, dict)
+    config = _read(folder / "config.yaml", yaml.safe_load, dict)
+    config = resolved(str(manifest.get("command")), config, folder)
+    return Run(folder, manifest, config, _read(folder / "history.jsonl", history, list))
+
+
+def _read(file: Path, parse: Callable[[str], Any], kind: type) -> Any:
+    """The contents of ``file``; empty if there is no such file."""
+    if not file.exists():
+        return kind()
+    try:
+        found = parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{file}: expected a file of a run as it was written, got a broken one: {reason}"
+        ) from None
+    if not isinstance(found, kind):
+        raise ValueError(f"{file}: expected a {kind.__name__}, got {type(found).__name__}")
+    return found
 
 
 def destination(out: str | None, name: str) -> Path:
@@ -133,12 +169,31 @@ def destination(out: str | None, name: str) -> Path:
     return path
 
 
+def require_writable(final: Path) -> None:
+    """Find out before the work whether ``final`` can be made after it.
+
+    Raises:
+        ValueError: If not.
+    """
+    place = next(parent for parent in final.absolute().parents if os.path.lexists(parent))
+    try:
+        Path(tempfile.mkdtemp(dir=place, prefix=f".{final.name}.")).rmdir()
+    except OSError as error:
+        raise ValueError(
+            f"out: expected a place that can be written to, got {str(final)!r}: {error.strerror}"
+        ) from None
+
+
 @contextmanager
 def folder(final: Path) -> Iterator[Path]:
     """A folder under a temporary name, renamed to ``final`` when the block is complete.
 
     Yields:
-        The temporary folder; if the block raises, it is gone and nothing is left.
+        The temporary folder. If the block raises, it is gone and nothing is left.
+
+    Raises:
+        ValueError: If it cannot be written or renamed, and holds a model already: then it stays,
+            and the message says where.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
@@ -150,6 +205,14 @@ def folder(final: Path) -> Iterator[Path]:
         if final.is_dir():
             final.rmdir()  # fails if something was put there meanwhile
         temporary.rename(final)
+    except OSError as error:
+        if not (temporary / _WEIGHTS).exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        raise ValueError(
+            f"{final}: expected a place that can be written to, but meanwhile: {error.strerror}; "
+            f"what was computed is kept in {temporary}"
+        ) from None
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -172,17 +235,29 @@ def write(
     history: Sequence[Row] = (),
     manifest: Mapping[str, Any],
     evaluation: Evaluation | None = None,
+    ids: Mapping[str, Ids] | None = None,
 ) -> None:
-    """Write the files of a run into ``path``, a folder made by :func:`folder`."""
-    import yaml
+    """Write the files of a run into ``path``, a folder made by :func:`folder`; weights first.
 
+    Args:
+        path: Where.
+        config: Options of the command.
+        model: With ``architecture``, how to build it again.
+        architecture: Of ``model``.
+        history: One row per epoch.
+        manifest: What is known about the run.
+        evaluation: With its page.
+        ids: Name of a file -> official ids for it, as :meth:`Splits.from_ids` reads them.
+    """
     path.mkdir(exist_ok=True)
-    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    (path / "config.yaml").write_text(text, encoding="utf-8")
     facts = {"finished": datetime.now(UTC).isoformat(timespec="seconds"), **manifest}
     if model is not None and architecture is not None:
-        models.save_weights(model, path / "model.safetensors")
+        models.save_weights(model, path / _WEIGHTS)
         facts |= {"model": asdict(architecture), "weights_sha256": fingerprint(model)}
+    for name, values in (ids or {}).items():
+        (path / name).write_text(_lines(values), encoding="utf-8")
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    (path / "config.yaml").write_text(text, encoding="utf-8")
     lines = "".join(json.dumps(row) + "\n" for row in history)
     if lines:
         (path / "history.jsonl").write_text(lines, encoding="utf-8")
@@ -190,3 +265,33 @@ def write(
         evaluation.to_json(path / "metrics.json")
         evaluation.to_html(path / "report.html")
     (path / "manifest.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def _lines(ids: Ids) -> str:
+    """A file of ids: numbers line by line, names in quotes under ``path``, whatever is in them."""
+    if not any(isinstance(value, str) for value in ids):
+        return "".join(f"{value}\n" for value in ids)
+    stream = io.StringIO("path\n")
+    stream.seek(0, io.SEEK_END)
+    writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerows([value] for value in ids)
+    return stream.getvalue()
+
+
+def surroundings(device: str, precision: str, processes: Processes) -> dict[str, Any]:
+    """What bits and times depend on besides the options, for the manifest.
+
+    Args:
+        device: As asked for.
+        precision: As asked for.
+        processes: That worked together.
+    """
+    place = choose_device(device)
+    return {
+        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
+        "precision": str(choose_precision(precision, place)).removeprefix("torch."),
+        "processes": processes.count,
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+        "versions": versions(),
+    }

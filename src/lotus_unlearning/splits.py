@@ -3,19 +3,22 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from importlib import import_module
+from numbers import Real
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lotus_unlearning.ids import Ids, positions, some
-from lotus_unlearning.images import Images, ImageTensors, as_images, content_hashes
+from lotus_unlearning.ids import Ids, positions
+from lotus_unlearning.images import Data, Images, as_images
+from lotus_unlearning.overlap import find_overlap
 
-Overlap = Literal["refuse", "drop"]
+OnOverlap = Literal["refuse", "drop"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Some images of one source, by position: what a method reads.
 
@@ -32,10 +35,28 @@ class Split:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"Split({self.name}: {len(self):,} of {self.source!r})"
+
     @property
     def labels(self) -> Tensor:
         """``[N]`` int64."""
         return self.source.labels[self.ids]
+
+    @property
+    def official_ids(self) -> list[int] | list[str]:
+        """What each image is called outside this program, for manifests and lists.
+
+        Its name, else its official id, else its position in the source. Given to
+        :meth:`Splits.from_ids`, they name the same images.
+        """
+        source, numbers = self.source, self.ids
+        if source.names is not None:
+            return [source.names[i] for i in numbers.tolist()]
+        if source.official is not None:
+            numbers = source.official.ids[numbers]
+        found: list[int] = numbers.tolist()
+        return found
 
     def take(self, positions: Tensor) -> "Split":
         """The images at ``positions`` ``[M]`` of this split."""
@@ -58,7 +79,7 @@ class Split:
         return Split(name, self.source, torch.cat([self.ids, other.ids]))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Splits:
     """What to forget, what to retain, and two sets of images that were never trained on.
 
@@ -79,6 +100,10 @@ class Splits:
     test: Split | None = None
     classes: tuple[str, ...] | None = None
 
+    def __repr__(self) -> str:
+        parts = (self.forget, self.retain, self.unseen, self.test)
+        return f"Splits({', '.join(f'{p.name} {len(p):,}' for p in parts if p is not None)})"
+
     @classmethod
     def from_ids(
         cls,
@@ -87,33 +112,42 @@ class Splits:
         *,
         unseen: object = None,
         test: object = None,
-        on_overlap: Overlap = "refuse",
+        on_overlap: OnOverlap = "refuse",
     ) -> "Splits":
         """Forget the images named by ``forget``.
 
         Args:
-            train: What the original was trained on: a ``Dataset`` of ``(image, label)`` or a
-                pair ``(images, labels)``.
-            forget: Positions in ``train``, a boolean mask ``[N]``, or a file: one position or
-                relative path per line, or CSV with a column ``id``, ``index`` or ``path``.
+            train: What the original was trained on: a ``Dataset`` of ``(image, label)``, a pair
+                ``(images, labels)``, a name such as ``"digits"``, or what
+                :func:`lotus_unlearning.datasets.load` returned. The latter two bring ``unseen``
+                and ``test`` along.
+            forget: Ids, a boolean mask ``[N]`` over ``train``, or a file: one id per line, or CSV
+                (commas, semicolons or tabs) with a column ``path``, ``id`` or ``index``. Where
+                images have names (relative paths in an image folder), ``path`` wins, and columns
+                that name two images in a row are refused.
+
+                An id is a position in ``train``, from 0. For a data set loaded by name it is the
+                position in the data set as it is published (its training part; all images, where
+                it has no parts), so that it means the same image whatever ``seed`` and ``limit``
+                chose; an image that was set aside by them is refused. :attr:`Split.official_ids`
+                gives ids back.
             unseen: Images never trained on, for calibration.
             test: Images never trained on, for measuring.
             on_overlap: What to do with images of ``unseen`` or ``test`` whose content equals
-                that of a forget image: refuse, or drop them there.
+                that of a forget image: refuse, or drop them there. Copies of retained images are
+                warned of, if ``train`` is in memory.
 
         Raises:
             ValueError: If ids are out of range, duplicated, none or all of the data, or if
                 splits share images; one message lists every problem.
 
         >>> images, labels = torch.rand(10, 1, 4, 4), torch.arange(10) % 2
-        >>> splits = Splits.from_ids((images, labels), forget=[1, 4])
-        >>> len(splits.forget), len(splits.retain)
-        (2, 8)
+        >>> Splits.from_ids((images, labels), forget=[1, 4])
+        Splits(forget 2, retain 8)
         """
-        source = as_images(train, "train")
-        problems: list[str] = []
-        ids = positions(forget, source, problems)
-        return _build(source, ids, unseen, test, on_overlap, problems)
+        source, others, problems = _sources(train, unseen, test)
+        ids = positions(forget, source, others, problems)
+        return _build(source, ids, others, on_overlap, problems)
 
     @classmethod
     def random(
@@ -124,20 +158,22 @@ class Splits:
         seed: int = 0,
         unseen: object = None,
         test: object = None,
-        on_overlap: Overlap = "refuse",
+        on_overlap: OnOverlap = "refuse",
     ) -> "Splits":
         """Forget a random ``fraction`` of each class, drawn by ``seed``; see :meth:`from_ids`.
 
         >>> images, labels = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
         >>> Splits.random((images, labels), fraction=0.2, seed=1).forget.labels.tolist()
         [0, 0, 1, 1]
+        >>> Splits.random("digits", fraction=0.1, seed=0)
+        Splits(forget 120, retain 1,077, unseen 300, test 300)
         """
-        if not 0 < fraction < 1:
-            raise ValueError(f"fraction: expected a share between 0 and 1, got {fraction}")
-        source = as_images(train, "train")
+        if not isinstance(fraction, Real) or not 0 < fraction < 1:
+            raise ValueError(f"fraction: expected a share between 0 and 1, got {fraction!r}")
+        source, others, problems = _sources(train, unseen, test)
         ids = stratified(source.labels.numpy(), fraction, seed)
         ids = ids[np.argsort(source.labels.numpy()[ids], kind="stable")]
-        return _build(source, torch.from_numpy(ids), unseen, test, on_overlap, [])
+        return _build(source, torch.from_numpy(ids), others, on_overlap, problems)
 
     @classmethod
     def of_class(
@@ -147,14 +183,16 @@ class Splits:
         *,
         unseen: object = None,
         test: object = None,
-        on_overlap: Overlap = "refuse",
+        on_overlap: OnOverlap = "refuse",
     ) -> "Splits":
         """Forget every training image of class ``label``; see :meth:`from_ids`."""
-        source = as_images(train, "train")
-        ids = (source.labels == label).nonzero()[:, 0]
+        source, others, problems = _sources(train, unseen, test)
+        whole = isinstance(label, SupportsIndex)  # int, and the integers of NumPy and torch
+        ids = torch.arange(len(source))[source.labels == label if whole else []]
         known = torch.unique(source.labels).tolist()
-        problems = [] if len(ids) else [f"label: expected one of {known}, got {label}"]
-        return _build(source, ids, unseen, test, on_overlap, problems)
+        if not len(ids):
+            problems.append(f"label: expected one of {known}, got {label!r}")
+        return _build(source, ids, others, on_overlap, problems)
 
 
 def stratified(labels: np.ndarray[Any, Any], fraction: float, seed: int) -> Any:
@@ -173,14 +211,35 @@ def stratified(labels: np.ndarray[Any, Any], fraction: float, seed: int) -> Any:
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
+def _sources(train: object, unseen: object, test: object) -> tuple[Images, dict[str, Images], Any]:
+    """Training images, those that were set aside, and a list of problems with the latter."""
+    if isinstance(train, str):  # the layer of the data sets is above: found when it is needed
+        train = import_module("lotus_unlearning.datasets").load(train)
+    if isinstance(train, Data):
+        unseen = train.unseen if unseen is None else unseen
+        test = train.test if test is None else test
+        train = train.train
+    source = as_images(train, "train")
+    others: dict[str, Images] = {}
+    problems: list[str] = []
+    for name, data in (("unseen", unseen), ("test", test)):
+        try:
+            if data is not None:
+                others[name] = as_images(data, name)
+        except (TypeError, ValueError) as error:
+            problems.append(str(error))
+    return source, others, problems
+
+
 def _build(
     source: Images,
     ids: Tensor,
-    unseen: object,
-    test: object,
-    on_overlap: Overlap,
+    others: dict[str, Images],
+    on_overlap: OnOverlap,
     problems: list[str],
 ) -> Splits:
+    if on_overlap not in get_args(OnOverlap):
+        problems.append(f"on_overlap: expected 'refuse' or 'drop', got {on_overlap!r}")
     mask = torch.zeros(len(source), dtype=torch.bool)
     mask[ids] = True
     if not problems and mask.all():
@@ -188,65 +247,23 @@ def _build(
             f"forget: expected some of the {len(source)} training images, got all of them; "
             "to forget everything, delete the model"
         )
-    forget = Split("forget", source, ids)
-    retain = Split("retain", source, (~mask).nonzero()[:, 0])
-    others = _whole(unseen, "unseen", problems), _whole(test, "test", problems)
+    rest = (~mask).nonzero()[:, 0]
+    dropped = {}
     if not problems:
-        others = _without_overlap(forget, retain, others, on_overlap, problems)
+        overlap = find_overlap(source, ids, rest, others)
+        dropped = overlap.with_forget
+        if on_overlap == "refuse":
+            problems += overlap.problems()
+        for sentence in overlap.warnings:
+            warnings.warn(sentence, stacklevel=3)
     if problems:
         raise ValueError(_message(problems))
-    return Splits(forget, retain, *others, classes=source.classes)
+    aside = {n: Split(n, s, (~dropped[n]).nonzero()[:, 0]) for n, s in others.items()}
+    parts = Split("forget", source, ids), Split("retain", source, rest)
+    return Splits(*parts, aside.get("unseen"), aside.get("test"), source.classes)
 
 
 def _message(problems: list[str]) -> str:
     if len(problems) == 1:
         return problems[0]
     return f"{len(problems)} problems:\n" + "\n".join(f"- {problem}" for problem in problems)
-
-
-def _whole(data: object, name: str, problems: list[str]) -> Split | None:
-    if data is None:
-        return None
-    try:
-        source = as_images(data, name)
-    except (TypeError, ValueError) as error:
-        problems.append(str(error))
-        return None
-    return Split(name, source, torch.arange(len(source)))
-
-
-def _without_overlap(
-    forget: Split,
-    retain: Split,
-    others: tuple[Split | None, ...],
-    on_overlap: Overlap,
-    problems: list[str],
-) -> Any:
-    """Compare by content, so that a copied image is found wherever it stands."""
-    hashes = set(content_hashes(forget.source, forget.ids))
-    kept: list[Split | None] = []
-    for split in others:
-        if split is None:
-            kept.append(None)
-            continue
-        shared = [h in hashes for h in content_hashes(split.source, split.ids)]
-        at = torch.tensor(shared).nonzero()[:, 0]
-        if len(at) and on_overlap == "refuse":
-            problems.append(
-                f"{split.name}: expected images that are not in forget, but {len(at)} are "
-                f"the same, at positions {some(at.tolist())}; remove them there or pass "
-                'on_overlap="drop"'
-            )
-        kept.append(split.take((~torch.tensor(shared)).nonzero()[:, 0]))
-    if isinstance(retain.source, ImageTensors):  # reading a streamed set for this costs an epoch
-        _warn_of_copies(sum(h in hashes for h in content_hashes(retain.source, retain.ids)))
-    return tuple(kept)
-
-
-def _warn_of_copies(copies: int) -> None:
-    if copies:
-        warnings.warn(
-            f"{copies} retained images are copies of images to be forgotten: while they stay in "
-            "the training data, their content is not forgotten",
-            stacklevel=6,
-        )

@@ -18,6 +18,7 @@ from lotus_unlearning.runtime import (
     check_precision,
     choose_device,
     choose_precision,
+    cut,
     restore,
     snapshot,
 )
@@ -37,7 +38,8 @@ class Recipe:
         momentum: Of SGD.
         weight_decay: Of the optimizer.
         batch_size: Images per step.
-        warmup_epochs: Epochs in which the learning rate rises from 0.
+        warmup_epochs: Epochs in which the learning rate rises from 0, fewer than there are; the
+            first half of a single epoch.
         patience: ``None``: train all epochs. A number: stop when the loss on held-out images
             has not fallen for so many epochs; the best epoch's weights are kept either way.
         shift: Augmentation: every image is moved by up to so many pixels at every step.
@@ -62,7 +64,8 @@ class Recipe:
             "momentum in [0, 1)": 0 <= self.momentum < 1,
             "weight_decay >= 0": self.weight_decay >= 0,
             "batch_size >= 1": self.batch_size >= 1,
-            "warmup_epochs in [0, epochs)": 0 <= self.warmup_epochs < self.epochs,
+            "warmup_epochs in [0, epochs)": 0 <= self.warmup_epochs < self.epochs
+            or self.warmup_epochs == self.epochs == 1,
             "patience >= 1 or None": self.patience is None or self.patience >= 1,
             "optimizer sgd or adamw": self.optimizer in ("sgd", "adamw"),
             "shift >= 0": self.shift >= 0,
@@ -70,7 +73,7 @@ class Recipe:
         require(self, limits)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """A trained model and what it cost; see :class:`lotus_unlearning.Unlearned`."""
 
@@ -80,6 +83,10 @@ class Trained:
     seconds: float
     peak_memory_bytes: int | None
     seed: int
+
+    def __repr__(self) -> str:
+        cost = f"{len(self.history)} epochs, {self.seconds:.1f} s, seed {self.seed}"
+        return f"Trained({type(self.model).__name__}: {cost})"
 
 
 def train(
@@ -112,10 +119,16 @@ def train(
     Raises:
         ValueError: If something about the model or the data is wrong, before any work.
         FloatingPointError: If a loss was not finite; says in which epoch and batch.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    >>> images, labels = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
+    >>> made = train(model, (images, labels), Recipe(epochs=2), device="cpu")
+    >>> [row["epoch"] for row in made.history], made.model is model
+    ([0, 1], False)
     """
     recipe = recipe or Recipe()
-    data = _whole(images, "images")
-    others = None if held_out is None else _whole(held_out, "held_out")
+    data = _whole(images, "images", called="train")
+    others = None if held_out is None else _whole(held_out, "held_out", called="held_out")
     check_model(model, Splits(forget=data.take(torch.arange(0)), retain=data, unseen=others))
     place = choose_device(device)
     run = Runtime(
@@ -148,7 +161,7 @@ def fit(
             "patience=None"
         )
     optimizer = _optimizer(model, recipe)
-    steps = math.ceil(len(data) / recipe.batch_size)
+    steps = cut.count(len(data), recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
     best, best_loss, waited = {}, math.inf, 0
     for _ in run.epochs(recipe.epochs):
@@ -197,7 +210,8 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
     """Share of the learning rate at each step."""
-    warmup, total = recipe.warmup_epochs * steps, recipe.epochs * steps
+    epochs = recipe.warmup_epochs if recipe.warmup_epochs < recipe.epochs else recipe.epochs / 2
+    warmup, total = epochs * steps, recipe.epochs * steps
 
     def rate(step: int) -> float:
         if step < warmup:
@@ -207,8 +221,8 @@ def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
     return rate
 
 
-def _whole(images: object, name: str) -> Split:
+def _whole(images: object, argument: str, *, called: str) -> Split:
     if isinstance(images, Split):
         return images
-    source = as_images(images, name)
-    return Split(name, source, torch.arange(len(source)))
+    source = as_images(images, argument)
+    return Split(called, source, torch.arange(len(source)))

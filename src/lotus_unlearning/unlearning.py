@@ -31,7 +31,7 @@ class Method(Protocol):
         """Forget ``data.forget``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Unlearned:
     """A model after unlearning and what it cost.
 
@@ -52,6 +52,10 @@ class Unlearned:
     seconds: float
     peak_memory_bytes: int | None
     seed: int
+
+    def __repr__(self) -> str:
+        cost = f"{len(self.history)} epochs, {self.seconds:.1f} s, seed {self.seed}"
+        return f"Unlearned({type(self.model).__name__}: {cost})"
 
 
 def unlearn(
@@ -83,6 +87,14 @@ def unlearn(
             any work.
         FloatingPointError: If a loss was not finite (says in which epoch and batch), or a weight
             in the end.
+
+    >>> from lotus_unlearning.methods import GradientAscent
+    >>> images, labels = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
+    >>> splits = Splits.from_ids((images, labels), forget=[1, 4])
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    >>> made = unlearn(model, splits, GradientAscent(epochs=2), device="cpu")
+    >>> len(made.history), torch.equal(made.model[1].weight, model[1].weight)
+    (2, False)
     """
     place = choose_device(device)
     check_splits(splits, method)

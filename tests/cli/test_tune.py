@@ -5,7 +5,7 @@ import csv
 import pytest
 import yaml
 
-from lotus_unlearning import runs
+from lotus_unlearning import datasets, runs
 from lotus_unlearning.benchmark.blocks import BLOCKS, Block
 from lotus_unlearning.benchmark.cells import DataChoice, Setup
 from lotus_unlearning.cli import main
@@ -91,7 +91,8 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path, capsys, words, m
 
 
 def test_a_fixed_list_is_forgotten_with_several_seeds(tmp_path):
-    (tmp_path / "ids.txt").write_text("\n".join(map(str, range(0, 60, 4))))
+    ids = datasets.load("digits", limit=150).train.official.ids[:60:4].tolist()
+    (tmp_path / "ids.txt").write_text("\n".join(map(str, ids)))
     assert tune("random-labels", *SMALL, "--forget", "ids.txt", budget=1) == 0
     told = stored(tmp_path / "runs/tune-random-labels")["random-labels"]["search"]
     assert told["draws"] == [{"images": 0, "seed": 0}, {"images": 0, "seed": 1}]

@@ -10,7 +10,7 @@ import torch
 import torchvision.datasets
 from PIL import Image
 
-from lotus_unlearning import datasets
+from lotus_unlearning import Splits, datasets
 from lotus_unlearning.images import ImageTensors, content_hashes
 
 
@@ -80,6 +80,52 @@ def test_unseen_from_train_leaves_the_test_part_whole(cifar):
     assert sorted(hashes(data.train) + hashes(data.unseen)) == sorted(train)
 
 
+@pytest.mark.parametrize("unseen_from", ["train", "test"])
+def test_an_official_id_is_the_same_image_whatever_seed_and_limit(cifar, unseen_from):
+    train = official(cifar)[0]
+    for seed, limit in ((0, None), (1, 60), (2, 30)):
+        data = datasets.load(
+            "cifar-10", root=cifar, unseen_from=unseen_from, seed=seed, limit=limit
+        )
+        ids = data.train.official.ids.tolist()
+        assert hashes(data.train) == [train[i] for i in ids]
+        assert data.train.official.size == 100
+        assert data.test.official is None
+        if unseen_from == "test":
+            assert data.unseen.official is None
+        else:
+            assert hashes(data.unseen) == [train[i] for i in data.unseen.official.ids.tolist()]
+        splits = Splits.from_ids(data, [ids[7], ids[2]])
+        assert hashes(splits.forget.source)[2] == train[splits.forget.official_ids[1]]
+
+
+def test_ids_of_digits_are_scikit_learns_for_all_three_parts():
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    data = datasets.load("digits", seed=4)
+    parts = data.train, data.unseen, data.test
+    for part in parts:
+        pixels = np.round(bunch.images[part.official.ids] * (255 / 16))
+        assert (part.images[:, 0].numpy() == pixels).all()
+    assert sorted(i for p in parts for i in p.official.ids.tolist()) == list(range(1797))
+
+
+def test_an_official_id_that_was_set_aside_says_so():
+    data = datasets.load("digits", limit=300)
+    unseen, test = (int(part.official.ids[0]) for part in (data.unseen, data.test))
+    with pytest.raises(ValueError, match=f"{unseen} is among the unseen images"):
+        Splits.from_ids(data, [unseen])
+    with pytest.raises(ValueError, match=f"{test} is among the test images"):
+        Splits.from_ids(data.train, [test], unseen=data.unseen, test=data.test)
+    used = {i for p in (data.train, data.unseen, data.test) for i in p.official.ids.tolist()}
+    left = min({*range(1797)} - used)
+    with pytest.raises(ValueError, match=f"{left} of the official images is not in train, as a l"):
+        Splits.from_ids(data, [left])
+    with pytest.raises(ValueError, match=r"expected official ids 0\.\.1796, got 1 out of range"):
+        Splits.from_ids(data, [1797])
+
+
 def images(folder, count=4):
     for c in ("cat", "dog"):
         (folder / c).mkdir(parents=True)
@@ -122,6 +168,7 @@ def code(tmp_path, monkeypatch):
 def test_a_function_that_returns_train_and_test_can_be_cut_in_test(code):
     data = datasets.load("python:cutdata:two", root=code, unseen_from="test")
     assert [len(part) for part in (data.train, data.unseen, data.test)] == [30, 6, 6]
+    assert data.train.official.ids.tolist() == list(range(30))
 
 
 @pytest.mark.parametrize(

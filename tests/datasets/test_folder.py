@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lotus_unlearning import datasets
+from lotus_unlearning import Splits, datasets
 from lotus_unlearning.images import content_hashes
 
 
@@ -217,3 +217,79 @@ def test_other_classes_in_the_test_part_are_refused(tmp_path):
     folder_of_images(tmp_path / "test", classes=("cat", "wolf"), images=2)
     with pytest.raises(ValueError, match="the same classes in train and test"):
         datasets.load(f"imagefolder:{tmp_path}", size=8)
+
+
+def test_paths_and_ids_are_those_of_the_folder_whatever_was_drawn(tmp_path):
+    from torchvision.datasets import ImageFolder
+
+    folder_of_images(tmp_path)
+    files = [path.removeprefix(f"{tmp_path}/") for path, _ in ImageFolder(str(tmp_path)).samples]
+    for seed in (0, 1):
+        data = datasets.load(f"imagefolder:{tmp_path}", size=8, seed=seed, limit=8)
+        for part in (data.train, data.unseen, data.test):
+            assert [files[i] for i in part.official.ids] == list(part.names)
+        index = files.index(data.train.names[3])
+        assert Splits.from_ids(data, [index]).forget.official_ids == [data.train.names[3]]
+
+
+def test_a_path_that_is_not_trained_on_says_where_it_is(tmp_path):
+    folder_of_images(tmp_path)
+    data = datasets.load(f"imagefolder:{tmp_path}", size=8, limit=8)
+    with pytest.raises(ValueError, match=f"{data.unseen.names[0]} is among the unseen images"):
+        Splits.from_ids(data, [data.unseen.names[0]])
+    with pytest.raises(ValueError, match=f"{data.test.names[0]} is among the test images"):
+        Splits.from_ids(data, [data.test.names[0]])
+    used = {*data.train.names, *data.unseen.names, *data.test.names}
+    left = next(n for n in (f"cat/{i}.png" for i in range(10)) if n not in used)
+    with pytest.raises(ValueError, match=f"{left}; a limit left [0-9]+ images out, perhaps these"):
+        Splits.from_ids(data, [left])
+
+
+def test_streamed_folders_keep_their_ids(tmp_path, monkeypatch):
+    folder_of_images(tmp_path)
+    held = datasets.load(f"imagefolder:{tmp_path}", size=8, limit=8)
+    monkeypatch.setattr("lotus_unlearning.datasets.files.MEMORY_SHARE", 0.0)
+    streamed = datasets.load(f"imagefolder:{tmp_path}", size=8, limit=8)
+    assert streamed.train.official.ids.tolist() == held.train.official.ids.tolist()
+
+
+def test_a_folder_of_one_class_is_refused(tmp_path):
+    folder_of_images(tmp_path, classes=("cat",))
+    with pytest.raises(ValueError, match="two classes or more, got 'cat' alone"):
+        datasets.load(f"imagefolder:{tmp_path}", size=8)
+    folder_of_images(tmp_path / "all" / "train", classes=("dog",))
+    with pytest.raises(ValueError, match=r"got 'dog' alone in .*/all/train; images of a class"):
+        datasets.load(f"imagefolder:{tmp_path}/all", size=8)
+
+
+@pytest.mark.parametrize("parts", [("test",), ("val", "test"), ("unseen",), ("test", "cat")])
+def test_parts_without_one_to_train_on_are_refused(tmp_path, parts):
+    for part in parts:
+        folder_of_images(tmp_path / part, images=2)
+    with pytest.raises(ValueError, match=r"expected a folder train beside .* got none; what a mod"):
+        datasets.load(f"imagefolder:{tmp_path}", size=8)
+
+
+def test_a_class_may_be_called_test(tmp_path):
+    folder_of_images(tmp_path, classes=("cat", "test"))
+    assert datasets.load(f"imagefolder:{tmp_path}", size=8).classes == ("cat", "test")
+
+
+def test_val_is_the_test_part_where_there_is_no_other(tmp_path):
+    folder_of_images(tmp_path / "train")
+    folder_of_images(tmp_path / "val", images=3)
+    data = datasets.load(f"imagefolder:{tmp_path}", size=8)
+    assert (len(data.train) + len(data.unseen), len(data.test)) == (20, 6)
+    assert data.test.names == tuple(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3))
+    folder_of_images(tmp_path / "test", images=5)
+    assert len(datasets.load(f"imagefolder:{tmp_path}", size=8).test) == 10
+
+
+def test_photos_are_read_as_they_are_stored_however_the_camera_was_held(tmp_path):
+    folder_of_images(tmp_path, images=4)
+    photo = halves("RGB", lambda v: (v, v, v))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    photo.save(tmp_path / "cat" / "phone.jpg", exif=exif)
+    shown = _pixels(tmp_path, "cat/phone.jpg")
+    assert shown[:, :, :6].float().mean() > shown[:, :, -6:].float().mean()

@@ -84,7 +84,10 @@ def test_a_limit_keeps_groups_and_choice_with_their_images(root):
     assert [len(part) for part in (data.train, data.unseen, data.test)] == [40, 13, 24]
     at = [whole.train.names.index(name) for name in data.train.names]
     assert torch.equal(data.groups, whole.groups[at])
-    assert [at[i] for i in data.forget] == [i for i in at if i < 20]
+    assert data.train.official.ids.tolist() == at
+    assert data.forget.tolist() == [i for i in at if i < 20]
+    forgotten = Splits.from_ids(data, data.forget).forget.official_ids
+    assert forgotten == [whole.train.names[i] for i in at if i < 20]
 
 
 def test_tables_of_another_length_have_no_choice_of_the_authors(root, monkeypatch):

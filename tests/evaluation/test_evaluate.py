@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from lotus_unlearning import METRICS, Finetune, Splits, evaluate, metrics, unlearn
+from lotus_unlearning import (
+    METRICS,
+    Finetune,
+    LoTUS,
+    Splits,
+    evaluate,
+    metrics,
+    report,
+    train,
+    unlearn,
+)
 from lotus_unlearning.evaluation.predictions import predict
 
 
@@ -129,7 +139,7 @@ def test_a_class_that_unseen_lacks_is_reported(splits):
         images(60, 1), forget=list(range(12)), unseen=(unseen[0][keep], unseen[1][keep])
     )
     text = evaluate(model(), parts, original=model(1), device="cpu").to_markdown()
-    assert "1 classes of forget have no unseen image" in text
+    assert "Classes of forget without an unseen image, which RF-JSD leaves out: 1." in text
 
 
 def test_the_bootstrap_follows_the_seed(splits):
@@ -167,3 +177,46 @@ def test_numbers_are_not_rounded(splits):
     value = evaluate(model(), splits, device="cpu").values["unlearned"]["retain_accuracy"]
     assert np.isclose(value * 48, round(value * 48), atol=1e-9)
     assert value != round(value, 2) or value * 100 % 1 == 0
+
+
+def test_any_two_of_three_models_are_compared(splits):
+    found = evaluate(None, splits, original=model(0), gold=model(1), device="cpu")
+    assert list(found.values) == ["original", "gold"]
+    assert found.values["original"]["js_divergence"] > 0
+    assert found.values["original"]["average_gap"] is not None
+    assert "<html" in report.render(found.page)
+    assert any("the loss of the original model tells" in text for text in found.page["summary"])
+    with pytest.raises(ValueError, match="expected a model to measure, got none"):
+        evaluate(None, splits, device="cpu")
+
+
+def test_models_of_different_classes_are_refused(splits):
+    with pytest.raises(ValueError, match="the same number of classes, got 3 of unlearned, 4 of go"):
+        evaluate(model(0), splits, gold=model(1, classes=4), device="cpu")
+
+
+@pytest.mark.parametrize("target", [None, 1.0])
+def test_unlearning_that_changed_nothing_is_said_first(splits, target):
+    before = model(0)
+    wrong = (logits(before, splits.retain).argmax(1) != splits.retain.labels.numpy()).nonzero()[0]
+    parts = Splits.from_ids(images(60, 1), splits.retain.ids[wrong[:5]], unseen=images(30, 2))
+    made = unlearn(before, parts, LoTUS(epochs=3, target_accuracy=target), device="cpu")
+    said = evaluate(made, parts, original=before, device="cpu").page["notes"][0]
+    stopped = (
+        "Unlearning changed nothing: it stopped in epoch 0, as accuracy on forget images (0.0 %)"
+    )
+    assert said.startswith(stopped)
+    assert ("is already not above the target (100.0 %)" in said) == (target is not None)
+    assert "of the original." in evaluate(before, parts, original=before).page["notes"][0]
+    other = evaluate(model(1), parts, original=before, device="cpu").page["notes"]
+    assert not any("changed nothing" in note for note in other)
+
+
+def test_records_are_short_to_look_at(splits):
+    made = unlearn(model(0), splits, Finetune(epochs=2), device="cpu")
+    found = evaluate(
+        made, splits, original=model(0), gold=train(model(1), splits.retain), device="cpu"
+    )
+    assert repr(found).startswith("Evaluation(original, unlearned, gold: ")
+    assert repr(made).startswith("Unlearned(Sequential: 2 epochs, ")
+    assert all(len(repr(record)) < 80 for record in (made, found))

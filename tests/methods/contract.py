@@ -14,6 +14,7 @@ from lotus_unlearning import (
     NegGradPlus,
     RandomLabels,
     Recipe,
+    Regrow,
     Retrain,
     SalUn,
     Splits,
@@ -22,6 +23,7 @@ from lotus_unlearning.splits import Split
 
 ROWS = {
     "lotus": LoTUS(epochs=2, learning_rate=1e-2, tolerance=9),
+    "regrow": Regrow(epochs=2, least_steps=0, batch_size=8),
     "finetune": Finetune(epochs=2),
     "neg-grad-plus": NegGradPlus(epochs=2),
     "random-labels": RandomLabels(epochs=2, learning_rate=1e-2),

@@ -131,6 +131,15 @@ DEFAULTS = {
         "weight_decay": 5e-4,
         "batch_size": 256,
     },
+    "regrow": {
+        "share": 0.25,
+        "epochs": 4,
+        "least_steps": 280,
+        "learning_rate": 1.5e-3,
+        "weight_decay": 5e-4,
+        "temperature": 1.0,
+        "batch_size": 64,
+    },
     "retrain": {"recipe": RECIPE, "start": None},
 }
 

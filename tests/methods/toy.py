@@ -75,8 +75,12 @@ def run(model, parts, method, batch_size=8, seed=SEED):
 
 
 def orders(generator, size, batch_size):
-    """The batches of one shuffled pass, as the runtime draws them."""
-    return torch.randperm(size, generator=generator).split(batch_size)
+    """The batches of one shuffled pass, as the runtime draws them: none of one image alone."""
+    batches = list(torch.randperm(size, generator=generator).split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        alone = batches.pop()
+        batches[-1] = torch.cat([batches[-1], alone])
+    return batches
 
 
 def difference(model, other):

@@ -82,8 +82,12 @@ def unlearned(model, splits, method, batch_size=16, seed=SEED):
 
 
 def batches(generator, size, batch_size):
-    """Positions in the order of a shuffled pass of the runtime."""
-    return torch.randperm(size, generator=generator).split(batch_size)
+    """Positions in the order of a shuffled pass of the runtime: no batch of one image alone."""
+    parts = list(torch.randperm(size, generator=generator).split(batch_size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        alone = parts.pop()
+        parts[-1] = torch.cat([parts[-1], alone])
+    return parts
 
 
 def distance(first, second):

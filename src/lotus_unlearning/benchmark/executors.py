@@ -1,7 +1,6 @@
 """Where cells run on one machine: in this process, or in several with the cores shared fairly."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,6 +10,7 @@ import torch
 
 from lotus_unlearning.benchmark.cells import Cell
 from lotus_unlearning.benchmark.work import Files, Made, Place, run
+from lotus_unlearning.cores import usable_cores
 
 
 class InThisProcess:
@@ -66,7 +66,7 @@ class InProcesses:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> ProcessPoolExecutor:
-        threads = max(1, (os.cpu_count() or 1) // self.slots)
+        threads = max(1, usable_cores() // self.slots)
         spawn = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(
             self.slots, mp_context=spawn, initializer=_begin, initargs=(threads,)

@@ -39,17 +39,17 @@ def splits(forget: Forget, data: Data, chosen: Ints | None = None) -> Splits:
     Raises:
         ValueError: If the data set has no such class or no groups.
     """
-    others = {"unseen": data.unseen, "test": data.test}
     if forget.kind == "random":
-        fraction, seed = forget.fraction, forget.seed
-        return Splits.random(data.train, fraction=fraction, seed=seed, on_overlap="drop", **others)
+        return Splits.random(data, fraction=forget.fraction, seed=forget.seed, on_overlap="drop")
     if forget.kind == "class":
-        return Splits.of_class(data.train, label(forget, data), on_overlap="drop", **others)
+        return Splits.of_class(data, label(forget, data), on_overlap="drop")
+    if forget.kind == "official":
+        return Splits.from_ids(data, _official(data), on_overlap="drop")
     if forget.kind == "group":
         chosen = _groups(data, forget.fraction, forget.seed)
-    elif forget.kind == "official":
-        chosen = _official(data)
-    return Splits.from_ids(data.train, torch.as_tensor(chosen), on_overlap="drop", **others)
+    mask = torch.zeros(len(data.train), dtype=torch.bool)  # positions: ids are the official ones
+    mask[torch.as_tensor(chosen)] = True
+    return Splits.from_ids(data, mask, on_overlap="drop")
 
 
 def label(forget: Forget, data: Data) -> int:
@@ -64,12 +64,13 @@ def label(forget: Forget, data: Data) -> int:
     return data.classes.index(forget.label)
 
 
-def _official(data: Data) -> Ints:
+def _official(data: Data) -> torch.Tensor:
+    """Official ids."""
     if data.forget is None:
         raise ValueError(
             f"forget: expected a data set whose authors chose images to forget, got {data.name}"
         )
-    return data.forget.numpy()
+    return data.forget
 
 
 def _groups(data: Data, fraction: float, seed: int) -> Ints:

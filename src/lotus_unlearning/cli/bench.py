@@ -26,7 +26,7 @@ from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.summary import summarise
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 from lotus_unlearning.benchmark.work import Made, Place
-from lotus_unlearning.cli import options
+from lotus_unlearning.cli import parsing
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.report import render_results
 from lotus_unlearning.report.page import seconds
@@ -48,13 +48,13 @@ def main(words: list[str]) -> int:
     Returns:
         1 if a cell failed, else 0.
     """
-    parser = options.parser("bench", "Run a grid of methods and make its tables.", _EXAMPLES)
+    parser = parsing.parser("bench", "Run a grid of methods and make its tables.", _EXAMPLES)
     parser.add_argument("grid", type=str, help=f"{', '.join(grids())}, or a YAML file")
     _add_changes(parser)
     _add_place(parser)
     parser.add_argument("--dry_run", action="store_true", help="list what would be run, and stop")
     parser.add_argument("--show", action="store_true", help="only the tables, of what is finished")
-    chosen = parser.parse_args(words)
+    chosen = parsing.parse(parser, words)
     changes = {key: value for key in _CHANGES if (value := getattr(chosen, key)) is not None}
     grid, store = read_grid(chosen.grid, changes), Store(Path(chosen.out))
     place = Place(chosen.device, chosen.root)

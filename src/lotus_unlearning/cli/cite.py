@@ -1,6 +1,6 @@
 """``lotus cite``: BibTeX of methods."""
 
-from lotus_unlearning.cli import options
+from lotus_unlearning.cli import options, parsing
 from lotus_unlearning.methods.cards import CARDS
 
 _EXAMPLES = """
@@ -11,9 +11,9 @@ lotus cite scrub salun > references.bib
 
 def main(words: list[str]) -> None:
     """Print the BibTeX entries of each named method, each entry once."""
-    parser = options.parser("cite", "BibTeX of methods.", _EXAMPLES)
+    parser = parsing.parser("cite", "BibTeX of methods.", _EXAMPLES)
     parser.add_argument("method", nargs="+", type=str, help=", ".join(CARDS))
-    names = parser.parse_args(words).method
+    names = parsing.parse(parser, words).method
     for name in names:
         if name not in CARDS:
             raise ValueError(options.unknown("method", name, CARDS))

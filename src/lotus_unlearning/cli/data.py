@@ -8,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import options
+from lotus_unlearning.cli import options, parsing
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.datasets import mufac, mufac_cleaning
 
@@ -21,7 +21,7 @@ _ACTIONS = ("clean-mufac",)
 
 def main(words: list[str]) -> None:
     """Write tables of MUFAC without copies; images and the official tables stay as they are."""
-    parser = options.parser(
+    parser = parsing.parser(
         "data",
         "Prepare a data set. clean-mufac: write tables of MUFAC without photos that appear twice, "
         "so that no test or unseen photo was trained on. Images stay where they are.",
@@ -39,7 +39,7 @@ def main(words: list[str]) -> None:
         help="perceptual hashes that differ in at most N of 64 bits are of one photo; 0 is what "
         "the authors of LoTUS use, 2 also finds most photos that were saved or resized again",
     )
-    chosen = parser.parse_args(words)
+    chosen = parsing.parse(parser, words)
     if chosen.action not in _ACTIONS:
         raise ValueError(options.unknown("data", chosen.action, _ACTIONS))
     if not 0 <= chosen.distance < 32:

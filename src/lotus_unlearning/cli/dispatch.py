@@ -1,8 +1,9 @@
-"""Which module runs a command, and what becomes of errors."""
+"""Which module runs a command, and what becomes of errors and of several processes."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 COMMANDS = {
@@ -11,8 +12,11 @@ COMMANDS = {
     "unlearn": "make a trained model forget images",
     "evaluate": "measure how well a model forgot, beside the original and gold",
     "report": "write the page of a run again",
+    "bank": "train many models alike, to compare an unlearned one with",
+    "audit": "is an unlearned model distinguishable from retrained ones? a verdict, and a page",
     "bench": "run a table of the paper, or a grid of your own",
     "tune": "search a method's settings, without a gold model or test images",
+    "request": "deletion requests: a ledger, the model that is served, signed records",
     "data": "prepare a data set: MUFAC without photos that appear twice",
     "list": "methods, metrics, data sets and models, with their settings and sources",
     "cite": "BibTeX of methods",
@@ -26,14 +30,19 @@ commands:
 
 lotus COMMAND --help   tells the options of a command, with examples
 lotus --version        tells the version
+
+torchrun --standalone --nproc-per-node 2 -m lotus_unlearning COMMAND [options]
+                       shares the work of {together} among processes
 """
+_TOGETHER = ("demo", "train", "unlearn", "evaluate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0, 1 for an error (one message on standard error), 130 when interrupted.
+        The exit status: 0; 1 for an error (one message on standard error); 2 for a command line
+        that cannot be read; 130 when interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -47,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_HELP.format(commands="\n".join(f"  {n:<9} {h}" for n, h in COMMANDS.items())))
+        commands = "\n".join(f"  {n:<9} {h}" for n, h in COMMANDS.items())
+        print(_HELP.format(commands=commands, together=", ".join(_TOGETHER)))
         return 0
     if words[0] in ("--version", "version"):
         from lotus_unlearning import __version__
@@ -58,31 +68,70 @@ def _dispatch(words: list[str]) -> int:
     if command not in COMMANDS:
         print(f"lotus: {_unknown(command)}", file=sys.stderr)
         return 2
-    return _run(command, rest)
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count == "1":
+        status, message = _attempt(command, rest)
+        speaks = True
+    elif command in _TOGETHER:
+        status, message, speaks = _together(command, rest)
+    else:
+        advice = "start it without torchrun or accelerate launch"
+        status, message = 1, f"expected one process, got WORLD_SIZE={count}; {advice}"
+        speaks = os.environ.get("RANK", "0") == "0"
+    if message and speaks:
+        print(f"lotus {command}: {message}", file=sys.stderr, flush=True)
+    return status
 
 
-def _run(command: str, rest: list[str]) -> int:
+def _together(command: str, rest: list[str]) -> tuple[int, str, bool]:
+    """As :func:`_attempt`, by several processes of which one speaks."""
+    from lotus_unlearning.runtime import Processes
+
+    processes = Processes.start()
+    try:
+        with _silence() if processes.rank else contextlib.nullcontext():
+            status, message = _attempt(command, rest)
+    except Exception:  # unexpected; or the others are gone, as one of them failed
+        if processes.is_first_to_fail():
+            raise
+        return 1, "", False
+    return status, message, bool(message) and processes.is_first_to_fail()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+def _attempt(command: str, rest: list[str]) -> tuple[int, str]:
+    """The status of a command, and what is to be said if it failed."""
+    from lotus_unlearning.cli.mistakes import told
+    from lotus_unlearning.cli.parsing import UsageError
+
     try:
         status = import_module(f"lotus_unlearning.cli.{command}").main(rest)
     except KeyboardInterrupt:
-        print(
-            f"\nlotus {command}: interrupted; nothing was written. The same command starts again.",
-            file=sys.stderr,
-        )
-        return 130
+        return 130, "interrupted; nothing was written. The same command starts again."
     except BrokenPipeError:
         raise
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        if os.environ.get("LOTUS_TRACEBACK"):
+    except UsageError as error:
+        return 2, f"{error}\nlotus {command} --help tells its options"
+    except Exception as error:
+        message = None if os.environ.get("LOTUS_TRACEBACK") else told(error)
+        if message is None:
             raise
-        print(f"lotus {command}: {error}", file=sys.stderr)
-        return 1
-    return int(status or 0)
+        return 1, message
+    return int(status or 0), ""
 
 
 def _unknown(command: str) -> str:
     import difflib
 
-    near = difflib.get_close_matches(command, COMMANDS, n=1)
+    near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"expected one of {', '.join(COMMANDS)}; got {command!r}{hint}"

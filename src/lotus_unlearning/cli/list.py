@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from lotus_unlearning.cli import options
+from lotus_unlearning.cli import options, parsing
 from lotus_unlearning.datasets import DATASETS
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
@@ -27,9 +27,9 @@ def main(words: list[str]) -> None:
         "models": _models,
         "presets": _presets,
     }
-    parser = options.parser("list", "Methods, metrics, data sets, models, presets.", _EXAMPLES)
+    parser = parsing.parser("list", "Methods, metrics, data sets, models, presets.", _EXAMPLES)
     parser.add_argument("kind", nargs="?", type=str, default="all", help=", ".join(kinds))
-    kind = parser.parse_args(words).kind
+    kind = parsing.parse(parser, words).kind
     if kind != "all" and kind not in kinds:
         raise ValueError(options.unknown("list", kind, kinds))
     for name in kinds if kind == "all" else [kind]:

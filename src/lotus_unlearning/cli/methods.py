@@ -1,22 +1,29 @@
 """``--method NAME`` and ``--method.SETTING VALUE``, checked against the method's own fields."""
 
 import dataclasses
-from pathlib import Path
+import json
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lotus_unlearning.cli.options import unknown
-from lotus_unlearning.methods import METHODS
+from lotus_unlearning.cli import configs
+from lotus_unlearning.cli.options import say, unknown
+from lotus_unlearning.methods import METHODS, LoTUS
 from lotus_unlearning.methods.presets import PRESETS
+from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
 
 _MODELS = ("bad_teacher", "start")  # settings that are models: for Python only
 _OTHER_METHODS = ("inner",)
+_DEFAULT = "lotus"
+_OF_CLASS = "authors-class"
 
 
 def add_method(made: ArgumentParser, words: list[str], preset: str | None = None) -> list[str]:
     """Add the options of the method that ``words`` name; returns ``words`` as ``made`` reads them.
+
+    Where ``--forget class:NAME`` comes with neither a preset nor settings, the settings are those
+    that forget a class, if there are some for the method.
 
     Args:
         made: The parser of the command.
@@ -24,11 +31,13 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
         preset: Whose settings are the defaults, where it has the method.
 
     Raises:
-        ValueError: If there is no such method or preset.
+        ValueError: If there is no such method or preset, or a config file cannot be read.
     """
-    name = _chosen("--method", words) or "lotus"
+    words = [_renamed(w) for w in configs.expanded(made.prog.removeprefix("lotus "), words)]
+    name = str(_said("method.name", words) or _DEFAULT)
     if name not in METHODS:
         raise ValueError(unknown("method", name, METHODS))
+    words = [_for_method(word, name) for word in words]
     cls = METHODS[name]
     fields = {field.name for field in dataclasses.fields(cls)}
     made.add_argument("--method.name", type=str, default=name, help=f"{', '.join(METHODS)}")
@@ -38,9 +47,24 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
             f"--method.{setting}", type=str | None, default=None, help="name of another method"
         )
     made.add_argument("--preset", type=str | None, default=preset, help=", ".join(PRESETS))
-    asked = _chosen("--preset", words)
-    made.set_defaults(_preset_settings(asked or preset, name, required=asked is not None))
-    return [_renamed(word) for word in words]
+    asked = _said("preset", words)
+    settings = _preset_settings(asked or preset, name, required=asked is not None)
+    if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
+        settings |= _that_differ(PRESETS[_OF_CLASS][name])
+        settings["preset"] = _OF_CLASS
+        say(f"method: settings of the preset {_OF_CLASS}, as a class is to be forgotten")
+    made.set_defaults(settings)
+    return words
+
+
+def hint_of_class(method: Method, splits: Splits) -> None:
+    """Say so if a whole class is to be forgotten, and LoTUS aims at something else."""
+    forget, retain = set(splits.forget.labels.tolist()), set(splits.retain.labels.tolist())
+    if isinstance(method, LoTUS) and method.target_accuracy is None and not forget & retain:
+        say(
+            "method: LoTUS aims at its accuracy on unseen images, but retain has no image of the "
+            f"classes to forget: --preset {_OF_CLASS} (or --method.target_accuracy 0) forgets them"
+        )
 
 
 def _preset_settings(preset: str | None, name: str, *, required: bool) -> dict[str, Any]:
@@ -49,14 +73,27 @@ def _preset_settings(preset: str | None, name: str, *, required: bool) -> dict[s
         return {}
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    if name not in PRESETS[preset]:
-        if required:
-            raise ValueError(unknown(f"preset {preset}: method", name, PRESETS[preset]))
-        return {}
-    method: Any = PRESETS[preset][name]
-    values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}
+    if name in PRESETS[preset]:
+        return _settings(PRESETS[preset][name])
+    if required:
+        having = ", ".join(key for key, methods in PRESETS.items() if name in methods)
+        raise ValueError(
+            f"preset: expected one with settings for {name} ({having or 'there is none'}), got "
+            f"{preset!r}, which has some for {', '.join(PRESETS[preset]) or 'no method'}"
+        )
+    return {}
+
+
+def _settings(method: Method) -> dict[str, Any]:
     skipped = {*_MODELS, *_OTHER_METHODS}
+    values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
     return {f"method.{k}": _flat(v) for k, v in values.items() if k not in skipped}
+
+
+def _that_differ(method: Method) -> dict[str, Any]:
+    """The settings that are not the method's defaults."""
+    defaults = _settings(type(method)())
+    return {key: value for key, value in _settings(method).items() if value != defaults[key]}
 
 
 def _flat(value: Any) -> Any:
@@ -90,32 +127,41 @@ def _built(field: Any, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _chosen(option: str, words: list[str]) -> str | None:
-    """What ``option`` names on the command line or in a config file; the last word counts."""
-    name = None
+def _said(key: str, words: list[str]) -> Any:
+    """The value of option ``key`` on the command line or in a config; the last one counts."""
+    found = None
     for word, following in zip(words, [*words[1:], None], strict=False):
-        flag, _, value = word.partition("=")
-        said = value or following
-        if flag in (option, f"{option}.name") and said is not None:
-            name = said
-        if flag == "--config" and said is not None:
-            name = _from_config(said, option.removeprefix("--")) or name
-    return name
+        flag, equals, value = word.partition("=")
+        if flag == "--config":
+            values: Any = json.loads(value)
+            for part in key.split("."):
+                values = values.get(part) if isinstance(values, dict) else None
+            found = found if values is None else values
+        elif flag == f"--{key}":
+            found = value if equals else following
+    return found
 
 
-def _from_config(path: str, key: str) -> str | None:
-    import yaml
+def _is_class_without_settings(words: list[str]) -> bool:
+    flags = {word.partition("=")[0] for word in words}
+    in_configs = [json.loads(w.partition("=")[2]) for w in words if w.startswith("--config=")]
+    settings = {flag for flag in flags if flag.startswith("--method.")} - {"--method.name"}
+    settings |= {key for config in in_configs for key in config.get("method", {}) if key != "name"}
+    return not settings and str(_said("forget", words)).startswith("class:")
 
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"config: expected a YAML file, found none at {path!r}")
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"config: expected YAML in {path!r}: {error}") from None
-    found = values.get(key) if isinstance(values, dict) else None
-    name = found.get("name") if isinstance(found, dict) else found
-    return name if isinstance(name, str) else None
+
+def _for_method(word: str, name: str) -> str:
+    """A config without settings of another method than ``name``, and without its preset."""
+    if not word.startswith("--config="):
+        return word
+    values = json.loads(word.removeprefix("--config="))
+    settings = values.get("method", {"name": name})
+    other = settings.get("name", _DEFAULT)
+    if other == name:
+        return word
+    say(f"method: {name} in the place of {other}, whose settings in the config are left out")
+    kept = {key: value for key, value in values.items() if key != "preset"}
+    return f"--config={json.dumps({**kept, 'method': {'name': name}})}"
 
 
 def _renamed(word: str) -> str:

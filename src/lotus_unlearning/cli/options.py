@@ -1,49 +1,47 @@
 """Options that several commands share, and what becomes of them."""
 
-import argparse
 import difflib
+import os
+import re
 import sys
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser
 from torch import nn
 
 from lotus_unlearning import datasets, models, runs
-from lotus_unlearning.splits import Splits
-from lotus_unlearning.unlearning import Unlearned
+from lotus_unlearning.runtime import choose_device, choose_precision
+from lotus_unlearning.splits import OnOverlap, Splits
 
 Namespace = Any
 
-
-class _Help(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):  # type: ignore[misc]
-    """Types and defaults beside each option; examples as they are written."""
+_Auto = Literal["auto"]
 
 
-def parser(command: str, summary: str, examples: str) -> ArgumentParser:
-    """A parser with a config file, and examples at the end of its help."""
-    made = ArgumentParser(
-        prog=f"lotus {command}",
-        description=summary,
-        formatter_class=_Help,
-        epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
-    )
-    made.add_argument("--config", action="config", help="YAML file with any of these options")
-    return made
+def add_data(made: ArgumentParser, default: str | None, limits: str = "all") -> None:
+    """Options that name a data set.
 
-
-def add_data(made: ArgumentParser, default: str | None) -> None:
-    """Options that name a data set."""
+    Args:
+        made: The parser of the command.
+        default: Name of the data set; ``None``: what is not given is that of the model's run.
+        limits: How many training images there are without ``--limit``, in words.
+    """
+    of_run = "; what is not given of the data is as the model was trained" * (default is None)
     made.add_argument(
         "--data",
         type=str | None,
         default=default,
-        help=f"{', '.join(datasets.DATASETS)} (lotus list data tells more)",
+        help=f"{', '.join(datasets.DATASETS)} (lotus list data tells more{of_run})",
     )
     made.add_argument("--root", type=str | None, default=None, help="folder of the data set")
-    made.add_argument("--limit", type=int | None, default=None, help="at most N training images")
+    made.add_argument(
+        "--limit",
+        type=int | None,
+        default=None,
+        help=f"at most N training images (without: {limits})",
+    )
     made.add_argument("--size", type=int | None, default=None, help="resize images to N pixels")
     made.add_argument("--data_seed", type=int, default=0, help="chooses unseen images and --limit")
     made.add_argument(
@@ -61,17 +59,35 @@ def add_forget(made: ArgumentParser, flag: str, default: str | None, meaning: st
         flag,
         type=str | int | float | None,
         default=default,
-        help=f"{meaning}: a file of ids (one per line, or CSV with a column id, index or path), "
-        "a share such as 0.1 (drawn by --forget_seed, stratified), class:NAME, or official (the "
-        "choice of the data set's authors, where they made one)",
+        help=f"{meaning}: a file of ids (one per line, or CSV with a column path, id or index), "
+        "ids:3,7,12, a share such as 0.1 (drawn by --forget_seed, stratified), class:NAME, or "
+        "official (the choice of the data set's authors, where they made one). An id is the "
+        "position, from 0, in the data set as it is published, whatever --data_seed and --limit; "
+        "for image folders it may be a path relative to the folder that is trained on",
     )
     made.add_argument("--forget_seed", type=int, default=0, help="draws a share of images")
+    made.add_argument(
+        "--on_overlap",
+        type=Literal["auto", "refuse", "drop"],
+        default="auto",
+        help="what to do with unseen and test images that are copies of images to forget; auto: "
+        "drop for published data sets, which hold copies, refuse for imagefolder: and python:",
+    )
 
 
-def add_run(made: ArgumentParser, out: str) -> None:
-    """Options of every run."""
-    made.add_argument("--seed", type=int, default=0, help="of training or unlearning")
-    made.add_argument("--batch_size", type=int, default=128, help="images per step")
+def add_batch_size(made: ArgumentParser) -> None:
+    """The option of commands that unlearn."""
+    made.add_argument(
+        "--batch_size",
+        type=int,
+        default=128,
+        help="images per step of unlearning, where the method has no batch_size of its own",
+    )
+
+
+def add_run(made: ArgumentParser, out: str, seed: str) -> None:
+    """Options of every run; ``seed`` says what it is of."""
+    made.add_argument("--seed", type=int, default=0, help=seed)
     made.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, ...")
     made.add_argument(
         "--precision", type=str, default="auto", help="auto, float32, bfloat16 or float64"
@@ -79,6 +95,31 @@ def add_run(made: ArgumentParser, out: str) -> None:
     made.add_argument(
         "--out", type=str | None, default=None, help=f"new folder (default: next free {out})"
     )
+
+
+def check_run(chosen: Namespace) -> None:
+    """What can be said of the options of a run without any work.
+
+    Raises:
+        ValueError: If a seed or the batch size is out of range, or there is no such device or
+            precision; lists every problem.
+    """
+    problems = [
+        f"{key}: expected 0 to 2**63 - 1, got {value}"
+        for key in ("seed", "data_seed", "forget_seed")
+        if (value := getattr(chosen, key, None)) is not None and not 0 <= value < 2**63
+    ]
+    if getattr(chosen, "batch_size", 1) < 1:
+        problems.append(f"batch_size: expected at least 1, got {chosen.batch_size}")
+    try:
+        choose_precision(chosen.precision, choose_device(chosen.device))
+    except ValueError as error:
+        problems.append(str(error))
+    if len(problems) == 1:
+        raise ValueError(problems[0])
+    if problems:
+        listed = "\n".join(f"- {problem}" for problem in problems)
+        raise ValueError(f"{len(problems)} problems:\n{listed}")
 
 
 def load_data(options: Namespace) -> datasets.Data:
@@ -93,35 +134,67 @@ def load_data(options: Namespace) -> datasets.Data:
     )
 
 
-def choose(data: datasets.Data, forget: str | int | float, seed: int) -> Splits:
-    """Splits that forget what ``forget`` says: a file, a share, ``class:NAME`` or ``official``.
+def choose(
+    data: datasets.Data,
+    forget: str | float | list[Any],
+    seed: int,
+    on_overlap: OnOverlap | _Auto = "auto",
+) -> Splits:
+    """Splits that forget a file of ids, ``ids:3,7``, a share, ``class:NAME`` or ``official``.
+
+    A list holds ids, as the manifest of a run has them.
+
+    With ``"auto"``, copies of images to forget are dropped from unseen and test images of
+    published data sets, which hold copies, and refused in other data sets.
 
     Raises:
-        ValueError: If it says none of these, or the data set has no such class or choice; images
-            shared with unseen or test are dropped there, as published data sets hold copies.
+        ValueError: If ``forget`` is none of these, or the data set has no such class or choice.
     """
-    others = {"unseen": data.unseen, "test": data.test}
-    text = str(forget)
+    if on_overlap == "auto":
+        on_overlap = "refuse" if data.name.startswith(("imagefolder:", "python:")) else "drop"
+    if isinstance(forget, list):
+        splits = Splits.from_ids(data, forget, on_overlap=on_overlap)
+    else:
+        splits = _chosen(data, str(forget), seed, on_overlap)
+    for part in ("unseen", "test"):
+        all_images, kept = len(getattr(data, part)), len(getattr(splits, part))
+        if kept < all_images:
+            copies = "1 copy" if all_images - kept == 1 else f"{all_images - kept:,} copies"
+            say(f"{part}: dropped {copies} of images to forget")
+    return splits
+
+
+def _chosen(data: datasets.Data, text: str, seed: int, on_overlap: OnOverlap) -> Splits:
+    share = _share(text)
     if text.startswith("class:"):
         label = _label(text.removeprefix("class:"), data.classes)
-        return Splits.of_class(data.train, label, on_overlap="drop", **others)
+        return Splits.of_class(data, label, on_overlap=on_overlap)
     if text == "official":
         if data.forget is None:
             raise ValueError(
                 "forget: expected a data set whose authors chose images to forget, got "
                 f"{data.name}; pass a file of ids, a share between 0 and 1, or class:NAME"
             )
-        return Splits.from_ids(data.train, data.forget, on_overlap="drop", **others)
-    if not Path(text).exists() and _share(text) is not None:
-        fraction = _share(text)
-        assert fraction is not None
-        return Splits.random(data.train, fraction=fraction, seed=seed, on_overlap="drop", **others)
-    if not Path(text).is_file():
+        return Splits.from_ids(data, data.forget, on_overlap=on_overlap)
+    if os.path.isfile(text):
+        if share is not None:
+            say(f"forget: {text} is a file here, and read as a list of ids")
+        return Splits.from_ids(data, text, on_overlap=on_overlap)
+    if text.startswith("ids:"):
+        ids = [cell.strip() for cell in text.removeprefix("ids:").split(",") if cell.strip()]
+        return Splits.from_ids(data, ids, on_overlap=on_overlap)
+    numbers = re.fullmatch(r"[0-9]+( *, *[0-9]+)*", text)
+    if numbers or (share is not None and not 0 < share < 1):
         raise ValueError(
-            "forget: expected a file of ids, a share between 0 and 1, class:NAME or official; got "
-            f"{text!r}, and there is no such file"
+            f"forget: expected a share between 0 and 1, got {text}; for ids write a file, or "
+            f"ids:{text if numbers else '3,7'}"
         )
-    return Splits.from_ids(data.train, text, on_overlap="drop", **others)
+    if share is None:
+        raise ValueError(
+            "forget: expected a file of ids, ids:3,7, a share between 0 and 1, class:NAME or "
+            f"official; got {text!r}, and there is no such file"
+        )
+    return Splits.random(data, fraction=share, seed=seed, on_overlap=on_overlap)
 
 
 def _share(text: str) -> float | None:
@@ -134,33 +207,34 @@ def _share(text: str) -> float | None:
 def _label(name: str, classes: Sequence[str]) -> int:
     if name in classes:
         return list(classes).index(name)
-    if name.isdigit() and int(name) < len(classes):
+    if name.isdecimal() and int(name) < len(classes):
         return int(name)
     raise ValueError(f"forget: {unknown('class', name, classes)}")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence for an unknown name: the known ones and the nearest."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{what}: expected one of {', '.join(names)}; got {name!r}{hint}"
+    names = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    hint = f"; did you mean {names[near[0]]!r}?" if near else ""
+    if not names:
+        return f"{what}: expected none, as there are none; got {name!r}"
+    return f"{what}: expected one of {', '.join(names.values())}; got {name!r}{hint}"
 
 
-def plain(options: Namespace, *without: str) -> dict[str, Any]:
-    """Options as plain data for ``config.yaml``, without those that name this run only."""
-    values: Mapping[str, Any] = options.as_dict()
-    return {k: v for k, v in values.items() if k not in {"config", "out", *without}}
-
-
-def add_model(made: ArgumentParser, flag: str, *, required: bool) -> None:
-    """Options that name a trained model."""
+def add_model(made: ArgumentParser, flag: str, meaning: str, *, required: bool = False) -> None:
+    """An option that names a trained model."""
     made.add_argument(
         flag,
-        type=str,
+        type=str if required else str | None,
         required=required,
-        help="a run folder, or a file of weights (.safetensors, .pt) with --architecture",
+        help=f"{meaning}: a run folder, or a file of weights (.safetensors, .pt) with "
+        "--architecture",
     )
+
+
+def add_architecture(made: ArgumentParser) -> None:
+    """The option for models in files."""
     made.add_argument(
         "--architecture",
         type=str | None,
@@ -180,80 +254,31 @@ def load_model(
     """A model from a run folder, or from a file of weights and an architecture.
 
     Raises:
-        ValueError: If the file comes without an architecture, or its weights do not fit.
+        ValueError: If the file comes without an architecture, its weights do not fit, or the model
+            was made for images of another shape or other classes.
     """
-    if not Path(path).is_file():
-        run = runs.read(path)
-        return run.model(), run.architecture
-    if name is None:
-        raise ValueError(
-            f"architecture: expected how to build the model of {path!r}; pass --architecture "
-            "resnet18, timm:NAME, torchvision:NAME or python:module:function"
-        )
-    built = architecture(name, data)
-    model = built.build()
-    models.load_weights(model, path)
-    return model, built
-
-
-def load_unlearned(path: str, name: str | None, data: datasets.Data) -> nn.Module | Unlearned:
-    """As :func:`load_model`; a run folder brings its history, time and memory along."""
     if Path(path).is_file():
-        return load_model(path, name, data)[0]
-    run = runs.read(path)
-    facts = run.manifest
-    return Unlearned(
-        run.model(),
-        facts["method"],
-        [dict(row) for row in run.history],
-        facts["seconds"],
-        facts["peak_memory_bytes"],
-        facts["seed"],
-    )
-
-
-def load_gold(
-    path: str | None, splits: Splits, name: str | None = None, data: datasets.Data | None = None
-) -> nn.Module | Unlearned | None:
-    """The retrained model, if one is named.
-
-    Raises:
-        ValueError: If it was trained on images that are to be forgotten: that is no gold.
-    """
-    if path is None:
-        return None
-    if Path(path).is_dir():
-        left_out = set(runs.read(path).manifest.get("left_out", ()))
-        known = set(splits.forget.ids.tolist()) - left_out
-        if known:
+        if name is None:
             raise ValueError(
-                f"gold: expected a model that never saw the {len(splits.forget)} images to "
-                f"forget, but {path!r} was trained on {len(known)} of them; train it with "
-                "lotus train --without and the same ids"
+                f"architecture: expected how to build the model of {path!r}; pass --architecture "
+                "resnet18, timm:NAME, torchvision:NAME or python:module:function"
             )
-    if data is None and Path(path).is_file():
-        raise ValueError("gold: expected a run folder made by lotus train --without, got a file")
-    return load_unlearned(path, name, data)  # type: ignore[arg-type]
+        built = architecture(name, data)
+        return models.load_weights(built.build(), path).eval(), built
+    run = runs.read(path)
+    made = run.architecture
+    wanted = architecture(made.name, data)
+    if made != wanted:
+        raise ValueError(
+            f"model: expected one for {_said(wanted)}, as {data.name} has them here, got one for "
+            f"{_said(made)} in {path!r}; check --data and --size"
+        )
+    return run.model(), made
 
 
-def inherit_data(options: Namespace, path: str | None = None) -> None:
-    """Options of the data set that were not given are those of the model's own run.
-
-    Raises:
-        ValueError: If the model is a file, which knows of no data set.
-    """
-    source = path or options.model
-    if options.data is not None:
-        return
-    if Path(source).is_file():
-        raise ValueError("data: expected a data set for a model from a file; pass --data")
-    config = runs.read(source).config
-    for key in ("data", "root", "limit", "size", "data_seed"):
-        setattr(options, key, config.get(key))
-    options.unseen_from = config.get("unseen_from", "train")  # earlier runs lack it
-    if options.forget is None:
-        options.forget = config.get("forget")
-        options.forget_seed = config.get("forget_seed", 0)
+def _said(built: runs.Architecture) -> str:
+    channels = f"{built.channels} channel{'s' if built.channels > 1 else ''}"
+    return f"{built.classes} classes and images of {channels} and {built.image_size} pixels"
 
 
 def say(line: str) -> None:

@@ -4,31 +4,38 @@ The gold model is what ``Retrain`` makes, as in ``lotus demo``: with the seed of
 does not begin where the original began.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
-from jsonargparse import Namespace
 from torch import nn
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import options
+from lotus_unlearning.cli import options, parsing, trained_on
 from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.output import LISTS, Output
+from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.runtime import Runtime, fingerprint
+from lotus_unlearning.splits import Split
 from lotus_unlearning.training import Recipe, Trained, train
 from lotus_unlearning.unlearning import Unlearned, unlearn
 
 _EXAMPLES = """
-lotus train --data digits --out runs/original
-lotus train --data digits --without ids.txt --out runs/gold
-lotus train --data imagefolder:photos --model timm:resnet18 --pretrained true --recipe.epochs 10
+lotus train --out runs/original                            # the digits of scikit-learn
+lotus train --without ids:3,9,14 --out runs/gold
+lotus train --data fashion-mnist --model resnet18 --recipe.epochs 10 --recipe.shift 2
+
+with images of your own:
+  lotus train --data imagefolder:photos --model timm:resnet18 --pretrained true
 """
 
 
 def main(words: list[str]) -> None:
     """Train and write a run folder."""
-    parser = options.parser(
+    parser = parsing.parser(
         "train", "Train a model, on all training images or without some of them.", _EXAMPLES
     )
     options.add_data(parser, default="digits")
@@ -36,48 +43,54 @@ def main(words: list[str]) -> None:
     parser.add_argument("--pretrained", type=bool, default=False, help="start from known weights")
     options.add_forget(parser, "--without", None, "leave out images")
     parser.add_class_arguments(Recipe, "recipe")
-    options.add_run(parser, "runs/original or runs/gold")
-    chosen = parser.parse_args(words)
-    final = runs.destination(chosen.out, "original" if chosen.without is None else "gold")
+    options.add_run(parser, "runs/original or runs/gold", seed="of training")
+    chosen = parsing.parse(parser, words)
+    options.check_run(chosen)
     recipe = Recipe(**vars(chosen.recipe))
-    data = options.load_data(chosen)
+    output = Output.of("train", words, chosen, "original" if chosen.without is None else "gold")
+    with output.processes.first_goes_ahead():
+        data = options.load_data(chosen)
     architecture = options.architecture(chosen.model, data)
-    start, made, left_out = _train(chosen, data, architecture, recipe)
+    done = _train(chosen, data, architecture, recipe)
     manifest = {
-        "command": "train",
+        **output.facts(TrainingImages.of(data)),
         "method": describe(recipe),
-        "seed": chosen.seed,
-        "seconds": made.seconds,
-        "peak_memory_bytes": made.peak_memory_bytes,
-        "weights_sha256_before": fingerprint(start),
-        "left_out": left_out,
+        "seconds": done.made.seconds,
+        "peak_memory_bytes": done.made.peak_memory_bytes,
+        "weights_sha256_before": fingerprint(done.start),
+        **trained_on.listed("left_out", done.left_out),
     }
-    with runs.folder(final) as path:
-        runs.write(
-            path,
-            config={**options.plain(chosen), "recipe": asdict(recipe)},
-            model=made.model,
-            architecture=architecture,
-            history=made.history,
-            manifest=manifest,
-        )
-    say(f"trained in {made.seconds:.1f} s: {final}")
+    record = partial(
+        runs.write,
+        config={**output.config(), "recipe": asdict(recipe)},
+        manifest=manifest,
+        model=done.made.model,
+        architecture=architecture,
+        history=done.made.history,
+        ids={LISTS["without"]: done.left_out.official_ids} if done.left_out is not None else {},
+    )
+    output.write({"": record})
+    say(f"trained in {done.made.seconds:.1f} s: {output.final}")
 
 
-def _train(
-    chosen: Namespace, data: Data, architecture: runs.Architecture, recipe: Recipe
-) -> tuple[nn.Module, Trained | Unlearned, list[int]]:
-    """Where training began, what came of it, and the positions that were left out."""
+@dataclass(frozen=True)
+class _Done:
+    start: nn.Module
+    made: Trained | Unlearned
+    left_out: Split | None
+
+
+def _train(chosen: Any, data: Data, architecture: runs.Architecture, recipe: Recipe) -> _Done:
     place = {"seed": chosen.seed, "device": chosen.device, "precision": chosen.precision}
     if chosen.without is None:
         start = architecture.build(pretrained=chosen.pretrained, seed=chosen.seed)
         say(f"training {chosen.model} on {len(data.train):,} images of {chosen.data}")
         held_out = data.unseen if recipe.patience is not None else None
-        return start, train(start, data.train, recipe, held_out=held_out, **place), []
-    splits = options.choose(data, chosen.without, chosen.forget_seed)
+        return _Done(start, train(start, data.train, recipe, held_out=held_out, **place), None)
+    splits = options.choose(data, chosen.without, chosen.forget_seed, chosen.on_overlap)
     # where Retrain begins on its own; with pre-trained weights, the last layer begins anew
     seed = Runtime(seed=chosen.seed).draw_seed()
     start = architecture.build(pretrained=chosen.pretrained, seed=seed)
     say(f"training {chosen.model} on {len(splits.retain):,} images of {chosen.data}")
     made = unlearn(start, splits, Retrain(recipe=recipe, start=start), **place)
-    return start, made, splits.forget.ids.tolist()
+    return _Done(start, made, splits.forget)

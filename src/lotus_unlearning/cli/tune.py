@@ -10,8 +10,9 @@ from torch import nn
 
 from lotus_unlearning import runs
 from lotus_unlearning.benchmark.grid import block_named
-from lotus_unlearning.cli import options
+from lotus_unlearning.cli import loading, options, parsing
 from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods.spaces import SPACES
@@ -28,9 +29,12 @@ from lotus_unlearning.tuning import (
 )
 
 _EXAMPLES = """
-lotus tune lotus --data digits --budget 20
-lotus tune scrub --model runs/original --forget ids.txt --budget 50 --out runs/tune-scrub
+lotus tune lotus --data digits --budget 5
+lotus tune scrub --data digits --forget 0.2 --budget 3 --out runs/tune-scrub
 lotus tune all --block fashion-mnist --budget 15      # every method, on a block of the benchmark
+
+with a model and a list of your own:
+  lotus tune scrub --model runs/original --forget ids.txt --budget 50
 """
 BLOCK_SEED = 100
 """With a block, all is drawn by seeds from here on, which the benchmark never uses: what it
@@ -45,6 +49,8 @@ _BLOCK_HELP = (
     f"everything is drawn by --seed, {BLOCK_SEED} then if not given, which lotus bench never uses"
 )
 _SEEDS = ("seed", "data_seed", "forget_seed")
+_OURS = ("tuned.yaml", "trials.csv", "trials.journal", ".search.running")
+"""Files by which the folder of a search is known."""
 
 
 def main(words: list[str]) -> int:
@@ -54,7 +60,8 @@ def main(words: list[str]) -> int:
         130 if interrupted, else 0.
     """
     parser = _parser()
-    chosen = parser.parse_args(words)
+    chosen, given = parsing.parse(parser, words), parsing.given(parser, words)
+    options.check_run(chosen)
     if chosen.method not in ("all", *SPACES):
         raise ValueError(options.unknown("method", chosen.method, ("all", *SPACES)))
     if min(chosen.budget, chosen.draws) < 1:
@@ -65,17 +72,18 @@ def main(words: list[str]) -> int:
     require_optuna()
     recipe: Recipe | None = Recipe(**vars(chosen.recipe))
     if chosen.block is not None:
-        recipe = _from_block(chosen, parser, words)
+        recipe = _from_block(chosen, given)
     for seed in _SEEDS:
         setattr(chosen, seed, getattr(chosen, seed) or 0)
     if chosen.model is not None:
-        options.inherit_data(chosen)
+        loading.inherit_data(chosen, given, loading.first_run(chosen.model))
     elif chosen.data is None:
         raise ValueError(
             "data: expected --data to train an original on, --model of a run, or --block"
         )
     name = f"tune-{chosen.method}" + (f"-{chosen.block}" if chosen.block else "")
     out = Path(chosen.out or f"runs/{name}")
+    _require_own(out)
     try:
         with alone(out / "search"):
             _search(chosen, recipe, out)
@@ -86,7 +94,7 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = options.parser("tune", "Search the settings of a method.", _EXAMPLES)
+    parser = parsing.parser("tune", "Search the settings of a method.", _EXAMPLES)
     parser.add_argument("method", type=str, help=f"{', '.join(SPACES)}, or all")
     parser.add_argument("--block", type=str | None, default=None, help=_BLOCK_HELP)
     parser.add_argument("--budget", type=int, default=20, help="trials, the defaults among them")
@@ -102,24 +110,35 @@ def _parser() -> ArgumentParser:
     options.add_data(parser, default=None)
     options.add_forget(parser, "--forget", "0.1", "forget images")
     parser.add_class_arguments(Recipe, "recipe")
-    options.add_run(parser, "runs/tune-METHOD")
+    options.add_batch_size(parser)
+    options.add_run(parser, "runs/tune-METHOD", seed="of training, unlearning and the search")
     parser.set_defaults(dict.fromkeys(_SEEDS))
     return parser
 
 
-def _from_block(chosen: Any, parser: ArgumentParser, words: list[str]) -> Recipe | None:
+def _require_own(out: Path) -> None:
+    """A search writes into a folder of its own, where it may go on.
+
+    Raises:
+        ValueError: If something else is there, or nothing can be written.
+    """
+    runs.require_writable(out / _OURS[0])
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir() or not any((out / name).exists() for name in _OURS):
+        raise ValueError(
+            f"out: expected a new folder or that of a search, got {str(out)!r}, which holds "
+            "something else; choose another --out"
+        )
+
+
+def _from_block(chosen: Any, given: set[str]) -> Recipe | None:
     """Set the options that the block decides; returns its recipe."""
-    flags = {word.partition("=")[0] for word in words if word.startswith("--")}
-    named = {flag.removeprefix("--").partition(".")[0] for flag in flags}
-    given = [
-        key
-        for key in _FROM_BLOCK
-        if key in named or getattr(chosen, key) != parser.get_defaults()[key]
-    ]
-    if given:
+    decided = [key for key in _FROM_BLOCK if key in given]
+    if decided:
         raise ValueError(
             f"block: expected data, model, recipe and seeds to be those of {chosen.block}, got "
-            f"--{', --'.join(given)}; leave them out, or leave out --block"
+            f"--{', --'.join(decided)}; leave them out, or leave out --block"
         )
     setup = block_named(chosen.block).setup
     chosen.data, chosen.limit, chosen.size = setup.data.name, setup.data.limit, setup.data.size
@@ -177,7 +196,7 @@ def _sets(data: Data, chosen: Any) -> list[Splits]:
     """A share is drawn anew for each draw; whatever else is named is one set."""
     count = chosen.draws if _is_share(str(chosen.forget)) else 1
     seeds = range(chosen.forget_seed, chosen.forget_seed + max(1, count))
-    return [options.choose(data, chosen.forget, seed) for seed in seeds]
+    return [options.choose(data, chosen.forget, seed, chosen.on_overlap) for seed in seeds]
 
 
 def _is_share(text: str) -> bool:
@@ -192,9 +211,10 @@ def _original(
     chosen: Any, recipe: Recipe | None, data: Data, folder: Path
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The original, and where it comes from; one that is trained here is kept in ``folder``."""
+    here = TrainingImages.of(data)
     if chosen.model is not None:
-        model, architecture = options.load_model(chosen.model, chosen.architecture, data)
-        return model, {"model": architecture.name, "original": chosen.model}
+        loaded = loading.load_model("model", chosen.model, data, here, chosen)
+        return loaded.model, {"model": loaded.architecture.name, "original": chosen.model}
     facts = {
         "model": chosen.architecture,
         "pretrained": chosen.pretrained,
@@ -205,7 +225,7 @@ def _original(
     if folder.exists():
         _require_same(config, folder)
     else:
-        _train(chosen, recipe, data, config, folder)
+        _train(chosen, recipe, data, config, here, folder)
     return runs.read(folder).model(), facts
 
 
@@ -223,12 +243,17 @@ def _require_same(config: dict[str, Any], folder: Path) -> None:
 
 
 def _train(
-    chosen: Any, recipe: Recipe | None, data: Data, config: dict[str, Any], folder: Path
+    chosen: Any,
+    recipe: Recipe | None,
+    data: Data,
+    config: dict[str, Any],
+    here: TrainingImages,
+    folder: Path,
 ) -> None:
     """Train the original, and keep it: a search that goes on needs it again."""
     architecture = options.architecture(chosen.architecture, data)
     model = architecture.build(pretrained=chosen.pretrained, seed=chosen.seed)
-    manifest: dict[str, Any] = {"command": "tune", "seed": chosen.seed}
+    manifest: dict[str, Any] = {"command": "tune", "seed": chosen.seed, KEY: here.record}
     history: Any = ()
     if recipe is not None:
         say(f"training {chosen.architecture} on {len(data.train):,} images of {chosen.data}")

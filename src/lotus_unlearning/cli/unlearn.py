@@ -1,48 +1,55 @@
 """``lotus unlearn``: make a trained model forget images."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
 from lotus_unlearning import runs
-from lotus_unlearning.cli import options
-from lotus_unlearning.cli.methods import add_method, build_method
+from lotus_unlearning.cli import loading, options, parsing, trained_on
+from lotus_unlearning.cli.loading import Loaded
+from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class
 from lotus_unlearning.cli.options import say
-from lotus_unlearning.evaluation import describe, evaluate
+from lotus_unlearning.cli.output import LISTS, Output
+from lotus_unlearning.cli.trained_on import TrainingImages
+from lotus_unlearning.evaluation import Evaluation, describe, evaluate, unchanged
 from lotus_unlearning.runtime import fingerprint
-from lotus_unlearning.unlearning import unlearn
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.unlearning import Method, Unlearned, unlearn
 
 _EXAMPLES = """
-lotus unlearn --model runs/original --forget ids.txt --method lotus --method.alpha 2
-lotus unlearn --model runs/original --forget 0.1 --method scrub --gold runs/gold
-lotus unlearn --model photos.pt --architecture timm:resnet18 --data imagefolder:photos \\
-              --forget to_delete.csv --out runs/request-17
-lotus unlearn --config runs/request-17/config.yaml      (the same again)
+lotus train --out runs/original              # the digits of scikit-learn
+lotus unlearn --model runs/original --forget 0.1
+lotus unlearn --model runs/original --forget class:3
+lotus train --without ids:3,9,14 --out runs/gold
+lotus unlearn --model runs/original --forget ids:3,9,14 --method scrub --gold runs/gold \\
+              --out runs/request-17
+lotus unlearn --config runs/request-17/config.yaml             # the same again
+
+with a model, images and a list of your own:
+  lotus unlearn --model photos.pt --architecture timm:resnet18 --data imagefolder:photos \\
+                --forget to_delete.csv --out runs/request-18
 """
 
 
 def main(words: list[str]) -> None:
     """Unlearn, measure, and write a run folder with its page."""
-    parser = options.parser("unlearn", "Make a trained model forget images.", _EXAMPLES)
-    options.add_model(parser, "--model", required=True)
-    options.add_data(parser, default=None)
-    options.add_forget(parser, "--forget", None, "forget images")
-    parser.add_argument(
-        "--gold", type=str | None, default=None, help="run folder of a retrained model, to compare"
-    )
-    words = add_method(parser, words)
-    options.add_run(parser, "runs/unlearned")
-    chosen = parser.parse_args(words)
-    final = runs.destination(chosen.out, "unlearned")
+    parser = parsing.parser("unlearn", "Make a trained model forget images.", _EXAMPLES)
+    read = _add_options(parser, words)
+    chosen = parsing.parse(parser, read)
+    given = parsing.given(parser, read)
+    options.check_run(chosen)
     method = build_method(chosen.method)
-    options.inherit_data(chosen)
-    if chosen.forget is None:
-        raise ValueError("forget: expected images to forget; pass --forget FILE, 0.1 or class:NAME")
-    data = options.load_data(chosen)
-    splits = options.choose(data, chosen.forget, chosen.forget_seed)
-    original, architecture = options.load_model(chosen.model, chosen.architecture, data)
-    gold = options.load_gold(chosen.gold, splits)
-    say(f"{type(method).__name__} forgets {len(splits.forget):,} of {len(data.train):,} images")
+    output = Output.of("unlearn", words, chosen, "unlearned")
+    inputs = _load(chosen, given, output)
+    splits = inputs.splits
+    hint_of_class(method, splits)
+    say(f"{type(method).__name__} forgets {len(splits.forget):,} of {inputs.here.images:,} images")
     result = unlearn(
-        original,
+        inputs.original.model,
         splits,
         method,
         seed=chosen.seed,
@@ -51,27 +58,94 @@ def main(words: list[str]) -> None:
         precision=chosen.precision,
     )
     say(f"took {result.seconds:.1f} s; measuring")
-    manifest: dict[str, Any] = {
-        "command": "unlearn",
-        "method": describe(method),
-        "seed": chosen.seed,
-        "forget_seed": chosen.forget_seed,
-        "seconds": result.seconds,
-        "peak_memory_bytes": result.peak_memory_bytes,
-        "weights_sha256_before": fingerprint(original),
-    }
+    facts = _facts(output, inputs, method, result)
     evaluation = evaluate(
-        result, splits, original=original, gold=gold, device=chosen.device, manifest=manifest
+        result,
+        splits,
+        original=inputs.original.model,
+        gold=inputs.gold.with_cost if inputs.gold is not None else None,
+        device=chosen.device,
+        manifest=facts,
     )
-    with runs.folder(final) as path:
-        runs.write(
-            path,
-            config=options.plain(chosen),
-            model=result.model,
-            architecture=architecture,
-            history=result.history,
-            manifest={**manifest, "forgotten": splits.forget.ids.tolist()},
-            evaluation=evaluation,
-        )
-    print(evaluation.to_markdown())
-    say(f"page: {final / 'report.html'}")
+    if facts["unchanged"] is not None:
+        say(facts["unchanged"])
+    output.write({"": _record(output, inputs, result, facts, evaluation)})
+    output.show(evaluation)
+
+
+def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
+    options.add_model(parser, "--model", "to be changed", required=True)
+    options.add_architecture(parser)
+    options.add_data(parser, default=None)
+    options.add_forget(parser, "--forget", None, "forget images")
+    options.add_model(parser, "--gold", "retrained, to compare with")
+    read = add_method(parser, words)
+    options.add_batch_size(parser)
+    options.add_run(parser, "runs/unlearned", seed="of unlearning")
+    return read
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    here: TrainingImages
+    splits: Splits
+    original: Loaded
+    gold: Loaded | None
+
+
+def _load(chosen: Any, given: set[str], output: Output) -> _Inputs:
+    run = loading.first_run(chosen.model)
+    loading.inherit_data(chosen, given, run)
+    if chosen.forget is None:
+        raise ValueError(_nothing_to_forget(run))
+    with output.processes.first_goes_ahead():
+        data = options.load_data(chosen)
+    here = TrainingImages.of(data)
+    original = loading.load_model("model", chosen.model, data, here, chosen)
+    splits = options.choose(data, chosen.forget, chosen.forget_seed, chosen.on_overlap)
+    splits = loading.without_gone(original, chosen.model, splits, here)
+    gold = None
+    if chosen.gold is not None:
+        gold = loading.load_model("gold", chosen.gold, data, here, chosen)
+        loading.require_gold(gold, chosen.gold, splits, here)
+    return _Inputs(here, splits, original, gold)
+
+
+def _nothing_to_forget(run: runs.Run | None) -> str:
+    message = "forget: expected images to forget; pass --forget FILE, ids:3,7, 0.1 or class:NAME"
+    forgotten = () if run is None else run.manifest.get("forgotten", ())
+    if run is None or not forgotten:
+        return message
+    return (
+        f"{message}. {run.path} has forgotten {len(forgotten):,} images already: to measure it, "
+        f"lotus evaluate --unlearned {run.path}; to make it again, lotus unlearn --config "
+        f"{run.path / 'config.yaml'}"
+    )
+
+
+def _facts(output: Output, inputs: _Inputs, method: Method, made: Unlearned) -> dict[str, Any]:
+    return {
+        **output.facts(inputs.here),
+        "method": describe(method),
+        "seconds": made.seconds,
+        "peak_memory_bytes": made.peak_memory_bytes,
+        "weights_sha256_before": fingerprint(inputs.original.model),
+        "unchanged": unchanged(inputs.original.model, made),
+    }
+
+
+def _record(
+    output: Output, inputs: _Inputs, made: Unlearned, facts: dict[str, Any], found: Evaluation
+) -> Callable[[Path], None]:
+    forget = inputs.splits.forget
+    lists = trained_on.listed("forgotten", forget)
+    return partial(
+        runs.write,
+        config=output.config(),
+        manifest={**facts, **lists, **loading.gone_before(inputs.original)},
+        model=made.model,
+        architecture=inputs.original.architecture,
+        history=made.history,
+        evaluation=found,
+        ids={LISTS["forget"]: forget.official_ids},
+    )

@@ -97,7 +97,8 @@ DATASETS = {
     ),
     "imagefolder:PATH": DatasetInfo(
         load=load_folder,
-        about="your images: PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, or PATH/CLASS/*.png",
+        about="your images: PATH/train/CLASS/*.png and PATH/test/CLASS/*.png (or val instead of "
+        "test), or PATH/CLASS/*.png",
         get="yours",
         source="",
     ),
@@ -121,6 +122,9 @@ def load(
     size: int | None = None,
 ) -> Data:
     """Load a data set; same arguments, same images in the same order.
+
+    Whatever ``seed`` and ``limit`` draw, images keep their official ids (positions in the data set
+    as it is published), by which :meth:`lotus_unlearning.splits.Splits.from_ids` finds them.
 
     Args:
         name: A key of ``DATASETS``, ``imagefolder:PATH`` or ``python:MODULE:FUNCTION``.

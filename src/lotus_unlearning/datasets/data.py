@@ -1,4 +1,4 @@
-"""A data set as the package uses it: three sets of images, their classes, their preprocessing."""
+"""How a data set is cut into training, unseen and test images, and their preprocessing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lotus_unlearning.images import Images, ImageTensors, StreamedImages
+from lotus_unlearning.images import Data, Images, ImageTensors, Official
 from lotus_unlearning.splits import stratified
+
+__all__ = [
+    "OWN_UNSEEN",
+    "Cut",
+    "Data",
+    "Part",
+    "Preprocess",
+    "assemble",
+    "carve",
+    "forbid_unseen_from_test",
+    "limited",
+    "numbered",
+    "take",
+]
 
 Part = Literal["train", "test"]
 
@@ -79,48 +93,25 @@ class Preprocess:
         return (x - mean) / std
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
-    """A data set, cut so that some images are never trained on.
-
-    Attributes:
-        train: What originals are trained on; ids of images to forget count in it.
-        unseen: Images never trained on, for calibration.
-        test: Images never trained on, for measuring.
-        classes: Names of the classes.
-        name: As given to :func:`lotus_unlearning.datasets.load`.
-        channels: Of the model's input.
-        image_size: Height and width of the model's input in pixels.
-        groups: Whom each training image shows, where the data set says it: ``[N]`` int64, equal
-            numbers are one person. ``data.groups == 3`` is a mask of images to forget.
-        forget: Training images that the authors of the data set chose to be forgotten, where
-            they did: positions ``[M]`` int64.
-        source: Which files were read, where there is a choice.
-    """
-
-    train: Images
-    unseen: Images
-    test: Images
-    classes: tuple[str, ...]
-    name: str
-    channels: int
-    image_size: int
-    groups: Tensor | None = None
-    forget: Tensor | None = None
-    source: str = ""
+def numbered(images: Images) -> Images:
+    """With official ids: these images, in this order, are the list that is published."""
+    size = len(images)
+    return replace(images, official=Official(torch.arange(size), size))
 
 
 def take(images: Images, positions: np.ndarray) -> Images:
-    """The images at ``positions`` as a set of their own."""
+    """The images at ``positions`` as a set of their own; names and official ids stay theirs."""
     at = torch.from_numpy(np.asarray(positions, dtype=np.int64))
     names = None if images.names is None else tuple(images.names[i] for i in at.tolist())
+    official = None if images.official is None else images.official.take(at)
     labels = images.labels[at]
     if isinstance(images, ImageTensors):
-        return replace(images, images=images.images[at], labels=labels, names=names)
+        chosen = images.images[at]
+        return replace(images, images=chosen, labels=labels, names=names, official=official)
     from torch.utils.data import Subset
 
     subset: Subset[object] = Subset(images.dataset, at.tolist())
-    return StreamedImages(subset, labels, images.random, names, images.classes, images.workers)
+    return replace(images, dataset=subset, labels=labels, names=names, official=official)
 
 
 def carve(images: Images, share: float, seed: int) -> tuple[Images, Images]:
@@ -159,7 +150,8 @@ def assemble(
 
     Args:
         name: Of the data set.
-        official_train: All images that may be trained on.
+        official_train: All images that may be trained on; they count as the published list if
+            they have no official ids yet.
         test: All others, but ``unseen``.
         classes: Names of the classes.
         shape: Channels of the model's input, and its height and width in pixels.
@@ -169,6 +161,8 @@ def assemble(
     Raises:
         ValueError: If ``cut`` takes unseen images from the test part though there are some.
     """
+    if official_train.official is None:
+        official_train = numbered(official_train)
     rest, share = official_train, cut.unseen_share or _UNSEEN_SHARE[cut.unseen_from]
     if unseen is not None:
         forbid_unseen_from_test(cut, name, OWN_UNSEEN)

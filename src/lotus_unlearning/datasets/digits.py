@@ -11,6 +11,7 @@ from lotus_unlearning.datasets.data import (
     Preprocess,
     assemble,
     forbid_unseen_from_test,
+    numbered,
     take,
 )
 from lotus_unlearning.images import ImageTensors
@@ -24,7 +25,8 @@ _TEST_SEED = 1797  # test images are the same whatever the seed
 def load_digits(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """300 test images, 300 unseen ones unless ``unseen_share`` says otherwise, the rest to train.
 
-    See :func:`lotus_unlearning.datasets.load`; ``root`` is not needed.
+    Official ids are positions in what scikit-learn's ``load_digits`` returns, from 0 to 1796. See
+    :func:`lotus_unlearning.datasets.load`; ``root`` is not needed.
     """
     forbid_unseen_from_test(cut, "digits", "has no official test part")
     from sklearn.datasets import load_digits as read
@@ -34,7 +36,7 @@ def load_digits(*, root: str | None, size: int | None, cut: Cut) -> Data:
     labels = torch.from_numpy(bunch.target).long()
     classes = tuple(str(c) for c in range(10))
     preprocess = Preprocess((0.3053,), (0.3764,), size)
-    images = ImageTensors(pixels, labels, preprocess, classes=classes)
+    images = numbered(ImageTensors(pixels, labels, preprocess, classes=classes))
     test = stratified(labels.numpy(), _TEST / len(labels), _TEST_SEED)
     rest = take(images, np.setdiff1d(np.arange(len(labels)), test))
     if cut.unseen_share is None:

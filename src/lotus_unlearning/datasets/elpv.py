@@ -16,6 +16,7 @@ from lotus_unlearning.datasets.data import (
     assemble,
     carve,
     forbid_unseen_from_test,
+    numbered,
 )
 from lotus_unlearning.datasets.files import File, Reader, folder_with, listed, missing, opened
 from lotus_unlearning.ids import some
@@ -41,7 +42,8 @@ def load_elpv(*, root: str | None, size: int | None, cut: Cut) -> Data:
     There is no official test set, so 15% of each class are drawn by ``seed``. Photos of 300 x 300
     pixels are resized to 64 while they are read, so that small networks train in minutes; cracks
     are finer than that, so give a larger ``size`` where accuracy matters. Names are paths such as
-    ``images/cell0001.png``. See :func:`lotus_unlearning.datasets.load`.
+    ``images/cell0001.png``, official ids are rows of ``labels.csv``, from 0. See
+    :func:`lotus_unlearning.datasets.load`.
 
     Raises:
         ValueError: If neither package nor folder is there, or a file is no image.
@@ -52,7 +54,7 @@ def load_elpv(*, root: str | None, size: int | None, cut: Cut) -> Data:
     if problems:
         raise missing(_NAME, folder, problems, _GET, _LAYOUT)
     size = size or _SIZE
-    rest, test = carve(listed(files, _CLASSES), _TEST_SHARE, cut.seed)
+    rest, test = carve(numbered(listed(files, _CLASSES)), _TEST_SHARE, cut.seed)
     chosen = assemble(_NAME, rest, test, _CLASSES, (1, size), cut)
     reader = Reader(_NAME, size, grey=True)
     return replace(opened(chosen, folder, reader, _PREPROCESS), source=source)

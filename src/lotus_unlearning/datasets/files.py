@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lotus_unlearning.cores import usable_cores
 from lotus_unlearning.datasets.data import Data
 from lotus_unlearning.images import MEMORY_SHARE, Images, ImageTensors, StreamedImages, memory_bytes
 
@@ -202,18 +203,18 @@ def read(
 def _held(part: Images, folder: Path, reader: Reader, preprocess: Transform) -> Images:
     names = part.names or ()
     pixels = torch.empty((len(names), *reader.shape), dtype=torch.uint8)
-    threads = min(16, os.cpu_count() or 1) if reader.size >= _WORTH_A_THREAD else 1
+    threads = min(16, usable_cores()) if reader.size >= _WORTH_A_THREAD else 1
     with ThreadPoolExecutor(threads) as pool:  # decoding and resizing release Python's lock
         for i, image in enumerate(pool.map(reader, (folder / name for name in names))):
             pixels[i] = image
-    return ImageTensors(pixels, part.labels, preprocess, names, part.classes)
+    return ImageTensors(pixels, part.labels, preprocess, names, part.classes, part.official)
 
 
 def _streamed(part: Images, folder: Path, reader: Reader, preprocess: Transform) -> Images:
     names = part.names or ()
     files = _Files(folder, names, part.labels, reader, preprocess)
-    workers = max(1, min(8, os.cpu_count() or 1))
-    return StreamedImages(files, part.labels, False, names, part.classes, workers)
+    workers = min(8, usable_cores())
+    return StreamedImages(files, part.labels, False, names, part.classes, workers, part.official)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from lotus_unlearning.datasets.data import (
     assemble,
     carve,
     forbid_unseen_from_test,
+    numbered,
 )
 from lotus_unlearning.datasets.files import Reader, listed, opened
 from lotus_unlearning.images import Images
@@ -17,26 +18,30 @@ from lotus_unlearning.images import Images
 _PREPROCESS = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # as for ImageNet
 _DEFAULT_SIZE = 224
 _TEST_SHARE = 0.15
+_PARTS = ("train", "unseen", "test", "val")
 
 
 def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> Data:
     """``path/train``, ``path/test`` and if there is one ``path/unseen``; or ``path`` alone.
 
-    Without a ``test`` folder, 15% of each class become test images, drawn by ``seed``. Images of
-    any size and mode become square and of three channels, without transparency; files and folders
-    whose names start with a dot and files of other types are left out. Images keep their paths
-    relative to the folder that is trained on as names, for files of ids. See
+    A folder ``val`` is the test part where there is no ``test``, and is not read where there is
+    one. Without both, 15% of each class become test images, drawn by ``seed``. Images of any size
+    and mode become square and of three channels, without transparency; files and folders whose
+    names start with a dot and files of other types are left out. How a camera was held (EXIF) is
+    left out too, as in torchvision: a model trained with ``ImageFolder`` saw such photos lying on
+    their side, and is to see them so again. Images keep their paths relative to the folder that is
+    trained on as names, for files of ids; official ids are positions in torchvision's order. See
     :func:`lotus_unlearning.datasets.load`.
 
     Raises:
-        ValueError: If there is no folder, a class has no images, classes differ between parts, or
-            an image is damaged.
+        ValueError: If there is no folder or only one class, a class has no images, classes differ
+            between parts, there are other parts but none to train on, or an image is damaged.
     """
     folder, name = Path(root or ".") / path, f"imagefolder:{path}"
     if not folder.is_dir():
         raise ValueError(f"imagefolder: expected a folder of images, found none at {str(folder)!r}")
     parts = _parts(folder)
-    train, test = parts["train"], parts.get("test")
+    train, test = numbered(parts["train"]), parts.get("test")
     classes = train.classes or ()
     if test is None:
         forbid_unseen_from_test(cut, name, "has no folder test")
@@ -53,18 +58,20 @@ def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> D
 
 def _parts(folder: Path) -> dict[str, Images]:
     """Unread images by part; all of ``folder`` is to train where it has no folder ``train``."""
-    names = [part for part in ("train", "unseen", "test") if (folder / part).is_dir()]
+    places = _places(folder)
     problems: list[str] = []
-    if "train" in names:
-        parts = {part: _listed(folder, f"{part}/", problems) for part in names}
-    else:
-        parts = {"train": _listed(folder, "", problems)}
+    parts = {part: _listed(folder, inner, problems) for part, inner in places.items()}
     if problems:
         raise ValueError(
             f"imagefolder: expected a folder per class, with images in it, in {folder}, but found "
             f"{'; '.join(problems)}; add images or remove the folder"
         )
     classes = parts["train"].classes or ()
+    if len(classes) == 1:
+        raise ValueError(
+            f"imagefolder: expected two classes or more, got {classes[0]!r} alone in "
+            f"{folder / places['train']}; images of a class are to be in a folder of its own"
+        )
     for part, images in parts.items():
         if images.classes != classes:
             raise ValueError(
@@ -72,6 +79,25 @@ def _parts(folder: Path) -> dict[str, Images]:
                 f"{list(classes)[:5]} and {list(images.classes or ())[:5]}"
             )
     return parts
+
+
+def _places(folder: Path) -> dict[str, str]:
+    """Part -> its folder inside ``folder``, with a slash behind it."""
+    there = [part for part in _PARTS if (folder / part).is_dir()]
+    if "train" not in there:
+        of_folders = [part for part in there if _folders(folder / part)]
+        if of_folders:
+            raise ValueError(
+                f"imagefolder: expected a folder train beside {', '.join(of_folders)} in {folder}, "
+                "got none; what a model was trained on is needed to forget some of it"
+            )
+        return {"train": ""}
+    places = {part: f"{part}/" for part in there if part != "val"}
+    return {"test": "val/", **places} if "val" in there else places
+
+
+def _folders(place: Path) -> list[Path]:
+    return [p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")]
 
 
 def _listed(folder: Path, part: str, problems: list[str]) -> Images:
@@ -83,8 +109,7 @@ def _listed(folder: Path, part: str, problems: list[str]) -> Images:
         return path.lower().endswith(IMG_EXTENSIONS) and not any(p.startswith(".") for p in inner)
 
     place = folder / part
-    folders = [p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    classes = sorted(p.name for p in folders)
+    classes = sorted(p.name for p in _folders(place))
     number = {name: label for label, name in enumerate(classes)}
     samples = []
     if classes:

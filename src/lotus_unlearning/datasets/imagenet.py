@@ -17,6 +17,7 @@ from lotus_unlearning.datasets.data import (
     Preprocess,
     carve,
     forbid_unseen_from_test,
+    numbered,
     take,
 )
 from lotus_unlearning.datasets.files import (
@@ -30,7 +31,6 @@ from lotus_unlearning.datasets.files import (
     opened,
 )
 from lotus_unlearning.ids import some
-from lotus_unlearning.images import Images
 
 _NAME = "imagenet1k"
 _SIZE = 224
@@ -85,7 +85,7 @@ def load_imagenet1k(*, root: str | None, size: int | None, cut: Cut) -> Data:
     size = size or _SIZE
     share = _UNSEEN_SHARE if cut.unseen_share is None else cut.unseen_share
     test, unseen = carve(listed(index.val, index.classes), share, cut.seed)
-    train: Images = listed(index.train, index.classes)
+    train = numbered(listed(index.train, index.classes))
     if cut.limit is not None:
         train = take(train, balanced(train.labels, cut.limit, cut.seed))
     reader = Reader(_NAME, size, shorter=round(size * 256 / 224))

@@ -87,8 +87,8 @@ def load_mufac(*, root: str | None, size: int | None, cut: Cut) -> Data:
     ``cleaned`` made by ``lotus data clean-mufac`` stands beside them, or ``root`` is such a
     folder, its tables are used; ``source`` tells. ``groups`` numbers persons; ``forget`` is the
     authors' choice, the first 1,500 rows of the training table (of those that are left in a
-    cleaned one). Names are paths such as ``train_images/F0001_AGE_D_18_a1.jpg``. See
-    :func:`lotus_unlearning.datasets.load`.
+    cleaned one). Names are paths such as ``train_images/F0001_AGE_D_18_a1.jpg``, official ids
+    are rows of the training table that is used, from 0. See :func:`lotus_unlearning.datasets.load`.
 
     Raises:
         ValueError: If pieces are missing, all of them in one message, or a file is no image.
@@ -100,14 +100,14 @@ def load_mufac(*, root: str | None, size: int | None, cut: Cut) -> Data:
     classes = tuple(_AGES.values())
     lists = [listed([(p.name, p.label) for p in part], classes) for part in parts]
     chosen = assemble(_NAME, lists[0], lists[2], classes, (3, size or _SIZE), cut, lists[1])
-    row = {photo.name: photo for photo in train}
+    row = {photo.name: i for i, photo in enumerate(train)}
     kept = [row[name] for name in chosen.train.names or ()]
     persons = np.unique([photo.person for photo in train])
-    forget = [i for i, photo in enumerate(kept) if photo.part == "forget"]
+    forget = [i for i in kept if train[i].part == "forget"]
     preprocess = Preprocess((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), size)
     return replace(
         opened(chosen, images, Reader(_NAME, _SIZE), preprocess),
-        groups=torch.from_numpy(np.searchsorted(persons, [photo.person for photo in kept])),
+        groups=torch.from_numpy(np.searchsorted(persons, [train[i].person for i in kept])),
         forget=torch.tensor(forget) if forget else None,
         source=source,
     )

@@ -1,10 +1,9 @@
 """Tables of MUFAC without copies: so that no test or unseen photo was trained on.
 
 Two photos are copies if their decoded pixels are equal, or if their perceptual hashes differ in
-few bits: pHash (Zauner, 2010, Implementation and Benchmarking of Perceptual Image Hash
-Functions), the lowest 8 x 8 frequencies of the photo at 32 x 32 grey pixels, each above their
-median or not. The authors of LoTUS clean with distance 0 and keep 6,575 training photos (1,062
-of them to be forgotten), 1,211 validation and 1,118 test photos.
+few bits (see :mod:`lotus_unlearning.datasets.perceptual`). The authors of LoTUS clean with distance
+0 and keep 6,575 training photos (1,062 of them to be forgotten), 1,211 validation and 1,118 test
+photos.
 
 Of copies one is kept: where a photo stands in several parts, that in retain rather than in
 forget, test or val, in this order, as the authors of LoTUS do; within a part, the first row.
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from lotus_unlearning.datasets.files import decoded
 from lotus_unlearning.datasets.mufac import FACTS, TABLES, Photo
+from lotus_unlearning.datasets.perceptual import perceptual_hash
 
 PARTS = ("retain", "forget", "test", "val")
 """Where a copy is kept first."""
@@ -69,14 +69,9 @@ def prints(images: Path, photos: Sequence[Photo]) -> list[Print]:
 
 def fingerprint(path: Path) -> Print:
     """Digest and perceptual hash of one image file."""
-    from PIL import Image
-    from scipy.fft import dctn
-
     image = decoded(path, "RGB", "mufac")
-    small = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
-    low = dctn(np.asarray(small, dtype=np.float64))[:8, :8]
     digest = blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
-    return Print(digest, (low > np.median(low)).ravel())
+    return Print(digest, perceptual_hash(image))
 
 
 def find_copies(photos: Sequence[Photo], found: Sequence[Print], *, distance: int) -> list[Dropped]:

@@ -1,19 +1,16 @@
 """evaluate(): how well did it forget, compared with before and with retraining?"""
 
-import platform
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-import lotus_unlearning
-from lotus_unlearning.checks import check_model
+from lotus_unlearning.checks import check_model, require_model
 from lotus_unlearning.evaluation import sections
-from lotus_unlearning.evaluation.describe import describe
+from lotus_unlearning.evaluation.describe import describe, versions
 from lotus_unlearning.evaluation.measures import Measured, measure, table
-from lotus_unlearning.evaluation.predictions import predict
+from lotus_unlearning.evaluation.predictions import ByModel, predict
 from lotus_unlearning.evaluation.record import Evaluation
 from lotus_unlearning.report.page import formatted, percent
 from lotus_unlearning.runtime import (
@@ -32,7 +29,7 @@ Model = nn.Module | Unlearned | Trained
 
 
 def evaluate(
-    model: nn.Module | Unlearned,
+    model: nn.Module | Unlearned | None,
     splits: Splits,
     *,
     original: Model | None = None,
@@ -50,7 +47,7 @@ def evaluate(
 
     Args:
         model: After unlearning. What :func:`unlearn` returned brings its history, time and
-            memory along.
+            memory along. ``None``: how far is the original from gold?
         splits: As they were for unlearning.
         original: Before unlearning; RF-JSD needs it.
         gold: Retrained without the forget images; JSD and average gap need it.
@@ -61,19 +58,24 @@ def evaluate(
         manifest: More facts about the runs, for the page.
 
     Raises:
-        ValueError: If a model and the data do not fit; lists every problem.
+        ValueError: If there is no model, or one and the data do not fit; lists every problem.
+
+    >>> train, test = ((torch.rand(20, 1, 4, 4), torch.arange(20) % 2) for _ in range(2))
+    >>> splits = Splits.from_ids(train, forget=[1, 4], test=test)
+    >>> before, after = (nn.Sequential(nn.Flatten(), nn.Linear(16, 2)) for _ in range(2))
+    >>> found = evaluate(after, splits, original=before, device="cpu")
+    >>> list(found.values), 0 <= found.values["unlearned"]["test_accuracy"] <= 1
+    (['original', 'unlearned'], True)
     """
-    given = {"original": original, "unlearned": model, "gold": gold}
-    models = {name: _module(value) for name, value in given.items() if value is not None}
-    for candidate in models.values():
-        check_model(candidate, splits)
+    models = _models(original, model, gold)
+    _check(models, splits)
     place = choose_device(device)
     run = Runtime(place, choose_precision(precision, place), seed=seed, processes=Processes.start())
     for candidate in models.values():
         check_precision(run, candidate, splits.forget)
     answers = predict(models, splits, run)
+    names = _class_names(splits, _classes(answers))
     found = measure(answers, seed)
-    names = _class_names(splits, answers["unlearned"]["forget"].logits.shape[1])
     method = _method(model)
     page = {
         "title": title or _title(method, splits),
@@ -89,14 +91,45 @@ def evaluate(
         "images": sections.images(
             splits.forget, answers, "original" if original is not None else None, names
         ),
-        "notes": _notes(found, splits, models),
+        "notes": _notes(found, splits, models, model),
         "manifest": _manifest(models, splits, seed, run, manifest or {}),
     }
     return Evaluation(page)
 
 
-def _module(model: Model) -> nn.Module:
-    return model if isinstance(model, nn.Module) else model.model
+def _models(
+    original: Model | None, model: Model | None, gold: Model | None
+) -> dict[str, nn.Module]:
+    given = {"original": original, "unlearned": model, "gold": gold}
+    models = {
+        name: _module(value, "model" if name == "unlearned" else name)
+        for name, value in given.items()
+        if value is not None
+    }
+    if not models:
+        raise ValueError("model: expected a model to measure, got none; or pass original, gold")
+    return models
+
+
+def _check(models: Mapping[str, nn.Module], splits: Splits) -> None:
+    for candidate in models.values():
+        check_model(candidate, splits)
+
+
+def _module(model: Model, name: str) -> nn.Module:
+    module = model.model if isinstance(model, Unlearned | Trained) else model
+    require_model(module, name)
+    assert isinstance(module, nn.Module)
+    return module
+
+
+def _classes(answers: ByModel) -> int:
+    """Number of classes, of which all models must have the same."""
+    counts = {name: int(splits["forget"].logits.shape[1]) for name, splits in answers.items()}
+    if len({*counts.values()}) > 1:
+        told = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        raise ValueError(f"models: expected the same number of classes, got {told}")
+    return next(iter(counts.values()))
 
 
 def _class_names(splits: Splits, classes: int) -> list[str]:
@@ -110,7 +143,7 @@ def _cost(model: Model | None) -> dict[str, float | None]:
     return {"seconds": model.seconds, "peak_memory_bytes": model.peak_memory_bytes}
 
 
-def _method(model: Model) -> dict[str, Any]:
+def _method(model: Model | None) -> dict[str, Any]:
     """Name, settings and source of the method that was run, if known."""
     method = getattr(model, "method", None)
     if method is None:
@@ -125,7 +158,7 @@ def _title(method: Mapping[str, Any], splits: Splits) -> str:
     return f"Forgetting {len(splits.forget):,} images{by}"
 
 
-def _summary(found: Measured, splits: Splits, model: Model) -> list[str]:
+def _summary(found: Measured, splits: Splits, model: Model | None) -> list[str]:
     values = found.values
     total = len(splits.forget) + len(splits.retain)
     sentences = [f"{len(splits.forget):,} of {total:,} training images were to be forgotten."]
@@ -136,21 +169,50 @@ def _summary(found: Measured, splits: Splits, model: Model) -> list[str]:
         shares = [f"{m} {percent(values[m][key])}" for m in values if key in values[m]]
         if shares:
             sentences.append(f"Accuracy on {label}: {', '.join(shares)}.")
-    attack = found.intervals["unlearned"].get("auc_loss")
+    looked_at = "unlearned" if "unlearned" in values else next(iter(values))
+    attack = found.intervals[looked_at].get("auc_loss")
     if attack is not None:
+        of_gold = "gold" in values and looked_at != "gold"
+        whose = "" if looked_at == "unlearned" else f" of the {looked_at} model"
         sentences.append(
-            "Someone who sees the loss tells forgotten from unseen images with an AUC of "
+            f"Someone who sees the loss{whose} tells forgotten from unseen images with an AUC of "
             f"{attack.value:.3f} [{attack.low:.3f}, {attack.high:.3f}] (0.5: a coin toss)"
-            + (f", of gold with {values['gold']['auc_loss']:.3f}." if "gold" in values else ".")
+            + (f", of gold with {values['gold']['auc_loss']:.3f}." if of_gold else ".")
         )
     return sentences
 
 
-def _notes(found: Measured, splits: Splits, models: Mapping[str, nn.Module]) -> list[str]:
+def unchanged(before: nn.Module, made: Model) -> str | None:
+    """A sentence if unlearning left every weight as it was; ``None`` if it did not.
+
+    Args:
+        before: The original.
+        made: What came of it; what :func:`unlearn` returned may know the reason.
+    """
+    if fingerprint(before) != fingerprint(_module(made, "model")):
+        return None
+    row = made.history[-1] if isinstance(made, Unlearned) and made.history else {}
+    forget, unseen = row.get("forget_accuracy"), row.get("unseen_accuracy")
+    target = row.get("target_accuracy") if unseen is None else unseen
+    if "loss" in row or forget is None or target is None:
+        return "Unlearning changed nothing: all weights are those of the original."
+    aim = "the target" if unseen is None else "accuracy on unseen images"
+    return (
+        f"Unlearning changed nothing: it stopped in epoch {row['epoch']}, as accuracy on forget "
+        f"images ({percent(forget)}) is already not above {aim} ({percent(target)})."
+    )
+
+
+def _notes(
+    found: Measured, splits: Splits, models: Mapping[str, nn.Module], model: Model | None
+) -> list[str]:
     notes = [
         "Shown for these images, these attacks and these seeds; other attacks may find more. "
         "Intervals are 95%, by bootstrap over images; they do not cover the randomness of training."
     ]
+    same = unchanged(models["original"], model) if model and "original" in models else None
+    if same is not None:
+        notes.insert(0, same)
     if "gold" not in models:
         notes.append(
             "No gold model was given: whether the unlearned model behaves like a retrained one "
@@ -162,8 +224,8 @@ def _notes(found: Measured, splits: Splits, models: Mapping[str, nn.Module]) -> 
     divergence = found.class_divergence.get("unlearned")
     if divergence is not None and divergence.missing_in_unseen:
         notes.append(
-            f"{len(divergence.missing_in_unseen)} classes of forget have no unseen image and are "
-            "not in RF-JSD."
+            f"Classes of forget without an unseen image, which RF-JSD leaves out: "
+            f"{len(divergence.missing_in_unseen)}."
         )
     return [*notes, *found.notes]
 
@@ -175,20 +237,13 @@ def _manifest(
     run: Runtime,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    names = splits.forget.source.names
-    ids = splits.forget.ids.tolist()
     parts = {n: getattr(splits, n) for n in ("forget", "retain", "unseen", "test")}
     return {
         **more,
         "images": {n: len(part) for n, part in parts.items() if part is not None},
-        "forgotten": [names[i] for i in ids] if names else ids,
+        "forgotten": splits.forget.official_ids,
         "sha256 of weights": {name: fingerprint(model) for name, model in models.items()},
         "evaluation seed": seed,
         "evaluated on": f"{run.device}, {str(run.precision).removeprefix('torch.')}",
-        "versions": {
-            "lotus-unlearning": lotus_unlearning.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }

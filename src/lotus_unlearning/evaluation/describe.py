@@ -2,7 +2,13 @@
 
 import dataclasses
 import inspect
+import platform
 from typing import Any
+
+import numpy as np
+import torch
+
+import lotus_unlearning
 
 
 def describe(method: object) -> dict[str, Any]:
@@ -25,3 +31,13 @@ def _plain(value: object) -> Any:
         fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"name": type(value).__name__, **fields}
     return type(value).__name__
+
+
+def versions() -> dict[str, str]:
+    """Of what results depend on."""
+    return {
+        "lotus-unlearning": lotus_unlearning.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """What was measured on two or three models.
+    """What was measured on up to three models.
 
     Attributes:
         page: Everything, as plain data: the sections of ``report.html``. See
@@ -97,6 +97,10 @@ class Evaluation:
                 text += f" [{low}, {high}]"
             cells.append(text)
         return cells
+
+    def __repr__(self) -> str:
+        measures = len(self.page["table"])
+        return f"Evaluation({', '.join(self.page['columns'])}: {measures} measures)"
 
     def __str__(self) -> str:
         return self.to_markdown()

@@ -94,10 +94,11 @@ def images(
     source = forget.source
     if not isinstance(source, ImageTensors) or source.images.dim() not in (3, 4):
         return []
+    ids = forget.official_ids
     rows = np.unique(np.linspace(0, len(forget) - 1, min(SHOWN, len(forget))).round().astype(int))
     return [
         {
-            "id": source.names[position] if source.names else position,
+            "id": ids[row],
             "label": names[int(source.labels[position])],
             "png": _png(source.images[position]),
             "before": _belief(answers.get(before or ""), row, names),

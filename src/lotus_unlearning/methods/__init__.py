@@ -7,6 +7,7 @@ from lotus_unlearning.methods.l1_sparse import L1Sparse
 from lotus_unlearning.methods.lotus import LoTUS
 from lotus_unlearning.methods.neg_grad_plus import NegGradPlus
 from lotus_unlearning.methods.random_labels import RandomLabels
+from lotus_unlearning.methods.regrow import Regrow
 from lotus_unlearning.methods.retrain import Retrain
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.methods.scrub import SCRUB
@@ -15,6 +16,7 @@ from lotus_unlearning.methods.unsir import UNSIR
 
 METHODS = {
     "lotus": LoTUS,
+    "regrow": Regrow,
     "finetune": Finetune,
     "neg-grad-plus": NegGradPlus,
     "random-labels": RandomLabels,
@@ -40,6 +42,7 @@ __all__ = [
     "LoTUS",
     "NegGradPlus",
     "RandomLabels",
+    "Regrow",
     "Retrain",
     "SalUn",
 ]

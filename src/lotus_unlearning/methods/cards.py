@@ -260,6 +260,37 @@ CARDS = {
             year="2022",
         ),
     ),
+    "regrow": Card(
+        does="Resets the deeper layers, and teaches the whole network the original's beliefs "
+        "about retain images. This package's own method.",
+        works="Where the original remembers single images, which sits in its deeper layers. It "
+        "never sees a forget image, so that a class to forget is gone at once; it needs all "
+        "retain images.",
+        cost="F(n_r) once; per epoch FB(n_r), with more epochs where n_r is small. Memory of "
+        "AdamW: two copies of the weights.",
+        tables="Not among the published tables.",
+        bibtex="\n\n".join(
+            [
+                _entry(
+                    "misc",
+                    "goel2022towards",
+                    title="Towards Adversarial Evaluations for Inexact Machine Unlearning",
+                    author="Goel, Shashwat and Prabhu, Ameya and Sanyal, Amartya and Lim, Ser-Nam "
+                    "and Torr, Philip and Kumaraguru, Ponnurangam",
+                    year="2022",
+                    note="arXiv:2201.06640",
+                ),
+                _entry(
+                    "misc",
+                    "hinton2015distilling",
+                    title="Distilling the Knowledge in a Neural Network",
+                    author="Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff",
+                    year="2015",
+                    note="arXiv:1503.02531",
+                ),
+            ]
+        ),
+    ),
     "retrain": Card(
         does="Trains anew without the forget images. What every other method is measured by.",
         works="Always, at the price of training.",

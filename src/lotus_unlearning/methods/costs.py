@@ -1,6 +1,5 @@
 """How many images each method sends through the model, to estimate times and to count work."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,13 @@ from lotus_unlearning.methods.l1_sparse import L1Sparse
 from lotus_unlearning.methods.lotus import LoTUS
 from lotus_unlearning.methods.neg_grad_plus import NegGradPlus
 from lotus_unlearning.methods.random_labels import RandomLabels
+from lotus_unlearning.methods.regrow import Regrow
 from lotus_unlearning.methods.retrain import Retrain
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.methods.scrub import SCRUB
 from lotus_unlearning.methods.ssd import SSD
 from lotus_unlearning.methods.unsir import UNSIR
+from lotus_unlearning.runtime import cut
 from lotus_unlearning.unlearning import Method
 
 
@@ -90,7 +91,7 @@ def _neg_grad_plus(m: NegGradPlus, n: Sizes) -> Passes:
     if m.phases == "separate":
         return Passes(m.epochs * (n.forget + n.retain))
     size = n.batch_size if m.batch_size is None else m.batch_size
-    rounds, rest = divmod(math.ceil(n.retain / size), math.ceil(n.forget / size))
+    rounds, rest = divmod(cut.count(n.retain, size), cut.count(n.forget, size))
     return Passes(m.epochs * (n.retain + rounds * n.forget + rest * size))
 
 
@@ -148,6 +149,7 @@ _COSTS: dict[type, Callable[[Any, Sizes], Passes]] = {
     UNSIR: _unsir,
     SalUn: _salun,
     L1Sparse: lambda m, n: Passes(m.epochs * n.retain),
+    Regrow: lambda m, n: Passes(m.passes(n.retain) * n.retain, n.retain + 1),
     GradientAscent: lambda m, n: Passes(m.epochs * n.forget),
     Retrain: _retrain,
 }

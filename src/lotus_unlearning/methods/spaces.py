@@ -15,7 +15,6 @@ A setting of a record within a method is spelled with a dot: ``by_instance.learn
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from typing import Any, Literal
 import torch
 
 from lotus_unlearning.methods import METHODS
+from lotus_unlearning.runtime import cut
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
 
@@ -87,6 +87,8 @@ SPACES: dict[str, dict[str, Rule]] = {
     "l1-sparse": {"learning_rate": TENFOLD, "penalty": TENFOLD, "epochs": COUNT},
     # nothing but how far it climbs: ten times the rate ruins models, a tenth does nothing
     "gradient-ascent": {"learning_rate": TENFOLD, "epochs": COUNT},
+    # how much is reset, and how fast and how long it learns again
+    "regrow": {"share": SHARE, "learning_rate": TENFOLD, "epochs": COUNT},
 }
 """Method -> setting -> rule of its bounds."""
 
@@ -132,7 +134,7 @@ def space(name: str, sets: Sequence[Splits], batch_size: int = 128) -> Space:
 
 def _batch_ratio(splits: Splits, batch_size: int) -> float:
     """All batches over forget batches, where no batch mixes forget and retain."""
-    forget, retain = (math.ceil(len(part) / batch_size) for part in (splits.forget, splits.retain))
+    forget, retain = (cut.count(len(part), batch_size) for part in (splits.forget, splits.retain))
     return (forget + retain) / forget
 
 

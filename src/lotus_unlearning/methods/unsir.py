@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lotus_unlearning.checks import require
-from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.runtime import Runtime, cut
 from lotus_unlearning.splits import Split, Splits
 
 Learned = tuple[Tensor, Tensor]
@@ -173,7 +173,7 @@ class ByInstance:
         optimizer = torch.optim.SGD(model.parameters(), rate, momentum, fused=True)
         ends = self.clamp or _range(data.forget, run)
         pairs = min(len(data.forget), len(data.retain))
-        parts = torch.split(torch.arange(pairs), size)
+        parts = cut.batches(torch.arange(pairs), size)
         for _ in run.epochs(self.epochs):
             run.log(by_class=0)
             if self.noise_steps > 0:

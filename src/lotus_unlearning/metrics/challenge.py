@@ -95,7 +95,7 @@ def _epsilon(unlearned: Floats, gold: Floats, delta: float) -> float:
     ranges = np.ptp(unlearned), np.ptp(gold)
     if min(ranges) < PEAKY * max(ranges):
         return CAP
-    if np.median(gold) > np.median(unlearned):
+    if np.median(gold) >= np.median(unlearned):
         unlearned, gold = gold, unlearned
     narrow, wide = (unlearned, gold) if np.ptp(unlearned) < np.ptp(gold) else (gold, unlearned)
     fpr, fnr = (

@@ -65,7 +65,7 @@ def build(
     kind, _, rest = name.partition(":")
     known = {key.partition(":")[0]: info for key, info in MODELS.items()}
     if kind not in known or bool(rest) != (kind in ("timm", "torchvision", "python")):
-        near = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name.lower(), MODELS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"model: expected one of {', '.join(MODELS)}; got {name!r}{hint}")
     if pretrained and kind not in ("timm", "torchvision", "vit-b16", "vit-tiny"):
@@ -116,8 +116,9 @@ def _timm(name: str, classes: int, channels: int, image_size: int, pretrained: b
     import timm
 
     if not timm.is_model(name.partition(".")[0]):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
-        raise ValueError(f"model: timm has no {name!r}; the nearest are {', '.join(near)}")
+        near = difflib.get_close_matches(name.lower(), timm.list_models(), n=3, cutoff=0.4)
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        raise ValueError(f"model: timm has no {name!r}{hint}")
     options: dict[str, Any] = {
         "pretrained": pretrained,
         "num_classes": classes,
@@ -161,8 +162,9 @@ def _torchvision(name: str, classes: int, channels: int, _: int, pretrained: boo
     from torchvision.models import get_model, list_models
 
     if name not in list_models():
-        near = difflib.get_close_matches(name, list_models(), n=3, cutoff=0.4)
-        raise ValueError(f"model: torchvision has no {name!r}; the nearest are {', '.join(near)}")
+        near = difflib.get_close_matches(name.lower(), list_models(), n=3, cutoff=0.4)
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        raise ValueError(f"model: torchvision has no {name!r}{hint}")
     if not pretrained:
         model = get_model(name, num_classes=classes)
     else:

@@ -2,7 +2,9 @@
 
 import os
 import pickle
-from collections.abc import Mapping
+import re
+import warnings
+from collections.abc import KeysView, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
-_PREFIXES = ("module.", "_orig_mod.")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+"""Of ``DataParallel``, ``torch.compile``, and the attribute of a Lightning module."""
+_GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
 _SHOWN = 5
 
 
@@ -22,6 +26,9 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         save_model(_contiguous(model), str(temporary))
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # safetensors makes it private
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -34,7 +41,8 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     Args:
         model: The architecture.
         path: ``.safetensors``, or a ``.pt``/``.pth`` state dict, alone or under a key such as
-            ``state_dict``; prefixes of ``DataParallel`` and ``torch.compile`` are taken off.
+            ``state_dict``; prefixes that all names have are taken off, if they are those of
+            ``DataParallel``, ``torch.compile`` or a Lightning module (``model.``, ``net.``).
 
     Returns:
         ``model``.
@@ -43,10 +51,7 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
         ValueError: If the file is missing, damaged, needs pickled code, or its names and shapes
             are not the model's; lists every mismatch, and ``model`` is as before.
     """
-    state = _read(Path(path))
-    for prefix in _PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    state = _without_prefix(_read(Path(path)), model.state_dict().keys())
     problems = _mismatches(model, state)
     if problems:
         listed = "\n".join(f"- {problem}" for problem in problems)
@@ -56,6 +61,15 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
         )
     model.load_state_dict(state, strict=False)  # shared weights may be stored once
     return model
+
+
+def _without_prefix(state: dict[str, Tensor], own: KeysView[str]) -> dict[str, Tensor]:
+    """``state`` without prefixes that the model's ``own`` names lack; they may stand in a row."""
+    for _ in _PREFIXES:
+        for prefix in _PREFIXES:
+            if state and own & state.keys() == set() and all(n.startswith(prefix) for n in state):
+                state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -72,16 +86,23 @@ def _read(path: Path) -> dict[str, Tensor]:
                 f"{path}: expected safetensors, got damaged contents: {error}"
             ) from None
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of files that it did not write
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError) as error:
+        raise ValueError(f"{path}: expected a file that can be read: {error!r}") from None
+    except Exception as error:  # of a foreign file, torch raises what it happens to stumble over
+        code = _GLOBAL.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if code is not None:
+            raise ValueError(
+                f"{path}: expected a state dict of tensors, but reading this file would run "
+                f"pickled code, which is refused ({code[1]}); where you trust it, load it yourself "
+                "and save model.state_dict()"
+            ) from None
         raise ValueError(
-            f"{path}: expected a state dict of tensors, but reading this file would run pickled "
-            f"code, which is refused ({reason}); where you trust it, load it yourself and save "
-            "model.state_dict()"
+            f"{path}: expected a state dict as torch.save writes it, got something else or damaged "
+            "contents"
         ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a state dict, got damaged contents: {error}") from None
     return _state_dict(found, path)
 
 
@@ -91,7 +112,9 @@ def _state_dict(found: Any, path: Path) -> dict[str, Tensor]:
         if nested is None or isinstance(found[nested], Tensor):
             break
         found = found[nested]
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
+    ):
         raise ValueError(
             f"{path}: expected a state dict (names to tensors), alone or under one of "
             f"{', '.join(_NESTED)}; got {type(found).__name__}"

@@ -1,6 +1,7 @@
 """Where speed lives: device, precision, batches, predictions, steps, epochs, processes."""
 
 from lotus_unlearning.runtime.bfloat16 import check_precision
+from lotus_unlearning.runtime.depth import deepest, in_order
 from lotus_unlearning.runtime.hardware import (
     choose_device,
     choose_precision,
@@ -12,6 +13,7 @@ from lotus_unlearning.runtime.models import (
     fingerprint,
     fresh_copy,
     frozen_copy,
+    reset_layers,
     reset_parameters,
     restore,
     snapshot,
@@ -27,11 +29,14 @@ __all__ = [
     "check_precision",
     "choose_device",
     "choose_precision",
+    "deepest",
     "fingerprint",
     "fresh_copy",
     "frozen_copy",
+    "in_order",
     "measure_peak_memory",
     "processor",
+    "reset_layers",
     "reset_parameters",
     "restore",
     "snapshot",

@@ -26,20 +26,26 @@ def choose_device(name: str | torch.device) -> torch.device:
     Raises:
         ValueError: If the device does not exist here.
     """
-    if name != "auto":
-        try:
-            return _existing(torch.device(name))
-        except RuntimeError as error:
-            raise ValueError(f"device: expected auto, cpu, cuda or the like: {error}") from None
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = _device(name)
+    if device is None:
+        known = ["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ValueError(f'device: expected one of {", ".join(known)}; got "{name}"')
+    return device
 
 
-def _existing(device: torch.device) -> torch.device:
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise ValueError(f'device: expected one of {count} CUDA devices or "cpu", got "{device}"')
+def _device(name: str | torch.device) -> torch.device | None:
+    """``None`` if there is none of this name; a number comes back from one that is there."""
+    try:
+        device = torch.device(name)
+        if device.type == "cuda":  # asked without starting it
+            return device if (device.index or 0) < torch.cuda.device_count() else None
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError):
+        return None
     return device
 
 

@@ -1,7 +1,7 @@
 """Copies of models: frozen teachers, fresh initialisations, snapshots, fingerprints."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha256
 
@@ -54,6 +54,17 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
         else:
             _reset_layers(model)
     return model
+
+
+def reset_layers(model: nn.Module, names: Sequence[str], seed: int) -> None:
+    """Initialise the layers ``names`` of ``model`` again, in place, as in :func:`fresh_copy`.
+
+    Raises:
+        ValueError: If the model cannot be initialised again.
+    """
+    fresh = fresh_copy(model, seed)
+    for name in names:
+        model.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
 
 
 def _take_over(model: nn.Module, fresh: nn.Module) -> None:

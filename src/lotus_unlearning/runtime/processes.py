@@ -1,17 +1,21 @@
 """Several processes as one: equal shards, averaged gradients, shared batch statistics.
 
-Started by ``accelerate launch`` or ``torchrun``; alone, everything here does nothing.
+Started by ``torchrun`` (or ``accelerate launch``, which calls it); alone, everything here does
+nothing.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -30,13 +34,51 @@ class Processes:
 
     @classmethod
     def start(cls) -> "Processes":
-        """Join the others that ``accelerate launch`` or ``torchrun`` started, if any."""
+        """Join the others that ``torchrun`` or ``accelerate launch`` started, if any."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
         from accelerate import PartialState
 
         state = PartialState(cpu=not torch.cuda.is_available())
         return cls(count=state.num_processes, rank=state.process_index)
+
+    def from_first(self, make: Callable[[], Value]) -> Value:
+        """What the first process makes, on all of them."""
+        if self.count == 1:
+            return make()
+        made: list[Any] = [make() if self.rank == 0 else None]
+        dist.broadcast_object_list(made)
+        found: Value = made[0]
+        return found
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    @contextmanager
+    def first_goes_ahead(self) -> Iterator[None]:
+        """The first process runs the block before the others: what it downloads, they find."""
+        if self.rank:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
+
+    def is_first_to_fail(self) -> bool:
+        """Whether no other process asked this before: where several fail, one is to say why.
+
+        Asked by a process that ends; the launcher then ends the others, which may wait for it.
+        """
+        if self.count == 1:
+            return True
+        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        try:
+            store = dist.TCPStore(*place, is_master=False)  # type: ignore[attr-defined]
+            return int(store.add(f"lotus-unlearning/failed/{attempt}", 1)) == 1
+        except RuntimeError:  # whoever kept count has failed, and said why
+            return False
 
     def shard(self, positions: Tensor) -> Tensor:
         """This process's part of a batch; all of it where it cannot be cut equally.
@@ -104,16 +146,16 @@ def _synchronized(processes: Processes):  # type: ignore[no-untyped-def]
         if not (self.training and processes.sharded):
             return type(self).forward(self, x)
         dims = [d for d in range(x.dim()) if d != 1]
+        shape = [1, -1, *([1] * (x.dim() - 2))]
         count = x.numel() // x.shape[1] * processes.count
         wide = x if x.dtype is torch.float64 else x.float()
-        moments = torch.stack([wide.sum(dims), wide.square().sum(dims)])
-        total: Tensor = _Sum.apply(moments)
-        mean, square = total / count
-        variance = square - mean.square()
+        mean: Tensor = _Sum.apply(wide.sum(dims)) / count
+        centred = wide - mean.view(shape)
+        # not E[x^2] - E[x]^2: where the mean is large, float32 leaves nothing of that
+        variance: Tensor = _Sum.apply(centred.square().sum(dims)) / count
         if self.track_running_stats:
             _update(self, mean.detach(), variance.detach() * count / (count - 1))
-        shape = [1, -1, *([1] * (x.dim() - 2))]
-        normal: Tensor = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        normal = centred * (variance + self.eps).rsqrt().view(shape)
         if self.weight is None:
             return normal.to(x.dtype)
         return (normal * self.weight.view(shape) + self.bias.view(shape)).to(x.dtype)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lotus_unlearning.images import Images, ImageTensors, StreamedImages
+from lotus_unlearning.runtime import cut
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
@@ -59,6 +60,8 @@ class Runtime:
     _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         self.generator = torch.Generator().manual_seed(self.seed)
 
     @contextmanager
@@ -123,7 +126,7 @@ class Runtime:
         """One pass over ``split``: inputs ``[B, ...]``, labels ``[B]``, positions ``[B]``.
 
         Positions count within ``split`` and are on the device, to index what
-        :meth:`predict` returned.
+        :meth:`predict` returned. A single image left over joins the batch before it.
 
         Raises:
             ValueError: If ``batch_size`` is below 1.
@@ -132,7 +135,7 @@ class Runtime:
         if size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {size}")
         order = self.permutation(len(split)) if shuffle else torch.arange(len(split))
-        chunks = torch.split(order, size)
+        chunks = cut.batches(order, size)
         shards = [self.processes.shard(chunk) for chunk in chunks]
         labels = split.labels
         for chunk, shard, x in zip(chunks, shards, self._inputs(split, shards), strict=True):

@@ -1,0 +1,253 @@
+"""audit(): is a model distinguishable from one that never saw the images to forget?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from lotus_unlearning.audit.banks import Bank
+from lotus_unlearning.audit.evidence import Evidence, manifest
+from lotus_unlearning.audit.features import linear_probes
+from lotus_unlearning.audit.record import Audit
+from lotus_unlearning.audit.relearning import Relearning, relearning
+from lotus_unlearning.audit.rows import Row
+from lotus_unlearning.audit.subjects import Bench, Floats, Subject, of_bank, of_models
+from lotus_unlearning.audit.triggers import Trigger, attack_success
+from lotus_unlearning.checks import check_model, require_model
+from lotus_unlearning.metrics import margin
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import Trained
+from lotus_unlearning.unlearning import Unlearned
+
+Level = Literal[0, 1, 2, 3]
+Model = nn.Module | Unlearned | Trained
+Golds = Bank | Sequence[Model]
+LEVELS = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probes:
+    """What level 3 does to a model.
+
+    Attributes:
+        relearning: How it is trained on.
+        trigger: Of poisoned images, if there were any.
+    """
+
+    relearning: Relearning = field(default_factory=Relearning)
+    trigger: Trigger | None = None
+
+
+def audit(
+    model: Model,
+    splits: Splits,
+    *,
+    original: Model | None = None,
+    golds: Golds | None = None,
+    shadows: Bank | None = None,
+    others: Sequence[Model] = (),
+    level: Level | None = None,
+    probes: Probes | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    precision: str = "float32",
+    title: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Audit:
+    """Compare a model with what retraining would have given, by a ladder of attacks.
+
+    * Level 0 needs no other model: scores of single images, forget against unseen.
+    * Level 1 needs golds: distances to them, and a verdict that is tested on them.
+    * Level 2: likelihood ratios; with ``shadows`` online, with ``others`` of distributions.
+    * Level 3 trains on: relearning, linear probes, and triggers of poisons; against golds where
+      their weights are at hand.
+
+    Args:
+        model: After unlearning.
+        splits: As they were for unlearning.
+        original: Before unlearning: it should be found out.
+        golds: A bank, or models that were retrained without the images to forget.
+        shadows: A bank with models that were trained on random halves.
+        others: The same method with other seeds.
+        level: The highest one; by default 1 with golds, else 0.
+        probes: Of level 3.
+        seed: Of bootstraps.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        precision: Of predictions; those of a bank are float32.
+        title: Of the page.
+        facts: More to be written down, such as seeds of runs.
+
+    Raises:
+        ValueError: If models and data do not fit, a bank is of something else, or a level lacks
+            what it needs.
+    """
+    rung = _level(level, golds)
+    place = choose_device(device)
+    run = Runtime(place, choose_precision(precision, place), seed=seed)
+    bench, put_back, notes = _compared(
+        {"original": original, "unlearned": model}, splits, golds, others, run, rung
+    )
+    probed = _probed(bench, splits, run, probes or Probes()) if rung == 3 else _NOTHING
+    found = Evidence(
+        bench=bench,
+        splits=splits,
+        level=rung,
+        put_back=put_back,
+        shadows=None if shadows is None or rung < 2 else _shadows(shadows, splits),
+        probes=probed.rows,
+        relearning=probed.curves,
+        notes=[*notes, *probed.notes, *_lacking(rung, shadows, others)],
+        seed=seed,
+    )
+    more = {"level": rung, **_banks(golds, shadows), **(facts or {})}
+    written = manifest(bench, splits, run, seed, more)
+    return Audit(found.page(title or _title(model, splits), written))
+
+
+def _compared(
+    given: Mapping[str, Model | None],
+    splits: Splits,
+    golds: Golds | None,
+    others: Sequence[Model],
+    run: Runtime,
+    level: int,
+) -> tuple[Bench, dict[int, list[Subject]], list[str]]:
+    """Who is compared, golds with images put back, and what could not be computed."""
+    modules = {n: _module(m, n) for n, m in given.items() if m is not None or n == "unlearned"}
+    for module in (*modules.values(), *(_module(m, "others") for m in others)):
+        check_model(module, splits)
+    subjects, notes = of_models(modules, splits, run, gradients=True)
+    retrained, put_back = _retrained(golds, splits, modules["unlearned"], run, level)
+    bench = Bench(
+        unlearned=subjects["unlearned"],
+        original=subjects.get("original"),
+        golds=tuple(retrained),
+        others=tuple(_plain_subjects("unlearned", others, splits, run)),
+    )
+    return bench, put_back, notes
+
+
+def _level(level: int | None, golds: Golds | None) -> int:
+    if level is None:
+        return 0 if golds is None else 1
+    if level not in LEVELS:
+        raise ValueError(f"level: expected 0, 1, 2 or 3, got {level!r}")
+    if level > 0 and golds is None:
+        raise ValueError(
+            f"golds: expected gold models for level {level}, got none; make a bank of them with "
+            "lotus bank, or audit at level 0"
+        )
+    return level
+
+
+def _module(model: Model | None, name: str) -> nn.Module:
+    module = model.model if isinstance(model, Unlearned | Trained) else model
+    require_model(module, name)
+    assert isinstance(module, nn.Module)
+    return module
+
+
+def _plain_subjects(
+    name: str, models: Sequence[Model], splits: Splits, run: Runtime, *, gradients: bool = False
+) -> list[Subject]:
+    named = {f"{name} {i}": _module(model, name) for i, model in enumerate(models)}
+    return list(of_models(named, splits, run, gradients=gradients)[0].values())
+
+
+def _retrained(
+    golds: Golds | None, splits: Splits, like: nn.Module, run: Runtime, level: int
+) -> tuple[list[Subject], dict[int, list[Subject]]]:
+    """Golds, and those with images put back."""
+    if golds is None:
+        return [], {}
+    if not isinstance(golds, Bank):
+        return _plain_subjects("gold", golds, splits, run, gradients=True), {}
+    golds.require(splits)
+    wanted = like if level == 3 else None
+    found = [of_bank(golds, member, splits, wanted) for member in golds.members("gold")]
+    if not found:
+        raise ValueError(f"golds: expected a bank with gold models, {golds.folder} has none")
+    put_back: dict[int, list[Subject]] = {}
+    for member in golds.members("put-back"):
+        put_back.setdefault(member.put_back, []).append(of_bank(golds, member, splits, None))
+    return found, put_back
+
+
+def _shadows(bank: Bank, splits: Splits) -> tuple[Floats, NDArray[np.bool_]]:
+    """Margins ``[S, N]`` of shadows on the forget images, and which of these each saw."""
+    bank.require(splits, forget=False)
+    members = bank.members("shadow")
+    if len(members) < 4:
+        raise ValueError(
+            f"shadows: expected a bank with 4 shadow models or more, {bank.folder} has "
+            f"{len(members)}; train them with lotus bank --shadows"
+        )
+    ids = splits.forget.ids.numpy()
+    labels, all_labels = splits.forget.labels.numpy(), splits.forget.source.labels.numpy()
+    found = np.stack([margin(bank.predictions(m)["train"][ids], labels) for m in members])
+    return found, np.stack([bank.trained_on(m, all_labels)[ids] for m in members])
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """What level 3 found."""
+
+    rows: Sequence[Row] = ()
+    curves: Sequence[dict[str, Any]] = ()
+    notes: Sequence[str] = ()
+
+
+_NOTHING = _Probed()
+
+
+def _probed(bench: Bench, splits: Splits, run: Runtime, probes: Probes) -> _Probed:
+    rows, curves = relearning(bench, splits, run, probes.relearning)
+    rows += linear_probes(bench, splits, run)
+    if probes.trigger is not None:
+        rows += attack_success(bench, splits, run, probes.trigger)
+    notes = []
+    if not any(gold.model is not None for gold in bench.golds):
+        notes.append(
+            "Level 3 has no gold to compare with: the bank keeps no weights (lotus bank "
+            "--keep weights)."
+        )
+    return _Probed(rows, curves, notes)
+
+
+def _lacking(level: int, shadows: Bank | None, others: Sequence[Model]) -> list[str]:
+    notes = []
+    if level >= 2 and shadows is None:
+        notes.append("No shadow models were given: LiRA is offline only.")
+    if level >= 2 and len(others) < 2:
+        notes.append(
+            "KLOM, U-LiRA and forgetting quality compare distributions: they need two more "
+            "unlearned models with other seeds, and 6 golds."
+        )
+    elif level >= 2:
+        notes.append(
+            "KLOM, U-LiRA and forgetting quality see all that unlearned models have in common. "
+            "Those that come from one original share its luck, too: for a fair comparison, each "
+            "needs an original of its own."
+        )
+    return notes
+
+
+def _banks(golds: Golds | None, shadows: Bank | None) -> dict[str, Any]:
+    found = {"bank of golds": golds, "bank of shadows": shadows}
+    return {
+        name: {"folder": f"{bank.folder}", "made of": bank.facts["golds_made_of"]}
+        for name, bank in found.items()
+        if isinstance(bank, Bank)
+    }
+
+
+def _title(model: Model, splits: Splits) -> str:
+    method = getattr(model, "method", None)
+    name = method["name"] if isinstance(method, Mapping) else type(method).__name__
+    by = "" if method is None else f" by {name}"
+    return f"Audit: {len(splits.forget):,} images forgotten{by}"

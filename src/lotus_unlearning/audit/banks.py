@@ -1,0 +1,162 @@
+"""A bank: a folder of predictions of models that were trained alike, to compare a model with."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load as load_weights
+from torch import Tensor
+
+from lotus_unlearning.audit.material import Material, content, images_of
+from lotus_unlearning.audit.members import FORMAT, Chosen, Ints, Kind, Member, digest
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.work import PREDICTIONS, WEIGHTS
+from lotus_unlearning.runs import replace_text
+from lotus_unlearning.splits import Splits
+
+Arrays = Mapping[str, NDArray[np.float32]]
+FACTS = "bank.json"
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A folder with one file of predictions per model.
+
+    Attributes:
+        folder: Where it is.
+        facts: ``bank.json``: what its models are made of, and what is to be forgotten.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @cached_property
+    def store(self) -> Store:
+        """Where its models are kept."""
+        return Store(self.folder)
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """What golds do not see."""
+        return Chosen(tuple(self.facts["forget"]), tuple(self.facts["gone"]))
+
+    def members(self, kind: Kind) -> list[Member]:
+        """The finished models of a kind, by their numbers."""
+        found = [m for m, record in self._records() if m.kind == kind and "error" not in record]
+        return sorted(found, key=lambda member: (member.put_back, member.number))
+
+    def failed(self) -> dict[Member, str]:
+        """Models that could not be trained, and why."""
+        found = [*self._records(), *self._records("failed")]
+        return {m: record["error"] for m, record in found if "error" in record}
+
+    def record(self, member: Member) -> dict[str, Any]:
+        """Its accuracies, seconds and machine."""
+        return self.store.record(cast(Any, member)) or {}
+
+    def predictions(self, member: Member) -> Arrays:
+        """Logits ``[N, C]`` of all images of each part; gradient norms ``[N]``, of golds.
+
+        Raises:
+            ValueError: If they were deleted.
+        """
+        files = self.store.files(cast(Any, member))
+        if PREDICTIONS not in files:
+            raise ValueError(
+                f"{self.folder}: expected the predictions of {member.title}, found none; the same "
+                "lotus bank makes them again"
+            )
+        with np.load(io.BytesIO(files[PREDICTIONS]), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def weights(self, member: Member) -> dict[str, Tensor] | None:
+        """Its weights, if they were kept."""
+        files = self.store.files(cast(Any, member))
+        return load_weights(files[WEIGHTS]) if WEIGHTS in files else None
+
+    def trained_on(self, member: Member, labels: Ints) -> NDArray[np.bool_]:
+        """Mask ``[N]`` of the training images that it was trained on."""
+        mask = np.zeros(len(labels), dtype=bool)
+        mask[member.trained_on(labels, self.chosen)] = True
+        return mask
+
+    def require(self, splits: Splits, *, forget: bool = True) -> None:
+        """It was made for these images.
+
+        Args:
+            splits: Of the model that is to be compared with it.
+            forget: Whether what is to be forgotten must be the same: for golds, not for shadows.
+
+        Raises:
+            ValueError: If not.
+        """
+        theirs = {part: content(source) for part, source in images_of(splits).items()}
+        mine = self.facts["content"]
+        other = [part for part, found in theirs.items() if mine.get(part) != found]
+        if other:
+            raise ValueError(
+                f"{self.folder}: expected a bank of the same images, but {', '.join(other)} differ "
+                "from those of the model; make a bank for these with lotus bank"
+            )
+        wanted = Chosen.of(splits)
+        if forget and wanted != self.chosen:
+            raise ValueError(
+                f"{self.folder}: expected golds that saw all training images but "
+                f"{len(wanted.forget)} to forget and {len(wanted.gone)} that were forgotten "
+                "before, but these saw others; make a bank with lotus bank --model RUN"
+            )
+
+    def _records(self, folder: str = "cells") -> Iterator[tuple[Member, dict[str, Any]]]:
+        known = {field.name for field in fields(Member)}
+        mine = (self.facts["golds_made_of"], self.facts["shadows_made_of"])
+        for path in sorted((self.folder / folder).glob("*.json")):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            named = {k: v for k, v in record["cell"].items() if k in known}
+            if named.get("made_of") in mine:
+                yield Member(**named), record
+
+
+def read_bank(folder: str | Path) -> Bank:
+    """A bank that :func:`lotus_unlearning.audit.bank` made.
+
+    Raises:
+        ValueError: If ``folder`` is none.
+    """
+    path = Path(folder) / FACTS
+    if not path.is_file():
+        raise ValueError(f"bank: expected a folder made by lotus bank, got {str(folder)!r}")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return Bank(Path(folder), facts)
+
+
+def open_bank(folder: str | Path, material: Material, chosen: Chosen) -> Bank:
+    """A bank to put models into: a new one, or one that was begun with the same material.
+
+    Raises:
+        ValueError: If the folder holds a bank of something else.
+    """
+    shared = {"format": FORMAT, **material.facts, "gone": list(chosen.gone)}
+    facts = {
+        **shared,
+        "forget": list(chosen.forget),
+        "shadows_made_of": digest(shared),
+        "golds_made_of": digest([shared, list(chosen.forget)]),
+    }
+    path = Path(folder) / FACTS
+    if not path.is_file():
+        replace_text(path, json.dumps(facts, indent=1) + "\n")
+        return Bank(Path(folder), facts)
+    known = json.loads(path.read_text(encoding="utf-8"))
+    other = [key for key in facts if known.get(key) != facts[key] and "made_of" not in key]
+    if other:
+        raise ValueError(
+            f"bank: expected a new folder, or a bank of the same {', '.join(other)}, got "
+            f"{str(folder)!r}; choose another folder"
+        )
+    return Bank(Path(folder), facts)

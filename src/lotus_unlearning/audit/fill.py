@@ -1,0 +1,174 @@
+"""bank(): train what is missing of a bank, wherever there is room, and survive being killed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from lotus_unlearning.audit.banks import Bank, open_bank
+from lotus_unlearning.audit.groups import Group
+from lotus_unlearning.audit.material import Material
+from lotus_unlearning.audit.members import Chosen, Member, Wanted
+from lotus_unlearning.audit.places import InProcesses, InThisProcess, OnRay
+from lotus_unlearning.audit.together import SIZE, fastest, obstacles
+from lotus_unlearning.benchmark.schedule import run_all
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.work import WEIGHTS, Made
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.splits import Splits
+
+AtOnce = int | Literal["auto"]
+Watcher = Callable[[Sequence[Member], int, int], None]
+"""Told of members that are done, how many are done by now, and how many there will be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where the models of a bank are trained.
+
+    Attributes:
+        device: As for :func:`lotus_unlearning.train`.
+        at_once: Models trained at once in one process, as one network; ``"auto"``: 1 on a CPU,
+            elsewhere 1 or 32, whichever is faster by a few timed steps.
+        jobs: Processes on this machine.
+        ray: Address of a Ray cluster.
+        cpus: Cores of a group of models on the cluster.
+        gpus: GPUs of a group of models on the cluster.
+    """
+
+    device: str = "auto"
+    at_once: AtOnce = "auto"
+    jobs: int = 1
+    ray: str | None = None
+    cpus: float = 1
+    gpus: float = 0
+
+
+def bank(
+    material: Material,
+    splits: Splits,
+    folder: str | Path,
+    wanted: Wanted,
+    *,
+    keep_weights: bool = False,
+    where: Where | None = None,
+    watch: Watcher = lambda *_: None,
+) -> Bank:
+    """Train the models of a bank that are not there yet, and keep their predictions.
+
+    Args:
+        material: Images, architecture and recipe: :func:`of_model`, :func:`of_run`,
+            :func:`of_setup`.
+        splits: What is to be forgotten.
+        folder: A new one, or a bank of the same material and images: what is in it stays.
+        wanted: How many models.
+        keep_weights: Keep the weights of golds, too, for probes of level 3.
+        where: Device, processes, cluster.
+        watch: Told of every model that is done.
+
+    Raises:
+        ValueError: If the folder holds something else, or an option does not fit.
+    """
+    where = where or Where()
+    wanted.require(len(splits.forget))
+    size = _at_once(material, where)
+    made = open_bank(folder, material, Chosen.of(splits))
+    members = list(wanted.members(made.facts["golds_made_of"], made.facts["shadows_made_of"]))
+    missing = [m for m in members if not _is_there(m, made.store, keep_weights)]
+    if not missing:
+        return made
+    labels = material.images["train"].labels.numpy()
+    groups = _groups(missing, labels, made, size, keep_weights)
+    done = len(members) - len(missing)
+
+    def tell(_: Any, group: Group | None, found: Made | None) -> None:
+        nonlocal done
+        if group is not None and found is not None:
+            done += len(group.members)
+            watch(group.members, done, len(members))
+
+    _run(groups, made.store, _place(material, where), tell)
+    return made
+
+
+def _run(groups: Any, store: Store, place: Any, tell: Any) -> None:
+    """As cells: all that ``run_all`` asks of one is its needs, and that the store can keep it."""
+    run_all(groups, cast(Any, _Shelf(store)), place, tell)
+
+
+def _is_there(member: Member, store: Store, weights: bool) -> bool:
+    record = store.record(cast(Any, member))
+    if record is None:
+        return False
+    wanted = weights and member.kind != "shadow" and "error" not in record
+    return not wanted or WEIGHTS in store.files(cast(Any, member))
+
+
+def _at_once(material: Material, where: Where) -> int:
+    if where.ray is not None and where.at_once == "auto":
+        return SIZE if where.gpus else 1
+    device = choose_device(where.device)
+    run = Runtime(device, choose_precision(material.precision, device))
+    if where.at_once == "auto":
+        return fastest(material, run)
+    problems = obstacles(material, run) if where.at_once > 1 else []
+    if problems or where.at_once < 1:
+        raise ValueError(
+            f"at_once: expected 1 or more, and 1 where models cannot be trained together; got "
+            f"{where.at_once}{', but ' + ', and '.join(problems) if problems else ''}"
+        )
+    return where.at_once
+
+
+def _groups(
+    members: Sequence[Member], labels: Any, made: Bank, size: int, keep_weights: bool
+) -> list[Group]:
+    """Members that are trained on equally many images, at most ``size`` in a group."""
+    alike: dict[int, list[Member]] = {}
+    for member in members:
+        alike.setdefault(len(member.trained_on(labels, made.chosen)), []).append(member)
+    return [
+        Group(tuple(same[first : first + size]), made.chosen, keep_weights)
+        for same in alike.values()
+        for first in range(0, len(same), size)
+    ]
+
+
+def _place(material: Material, where: Where) -> InThisProcess | InProcesses | OnRay:
+    if where.ray is not None:
+        return OnRay(where.ray, material, where.device, cpus=where.cpus, gpus=where.gpus)
+    if where.jobs > 1:
+        return InProcesses(where.jobs, material, where.device)
+    return InThisProcess(material, where.device)
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """Groups in a store of members: each member has files of its own."""
+
+    store: Store
+
+    def record(self, group: Group) -> dict[str, Any] | None:
+        """Groups are made of what is missing."""
+        return None
+
+    def save(self, group: Group, made: Made, *, files: bool) -> None:
+        """Keep each member, complete or not at all."""
+        for member in group.members:
+            cell, record = cast(Any, member), made.record["members"][member.key]
+            if "error" in record:
+                self.store.save_failure(cell, record["error"], final=True)
+                continue
+            mine = f"{member.key}/"
+            found = {n.removeprefix(mine): v for n, v in made.files.items() if n.startswith(mine)}
+            self.store.save(cell, Made(record, found), files=True)
+
+    def save_failure(self, group: Group, error: str, *, final: bool) -> None:
+        """Why none of them could be trained; the next run tries again."""
+        for member in group.members:
+            self.store.save_failure(cast(Any, member), error, final=final)
+
+    def forget_failure(self, group: Group) -> None:
+        """They are tried again now."""
+        for member in group.members:
+            self.store.forget_failure(cast(Any, member))

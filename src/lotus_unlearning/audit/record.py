@@ -1,0 +1,98 @@
+"""An audit: a verdict, its self-test and the ladder, as Markdown, JSON or a page."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lotus_unlearning.report.audit import render_audit
+from lotus_unlearning.report.page import formatted
+from lotus_unlearning.runs import replace_text
+
+_ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        page: Everything, as plain data: ``audit.json``. See
+            :mod:`lotus_unlearning.report.audit`.
+    """
+
+    page: Mapping[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """One of three sentences; see :func:`lotus_unlearning.metrics.verdict`."""
+        found: str = self.page["verdict"]["outcome"]
+        return found
+
+    @property
+    def values(self) -> dict[str, dict[str, float | None]]:
+        """Measure -> model -> value; gold's is the mean over golds."""
+        return {row["measure"]: dict(row["values"]) for row in self.page["ladder"]}
+
+    def to_markdown(self) -> str:
+        """The verdict, what it rests on, and the ladder as a table to paste."""
+        verdict = self.page["verdict"]
+        lines = [f"**{verdict['outcome'].capitalize()}**", *verdict["sentences"], ""]
+        lines += [*self.page["self_test"]["sentences"], ""] if self.page["self_test"] else []
+        notes = "".join(f"\n- {note}" for note in self.page["notes"])
+        return "\n".join(lines) + "\n" + self._table() + (f"\n{notes}" if notes else "")
+
+    def _table(self) -> str:
+        from tabulate import tabulate
+
+        columns = self.page["columns"]
+        rows = [
+            [f"{row['level']}", f"{row['label']} {_ARROWS[row['direction']]}"]
+            + [_cell(row, column) for column in columns]
+            for row in self.page["ladder"]
+        ]
+        align = ["right", "left", *["right"] * len(columns)]
+        text: str = tabulate(
+            rows, ["level", "", *columns], tablefmt="github", colalign=align, disable_numparse=True
+        )
+        return text
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to ``path``; :meth:`from_json` reads it again."""
+        text = json.dumps(self.page, indent=1, allow_nan=False) + "\n"
+        replace_text(Path(path), text)
+        return Path(path)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> "Audit":
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        try:
+            page = json.loads(Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"expected the JSON of an audit in {path}: {error}") from None
+        if not isinstance(page, dict) or not {"verdict", "ladder"} <= page.keys():
+            raise ValueError(f"expected an audit in {path}, got other JSON; audit.json is one")
+        return cls(page)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained page that opens offline."""
+        replace_text(Path(path), render_audit(self.page))
+        return Path(path)
+
+    def __str__(self) -> str:
+        return self.to_markdown()
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    text = formatted(row["values"].get(column), row["unit"])
+    interval = row["intervals"].get(column)
+    if interval:
+        low, high = (formatted(end, row["unit"]) for end in interval)
+        text += f" [{low}, {high}]"
+    return text

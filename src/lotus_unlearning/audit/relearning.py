@@ -1,0 +1,161 @@
+"""Relearning: how many steps of fine-tuning until forgotten images are known as they were before?
+
+On retained images alone, and on a few of the forgotten ones (the others are measured). A model that
+only hides what it knows relearns faster than a gold does. Every model gets the same batches in the
+same order.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lotus_unlearning.audit.rows import Meaning, Row
+from lotus_unlearning.audit.subjects import Bench
+from lotus_unlearning.metrics import Rung
+from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.splits import Split, Splits
+
+Plain = dict[str, Any]
+KEPT = "golds whose weights were kept"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relearning:
+    """How a model is trained on.
+
+    Attributes:
+        steps: At most so many.
+        every: Steps between two looks at the forget images.
+        learning_rate: Of SGD with momentum 0.9.
+        batch_size: Images per step.
+        share: Of the forget images, to relearn from, in the second probe.
+        seed: Of the order of images and of that share.
+    """
+
+    steps: int = 60
+    every: int = 4
+    learning_rate: float = 0.01
+    batch_size: int = 64
+    share: float = 0.1
+    seed: int = 0
+
+
+def relearning(
+    bench: Bench, splits: Splits, run: Runtime, how: Relearning
+) -> tuple[list[Row], list[Plain]]:
+    """Rows, and the curves of all models."""
+    few, rest = _shared(splits.forget, how)
+    tasks = {
+        "retain": ("on retain alone", splits.retain, splits.forget),
+        "forget": (f"on {len(few)} of the forget images", few, rest),
+    }
+    rows, curves = [], []
+    for name, (words, taught, asked) in tasks.items():
+        found = {
+            (column, subject.name): _curve(subject.model, taught, asked, run, how)
+            for column, subject, _ in bench.judged()
+            if subject.model is not None
+        }
+        aim = _aim(found)
+        curves.append(_plain_curves(name, words, found, how, aim))
+        rows.append(_steps_row(name, words, found, how, aim))
+    return rows, curves
+
+
+def _shared(forget: Split, how: Relearning) -> tuple[Split, Split]:
+    order = torch.randperm(len(forget), generator=torch.Generator().manual_seed(how.seed))
+    count = min(len(forget) - 1, max(1, round(how.share * len(forget))))
+    return forget.take(order[:count].sort().values), forget.take(order[count:].sort().values)
+
+
+Curve = tuple[list[float], list[float]]
+"""Accuracy and loss on the forget images, before the first step and after every few."""
+Curves = Mapping[tuple[str, str], Curve]
+
+
+def _curve(model: nn.Module, taught: Split, asked: Split, run: Runtime, how: Relearning) -> Curve:
+    mine = Runtime(run.device, run.precision, how.batch_size, how.seed)
+    learner = copy.deepcopy(model).requires_grad_(True)
+    accuracies, losses = [], []
+
+    def look() -> None:
+        logits = mine.predict(learner, asked)
+        labels = asked.labels.to(logits.device)
+        accuracies.append((logits.argmax(1) == labels).double().mean().item())
+        losses.append(F.cross_entropy(logits, labels).item())
+
+    with mine.prepared(learner):
+        optimizer = torch.optim.SGD(learner.parameters(), lr=how.learning_rate, momentum=0.9)
+        look()
+        for step, (x, y) in zip(range(1, how.steps + 1), _batches(taught, mine), strict=False):
+            learner.train()
+            mine.step(optimizer, F.cross_entropy(learner(x), y))
+            if step % how.every == 0:
+                look()
+    return accuracies, losses
+
+
+def _batches(split: Split, run: Runtime) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
+        for x, y, _ in run.batches(split):
+            if len(x) > 1 or len(split) == 1:
+                yield x, y
+
+
+def _aim(curves: Curves) -> float | None:
+    """The accuracy of the original before any step."""
+    return next((c[0][0] for (column, _), c in curves.items() if column == "original"), None)
+
+
+def _steps(curve: Curve, how: Relearning, aim: float) -> int | None:
+    """Steps until the accuracy is back; ``None``: not within those that were made."""
+    reached = [i for i, accuracy in enumerate(curve[0]) if accuracy >= aim]
+    return reached[0] * how.every if reached else None
+
+
+def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: float | None) -> Row:
+    meaning = Meaning(
+        direction="near gold",
+        unit="",
+        lower=0.0,
+        upper=float(how.steps),
+        definition=f"Steps of fine-tuning {words} until the accuracy on the forget images "
+        "(not trained on) is the original's; fewer than a gold needs: something was left.",
+        rung=Rung(3, KEPT, "gold's"),
+    )
+    row = Row(measure=f"relearning_{name}", label=f"Steps to relearn {words}", meaning=meaning)
+    if aim is None:
+        row.values["unlearned"] = None
+        row.note = "Not measurable: there is no original to say what is to be reached."
+        return row
+    late = 0
+    for (column, _), curve in curves.items():
+        steps = _steps(curve, how, aim)
+        late += steps is None
+        value = float(how.steps if steps is None else steps)
+        if column == "gold":
+            row.golds.append(value)
+        else:
+            row.values[column] = value
+    if late:
+        row.note = f"{late} of {len(curves)} models did not get there within {how.steps} steps."
+    return row
+
+
+def _plain_curves(
+    name: str, words: str, curves: Curves, how: Relearning, aim: float | None
+) -> Plain:
+    found: Plain = {"name": name, "words": words, "aim": aim, "golds": []}
+    found["steps"] = [how.every * i for i in range(how.steps // how.every + 1)]
+    for (column, _), (accuracies, losses) in curves.items():
+        curve = {"accuracy": accuracies, "loss": losses}
+        if column == "gold":
+            found["golds"].append(curve)
+        else:
+            found[column] = curve
+    return found

@@ -1,0 +1,91 @@
+"""Where a command writes, and what it says about itself; of several processes, the first does."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lotus_unlearning import runs
+from lotus_unlearning.cli import configs
+from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.trained_on import KEY, TrainingImages
+from lotus_unlearning.evaluation import Evaluation
+from lotus_unlearning.runtime import Processes
+
+LISTS = {"forget": "forget.txt", "without": "without.txt"}
+"""Option that names images -> the file of their ids in the run folder."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """The run folder of a command.
+
+    Attributes:
+        command: Its name.
+        words: The command line after it.
+        options: As they were read.
+        final: Where the folder is to be.
+        processes: That work together.
+    """
+
+    command: str
+    words: Sequence[str]
+    options: Any
+    final: Path
+    processes: Processes
+
+    @classmethod
+    def of(cls, command: str, words: Sequence[str], options: Any, name: str) -> "Output":
+        """With ``--out``, or the first free folder called ``name``.
+
+        Raises:
+            ValueError: If something stands there, or it cannot be written to.
+        """
+        processes = Processes.start()
+
+        def free() -> Path:
+            final = runs.destination(options.out, name)
+            runs.require_writable(final)
+            return final
+
+        return cls(command, words, options, processes.from_first(free), processes)
+
+    def facts(self, here: TrainingImages, precision: str | None = None) -> dict[str, Any]:
+        """For the manifest of each run of this command.
+
+        Args:
+            here: Its training images.
+            precision: If it is not that of the options.
+        """
+        chosen = self.options
+        seeds = ("seed", "data_seed", "forget_seed")
+        return {
+            "command": self.command,
+            "command_line": shlex.join(["lotus", self.command, *self.words]),
+            **{key: getattr(chosen, key) for key in seeds},
+            KEY: here.record,
+            **runs.surroundings(chosen.device, precision or chosen.precision, self.processes),
+        }
+
+    def config(self, part: str = "") -> dict[str, Any]:
+        """The options as a file in the folder ``part`` has them, to run the same again."""
+        lists = {option: self.final / file for option, file in LISTS.items()}
+        return configs.written(self.command, self.options, self.final / part, lists)
+
+    def write(self, records: Mapping[str, Callable[[Path], None]]) -> None:
+        """Write the folder, complete or not at all; returns when it is there for all processes.
+
+        Args:
+            records: Write a folder each. ``""``: the run itself; other names: folders in it.
+        """
+        if self.processes.rank == 0:
+            with runs.folder(self.final) as path:
+                for part, write in records.items():
+                    write(path / part)
+        self.processes.wait()
+
+    def show(self, evaluation: Evaluation) -> None:
+        """The table, and where the page is."""
+        print(evaluation.to_markdown())
+        say(f"page: {self.final / 'report.html'}")

@@ -1,0 +1,118 @@
+"""Command lines: options with hyphens or underscores, config files, and what is wrong in words."""
+
+import argparse
+import difflib
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from lotus_unlearning.cli import configs
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "tuple": "a list",
+    "NoneType": "null",
+}
+_SHOWN = 80
+
+
+class UsageError(Exception):
+    """A command line or config file that cannot be read; the message says why."""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):  # type: ignore[misc]
+    """Types and defaults beside each option; examples as they are written."""
+
+
+def parser(command: str, summary: str, examples: str) -> ArgumentParser:
+    """A parser with a config file, and examples at the end of its help."""
+    made = ArgumentParser(
+        prog=f"lotus {command}",
+        description=summary,
+        formatter_class=_Help,
+        epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    made.add_argument("--config", action="config", help="YAML file with any of these options")
+    return made
+
+
+def parse(made: ArgumentParser, words: list[str]) -> Any:
+    """The options, with defaults where ``words`` name none.
+
+    Raises:
+        UsageError: If a word is no option or a value does not fit.
+        ValueError: If a config file cannot be read.
+    """
+    return _parsed(made, words, defaults=True)
+
+
+def given(made: ArgumentParser, words: list[str]) -> set[str]:
+    """Names of the options that ``words``, or a config file in them, give a value to."""
+    values = _parsed(made, words, defaults=False).as_dict()
+    return {name for name, value in values.items() if value is not None}
+
+
+def _parsed(made: ArgumentParser, words: list[str], *, defaults: bool) -> Any:
+    command = made.prog.removeprefix("lotus ")
+    try:
+        return made.parse_args(configs.expanded(command, words), defaults=defaults)
+    except argparse.ArgumentError as error:
+        raise UsageError(_in_words(str(error), list(_names(made)))) from None
+
+
+def _names(made: ArgumentParser) -> Iterator[str]:
+    yield from made.get_defaults().keys()
+
+
+def _in_words(message: str, names: list[str]) -> str:
+    """What jsonargparse says, as the other messages are: expected, got, what to do."""
+    unknown = re.search(r"unrecognized arguments: (.*)", message)
+    if unknown is not None:
+        words = unknown[1].split()
+        flags = [w.partition("=")[0] for w in words if w.startswith("--")]
+        if not flags:
+            return f"expected options that begin with --, got {unknown[1]!r}"
+        hints = "".join(_hint(flag.removeprefix("--"), names, "--") for flag in flags)
+        return f"expected options of this command, got {', '.join(flags)}{hints}"
+    key = re.search(r"Option '([^']+)' is not accepted", message)
+    inner = re.search(r"Group '([^']+)' does not accept option '([^']+)'", message)
+    if key is not None or inner is not None:
+        name = key[1] if key is not None else ".".join(inner.groups()) if inner is not None else ""
+        return f"config: expected options of this command, got {name!r}{_hint(name, names, '')}"
+    missing = re.search(r"arguments are required: (.*)", message)
+    if missing is not None:
+        return f"expected --{', --'.join(missing[1].split(', '))}, got none"
+    return _value(message) or " ".join(message.split())
+
+
+def _value(message: str) -> str | None:
+    """For a value of the wrong kind."""
+    key = re.search(r'Parser key "([^"]+)"', message)
+    got = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
+    if key is None or got is None:
+        return None
+    kinds = re.findall(r"Expected an? (?:<class '(\w+)'>|typing\.Literal\[([^\]]*)\])", message)
+    words = [_KINDS.get(k, k) or c.replace("'", "").replace(", ", " or ") for k, c in kinds]
+    return f"{key[1]}: expected {' or '.join(dict.fromkeys(words))}, got {_short(got[1])}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def _hint(name: str, names: Iterable[str], dashes: str) -> str:
+    """The option that ``name`` may have meant: the same at the end, or spelt alike."""
+    known = {known.lower(): known for known in names}
+    low = name.lower().replace("-", "_")
+    ends = [k for k in known if k.endswith(f".{low}")]
+    near = ends or difflib.get_close_matches(low, known, n=1)
+    return f"; did you mean {dashes + known[near[0]]!r}?" if near else ""

@@ -1,0 +1,87 @@
+"""Regrow: cut the deeper layers back, and let them grow again under the original's guidance.
+
+Shashwat Goel, Ameya Prabhu, Amartya Sanyal, Ser-Nam Lim, Philip Torr, Ponnurangam Kumaraguru:
+"Towards Adversarial Evaluations for Inexact Machine Unlearning", 2022,
+https://arxiv.org/abs/2201.06640, for EU-k: reset the last layers, train them on retain.
+Geoffrey Hinton, Oriol Vinyals, Jeff Dean: "Distilling the Knowledge in a Neural Network", 2015,
+https://arxiv.org/abs/1503.02531. Put together by this package (docs/beyond.md).
+
+    theta_l <- fresh initialisation, for the deepest layers l
+    loss    = mean over a retain batch of -sum_j s_j(z_o / T) log s_j(z_u / T)   z_o: the original's
+
+What a network memorises of single images sits mostly in its deeper layers; what the earlier ones
+see is general. The deep half of the result never saw a forget image, and the original's beliefs
+about retain images say more than their labels, so that it learns in a few epochs what took the
+original many.
+
+Differs from EU-k: all layers are trained, not the reset ones alone, and on beliefs, not labels.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from lotus_unlearning.checks import require
+from lotus_unlearning.losses import distillation
+from lotus_unlearning.runtime import Runtime, cut, deepest, reset_layers
+from lotus_unlearning.splits import Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regrow:
+    """Reset the deeper layers and distil the original into them on retain images.
+
+    Attributes:
+        share: Of the layers that hold weights, counted from the output: how many are reset.
+        epochs: Passes over the retain images, at least.
+        least_steps: With few images, passes go on until there were as many steps.
+        learning_rate: Of AdamW at the start; it falls to 0 along half a cosine.
+        weight_decay: Of AdamW.
+        temperature: T above.
+        batch_size: Images per step.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"retain"})
+    share: float = 0.25
+    epochs: int = 4
+    least_steps: int = 280
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 5e-4
+    temperature: float = 1.0
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        limits = {
+            "0 < share <= 1": 0 < self.share <= 1,
+            "epochs >= 1": self.epochs >= 1,
+            "least_steps >= 0": self.least_steps >= 0,
+            "learning_rate > 0": self.learning_rate > 0,
+            "weight_decay >= 0": self.weight_decay >= 0,
+            "temperature > 0": self.temperature > 0,
+            "batch_size >= 1": self.batch_size >= 1,
+        }
+        require(self, limits)
+
+    def passes(self, retain: int) -> int:
+        """How often each of ``retain`` images is learned from."""
+        return max(self.epochs, math.ceil(self.least_steps / cut.count(retain, self.batch_size)))
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place: cut back, then regrow on the retain images."""
+        teacher = run.predict(model, data.retain)
+        reset_layers(model, deepest(model, self.share, data.retain, run), run.draw_seed())
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+        epochs, step = self.passes(len(data.retain)), 0
+        steps = epochs * cut.count(len(data.retain), self.batch_size)
+        for _ in run.epochs(epochs):
+            model.train()
+            for x, _, i in run.batches(data.retain, self.batch_size):
+                rate = self.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
+                optimizer.param_groups[0]["lr"] = rate
+                run.step(optimizer, distillation(model(x), teacher[i], self.temperature))
+                step += 1

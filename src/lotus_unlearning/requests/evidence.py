@@ -1,0 +1,89 @@
+"""What was measured on the models before and after a run, as plain data for the ledger."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from lotus_unlearning.evaluation import Evaluation
+from lotus_unlearning.requests.entries import Request
+from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.splits import Split
+
+_COLUMNS = {"original": "before", "unlearned": "after"}
+
+
+def of_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    """Measures, caveats, versions, and on what it was measured."""
+    page = evaluation.page
+    return {
+        "measures": _measures(evaluation),
+        "notes": list(page["notes"]),
+        "versions": page["manifest"]["versions"],
+        "measured_on": page["manifest"]["evaluated on"],
+    }
+
+
+def _measures(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Rows of the table, with the columns ``before`` and ``after``."""
+    rows = []
+    for row in evaluation.page["table"]:
+        values = {new: row["values"].get(old) for old, new in _COLUMNS.items()}
+        intervals = row.get("intervals") or {}
+        ends = {new: list(intervals[old]) for old, new in _COLUMNS.items() if old in intervals}
+        keys = ("measure", "label", "direction", "unit", "definition")
+        rows.append({**{k: row.get(k, "") for k in keys}, "values": values, "intervals": ends})
+    return rows
+
+
+def without_pictures(evaluation: Evaluation, title: str) -> Evaluation:
+    """The same without the forgotten images: a record of a deletion must not keep them."""
+    page = {**evaluation.page, "images": [], "title": title}
+    return Evaluation(page)
+
+
+def of_requests(
+    requests: Sequence[Request], forget: Split, models: Mapping[str, nn.Module], run: Runtime
+) -> dict[str, dict[str, Any]]:
+    """How each model does on the images of each request that was served so far.
+
+    Args:
+        requests: All whose images are among those to forget.
+        forget: These images, from all runs.
+        models: ``before`` and ``after``.
+        run: Predicts.
+
+    Returns:
+        For each request's id the number of its images, and by model accuracy with its 95%
+        Clopper-Pearson interval and mean loss.
+    """
+    logits = {name: _logits(model, forget, run) for name, model in models.items()}
+    names = [str(found) for found in forget.official_ids]
+    place = {name: at for at, name in enumerate(names)}
+    found = {}
+    for request in requests:
+        at = [place[image] for image in request.trained_on if image in place]
+        if at:
+            found[str(request.id)] = {
+                "images": len(at),
+                **{name: _answers(z[at], forget.labels[at]) for name, z in logits.items()},
+            }
+    return found
+
+
+def _logits(model: nn.Module, split: Split, run: Runtime) -> Tensor:
+    with run.prepared(copy.deepcopy(model)) as ready:
+        return run.predict(ready, split).double().cpu()
+
+
+def _answers(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    right, count = int((logits.argmax(dim=1) == labels).sum()), len(labels)
+    ends = binomtest(right, count).proportion_ci(method="exact")
+    return {
+        "accuracy": right / count,
+        "accuracy_interval": [float(ends.low), float(ends.high)],
+        "loss": float(F.cross_entropy(logits, labels)),
+    }

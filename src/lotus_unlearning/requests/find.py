@@ -1,0 +1,222 @@
+"""Which training images are meant: by id, by equal pixels, or by looking alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lotus_unlearning.datasets.files import images_in
+from lotus_unlearning.id_files import is_whole, read_ids, some
+from lotus_unlearning.requests.entries import Found
+from lotus_unlearning.requests.index import Index, Print, distances, print_of_file
+
+_ORDER = {True: ("path", "id", "index"), False: ("id", "index", "path")}
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was found.
+
+    Attributes:
+        images: One for each image that was asked for, and one for each other copy of it.
+        near: Training images that look like those; it is for a person to decide about them.
+    """
+
+    images: list[Found]
+    near: list[Found]
+
+
+def search(
+    index: Index,
+    ids: Sequence[str],
+    files: Sequence[str],
+    *,
+    forgotten: Mapping[str, str | None],
+    distance: int,
+) -> Search:
+    """Find what is asked for.
+
+    Args:
+        index: Of the data.
+        ids: Ids or paths in the training data, or names of files of these.
+        files: Image files, or folders of them.
+        forgotten: What the served model forgot already.
+        distance: Perceptual hashes that differ in at most so many bits are of similar images.
+
+    Raises:
+        ValueError: If something is asked for that is neither a training image nor known to be
+            none; one message lists all of it.
+    """
+    problems: list[str] = []
+    asked = _by_ids(index, _expanded(ids, index, problems), problems)
+    asked += _by_files(index, _files(files, problems), problems)
+    if not problems and not asked:
+        problems.append("expected at least one image, by id or as a file; got none")
+    if problems:
+        raise ValueError("; ".join(problems))
+    found = _with_copies(index, [image for image, _ in asked])
+    near = _near(index, found, [(image.asked, bits) for image, bits in asked], distance)
+    return Search(
+        [_known(image, forgotten) for image in found], [_known(image, forgotten) for image in near]
+    )
+
+
+def described(near: Sequence[Found]) -> str:
+    """Similar images, for a message."""
+    shown = [f"{f.image} (like {f.asked}, {f.distance} of 64 bits apart)" for f in near[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(near) > _SHOWN else "")
+
+
+Asked = tuple[Found, NDArray[np.bool_] | None]
+"""What was found, and the perceptual hash of what was asked for where it is known."""
+
+
+def _expanded(words: Sequence[str], index: Index, problems: list[str]) -> list[str]:
+    """``words`` with files of ids replaced by what is in them."""
+    known = {*index.train.ids.tolist()}
+    found: list[str] = []
+    for word in words:
+        if word in known or is_whole(word) or not Path(word).is_file():
+            found.append(word)
+            continue
+        try:
+            columns = read_ids(word)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        first = next(c for c in ("", *_ORDER[index.official == 0]) if c in columns)
+        found += [str(value) for value in columns[first].values]
+    return found
+
+
+def _by_ids(index: Index, words: Sequence[str], problems: list[str]) -> list[Asked]:
+    places = {name: _places(part.ids) for name, part in index.parts.items()}
+    found: list[Asked] = []
+    unknown = []
+    for word in dict.fromkeys(words):
+        part = next((name for name in index.parts if word in places[name]), None)
+        if part is not None:
+            at = places[part][word]
+            content, bits = str(index.parts[part].content[at]), index.parts[part].bits[at]
+            trained = part == "train"
+            image = word if trained else None
+            note = "" if trained else f"held as {part} image"
+            verdict = "to forget" if trained else "never trained on"
+            found.append((Found(word, "id", image, content, verdict, note), bits))  # type: ignore[arg-type]
+        elif is_whole(word) and int(word) in range(index.official):
+            note = "in the published data set, but left out of the training data"
+            found.append((Found(word, "id", None, None, "never trained on", note), None))
+        else:
+            unknown.append(word)
+    if unknown:
+        problems.append(
+            f"expected {_kind(index)}, got {len(unknown)} that are not known: {some(unknown)}; "
+            "correct them, or pass the images themselves with --images"
+        )
+    return found
+
+
+def _kind(index: Index) -> str:
+    if index.official:
+        return f"ids 0..{index.official - 1}"
+    return f"paths such as {str(index.train.ids[0])!r}"
+
+
+def _files(words: Sequence[str], problems: list[str]) -> list[Path]:
+    found = []
+    for word in words:
+        path = Path(word)
+        inside = [path / name for name in images_in(path)]
+        if path.is_dir() and not inside:
+            problems.append(f"images: expected image files in {word!r}, found none")
+        elif not path.exists():
+            problems.append(f"images: expected an image file or a folder at {word!r}, found none")
+        found += inside if path.is_dir() else [path] if path.exists() else []
+    return found
+
+
+def _by_files(index: Index, files: Sequence[Path], problems: list[str]) -> list[Asked]:
+    found: list[Asked] = []
+    for path in files:
+        try:
+            what = print_of_file(path, index)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        found.append((_by_content(index, path.name, what), what.bits))
+    return found
+
+
+def _by_content(index: Index, asked: str, what: Print) -> Found:
+    for name, part in index.parts.items():
+        at = np.flatnonzero(part.content == what.content) if what.content else np.array([], int)
+        if len(at) and name == "train":
+            image = str(part.ids[at[0]])
+            return Found(asked, "equal pixels", image, what.content, "to forget")
+        if len(at):
+            note = f"held as {name} image {part.ids[at[0]]}"
+            return Found(asked, "equal pixels", None, what.content, "never trained on", note)
+    note = "no training image has these pixels"
+    if what.content is None:
+        note = "pixels cannot be compared here; no similar image counts as this one by itself"
+    return Found(asked, "nothing", None, what.content, "never trained on", note)
+
+
+def _with_copies(index: Index, images: Sequence[Found]) -> list[Found]:
+    """Each training image once, and all that have equal pixels."""
+    train, taken = index.train, set()
+    found = []
+    for image in images:
+        if image.image is not None and image.image in taken:
+            continue
+        found.append(image)
+        taken.add(image.image)
+        if image.content is None:
+            continue
+        for at in np.flatnonzero(train.content == image.content):
+            name = str(train.ids[at])
+            if name not in taken:
+                note = f"a copy of {image.asked}"
+                found.append(
+                    Found(image.asked, "equal pixels", name, image.content, "to forget", note)
+                )
+                taken.add(name)
+    return found
+
+
+def _near(
+    index: Index,
+    found: Sequence[Found],
+    asked: Sequence[tuple[str, NDArray[np.bool_] | None]],
+    distance: int,
+) -> list[Found]:
+    """The nearest first; each training image once."""
+    train, taken = index.train, {image.image for image in found}
+    rows = []
+    for name, bits in asked:
+        if bits is None:
+            continue
+        apart = distances(bits, train.bits)
+        rows += [(int(apart[at]), int(at), name) for at in np.flatnonzero(apart <= distance)]
+    near: dict[str, Found] = {}
+    for bits_apart, at, name in sorted(rows):
+        image = str(train.ids[at])
+        if image not in taken and image not in near:
+            content = str(train.content[at])
+            near[image] = Found(name, "similar", image, content, "left", distance=bits_apart)
+    return list(near.values())
+
+
+def _known(image: Found, forgotten: Mapping[str, str | None]) -> Found:
+    if image.image is None or image.image not in forgotten:
+        return image
+    return Found(
+        **{**vars(image), "verdict": "already forgotten"},
+    )
+
+
+def _places(ids: NDArray[np.str_]) -> dict[str, int]:
+    return {name: at for at, name in enumerate(ids.tolist())}

@@ -1,0 +1,104 @@
+"""The guard rails: what a new model must keep to be served instead of the one before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lotus_unlearning.requests.settings import Drift, Guards
+
+Values = Mapping[str, float | None]
+_NAMES = {"retain_accuracy": "accuracy on retained images", "test_accuracy": "accuracy on test"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One guard rail.
+
+    Attributes:
+        name: The measure.
+        before: Of the model that is served.
+        after: Of the new model.
+        limit: What ``after`` is not to be below (accuracies) or farther from 0.5 than (attacks).
+        holds: Whether it is kept.
+        why: In words.
+    """
+
+    name: str
+    before: float | None
+    after: float | None
+    limit: float | None
+    holds: bool
+    why: str
+
+
+def check(
+    before: Values, after: Values, attack_interval: Sequence[float] | None, guards: Guards
+) -> list[Check]:
+    """All guard rails.
+
+    Args:
+        before: Measures of the model that is served.
+        after: Of the new model, on the same images.
+        attack_interval: 95% interval of the attack's AUC on the model that is served.
+        guards: The limits.
+
+    >>> values = {"retain_accuracy": 0.99, "test_accuracy": 0.98, "auc_loss": 0.55}
+    >>> [c.holds for c in check(values, {**values, "test_accuracy": 0.9}, (0.5, 0.6), Guards())]
+    [True, False, True]
+    """
+    losses = {
+        "retain_accuracy": guards.retained_accuracy_loss,
+        "test_accuracy": guards.test_accuracy_loss,
+    }
+    rails = [_accuracy(name, before[name], after[name], limit) for name, limit in losses.items()]
+    name = guards.attack
+    if name is not None:
+        rails.append(_attack(name, before.get(name), after.get(name), attack_interval))
+    return rails
+
+
+def drift(first: Values, current: Values, limits: Drift) -> dict[str, Any]:
+    """How much accuracy was lost since the first model, and whether that recommends retraining.
+
+    >>> first = {"retain_accuracy": 0.99, "test_accuracy": 0.98}
+    >>> drift(first, {**first, "test_accuracy": 0.90}, Drift())["recommends_retraining"]
+    True
+    """
+    allowed = {
+        "retain_accuracy": limits.retained_accuracy_loss,
+        "test_accuracy": limits.test_accuracy_loss,
+    }
+    rows: dict[str, dict[str, Any]] = {}
+    for name, limit in allowed.items():
+        then, today = first[name], current[name]
+        loss = None if then is None or today is None else then - today
+        rows[name] = {"first": then, "now": today, "loss": loss, "limit": limit}
+    over = any(row["loss"] is not None and row["loss"] > row["limit"] for row in rows.values())
+    return {"measures": rows, "recommends_retraining": over}
+
+
+def _accuracy(name: str, before: float | None, after: float | None, allowed: float) -> Check:
+    if before is None or after is None:
+        return Check(name, before, after, None, False, f"{_NAMES[name]} was not measured")
+    limit = before - allowed
+    holds = after >= limit - 1e-12
+    kept = "kept" if holds else "lost too much"
+    why = f"{_NAMES[name]} {kept}: {before:.4f} before, {after:.4f} after, limit {limit:.4f}"
+    return Check(name, before, after, limit, holds, why)
+
+
+def _attack(
+    name: str, before: float | None, after: float | None, interval: Sequence[float] | None
+) -> Check:
+    """Farther from a coin toss than the interval of the model before is worse, on either side."""
+    if before is None or after is None or interval is None:
+        return Check(name, before, after, None, False, f"{name} was not measured")
+    limit = max(abs(end - 0.5) for end in interval)
+    holds = abs(after - 0.5) <= limit
+    low, high = interval
+    why = (
+        f"attack by {name.removeprefix('auc_')} {'not worse' if holds else 'worse'}: AUC "
+        f"{before:.4f} [{low:.4f}, {high:.4f}] before, {after:.4f} after, at most {limit:.4f} "
+        "from 0.5"
+    )
+    return Check(name, before, after, limit, holds, why)

@@ -1,0 +1,142 @@
+"""Taking a request in, and closing one without a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from lotus_unlearning.requests import entries, index, ledger
+from lotus_unlearning.requests.entries import Found, Near, Request
+from lotus_unlearning.requests.find import described, search
+from lotus_unlearning.requests.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Added:
+    """A request that was written.
+
+    Attributes:
+        request: As it is in the ledger.
+        warnings: What to look at, one sentence each.
+    """
+
+    request: Request
+    warnings: list[str]
+
+
+def add(
+    workspace: Workspace,
+    *,
+    ids: Sequence[str] = (),
+    files: Sequence[str] = (),
+    reference: str = "",
+    received: str | None = None,
+    due: str | None = None,
+    near: bool | None = None,
+) -> Added:
+    """Write a request into the ledger.
+
+    It is pending if any of its images is to be forgotten; served at once if all that were trained
+    on are forgotten already; refused if none was trained on.
+
+    Args:
+        workspace: Where.
+        ids: Ids or paths of training images, or files of these.
+        files: Image files, or folders of them; found by their content.
+        reference: To whom the request belongs; a ticket number rather than a name.
+        received: Date, ``YYYY-MM-DD``; ``None``: today.
+        due: Date; ``None``: the workspace's number of days after ``received``.
+        near: Whether to forget similar images, too. ``None``: not decided, which is an error if
+            there are any.
+
+    Raises:
+        ValueError: If an image is not known, a date is none, or similar images want a decision;
+            nothing is written then.
+    """
+    settings = workspace.settings
+    came = _date(received, "received") or date.today()
+    until = _date(due, "due") or came + timedelta(days=settings.due_days)
+    if until < came:
+        raise ValueError(f"due: expected a date from received, {came}, on, got {until}")
+    found = search(
+        index.load(workspace.folder / index.FILE),
+        ids,
+        files,
+        forgotten=entries.forgotten(workspace.db),
+        distance=settings.near_distance,
+    )
+    alike, decision = _decided(found.near, near)
+    images = [*found.images, *alike]
+    with ledger.transaction(workspace.db):
+        number = entries.add_request(
+            workspace.db,
+            images,
+            reference=reference,
+            received=str(came),
+            due=str(until),
+            near=decision,
+        )
+        _answer_at_once(workspace, number, images)
+    return Added(entries.request(workspace.db, number), _warnings(came, until))
+
+
+def close(workspace: Workspace, number: int, state: str, why: str) -> Request:
+    """Withdraw or refuse a pending request.
+
+    Raises:
+        ValueError: If there is no such request, or it is not pending.
+    """
+    with ledger.transaction(workspace.db):
+        found = entries.request(workspace.db, number)
+        if found.state != "pending":
+            raise ValueError(
+                f"request: expected a pending one, got request {number}, which is {found.state}; "
+                "what was done is not undone: a new request can be added"
+            )
+        entries.change_request(workspace.db, number, state, why=why)
+    return entries.request(workspace.db, number)
+
+
+def _decided(near: Sequence[Found], decision: bool | None) -> tuple[list[Found], Near]:
+    open_ones = [image for image in near if image.verdict == "left"]
+    if not open_ones:
+        return list(near), "none found"
+    if decision is None:
+        raise ValueError(
+            f"expected a decision about training images that look like those asked for: "
+            f"{len(open_ones)}, {described(open_ones)}; add --include-near to forget them, too, or "
+            "--only to leave them"
+        )
+    if not decision:
+        return list(near), "left"
+    return [replace(f, verdict="to forget") if f in open_ones else f for f in near], "included"
+
+
+def _answer_at_once(workspace: Workspace, number: int, images: Sequence[Found]) -> None:
+    verdicts = {image.verdict for image in images}
+    if "to forget" in verdicts:
+        return
+    if "already forgotten" in verdicts:
+        run = entries.runs(workspace.db, "served")[-1].number
+        why = "all of these images that were trained on are forgotten already"
+        entries.change_request(workspace.db, number, "served", run=run, why=why)
+    else:
+        why = "none of these images was trained on"
+        entries.change_request(workspace.db, number, "refused", why=why)
+
+
+def _warnings(received: date, due: date) -> list[str]:
+    today, found = date.today(), []
+    if due < today:
+        found.append(f"due: {due} is in the past")
+    if received > today:
+        found.append(f"received: {received} is in the future")
+    return found
+
+
+def _date(text: str | None, name: str) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{name}: expected a date such as 2026-03-31, got {text!r}") from None

@@ -1,0 +1,125 @@
+"""The record as a page in the look of the report: one HTML file, to be read and printed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import ChoiceLoader, PackageLoader
+
+from lotus_unlearning.report.page import ARROWS, formatted
+from lotus_unlearning.report.view import environment
+
+_SHORT = 16
+
+
+def render(record: Mapping[str, Any], fingerprint: str) -> str:
+    """HTML that loads nothing from anywhere.
+
+    Args:
+        record: Of :func:`lotus_unlearning.requests.record.record`.
+        fingerprint: Of the key that signs the folder.
+    """
+    both = [PackageLoader("lotus_unlearning", f) for f in ("requests", "report")]
+    pages = environment().overlay(loader=ChoiceLoader(both))
+    return pages.get_template("record.html").render(view(record, fingerprint))
+
+
+def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    """What the template shows, as text."""
+    request, run, evidence = record["request"], record["run"], record["evidence"]
+    return {
+        "title": f"Deletion request {request['id']}: {request['state']}",
+        "summary": [record["answer"]],
+        "request": _request(record),
+        "images": [_image(image) for image in record["images"]],
+        "run": {} if run is None else _run(run),
+        "method": {} if run is None else run["method"],
+        "own": [] if evidence is None else _own(evidence["of_this_request"], record["since_then"]),
+        "rows": [] if evidence is None else [_row(r) for r in evidence["of_all_forgotten_images"]],
+        "rails": [] if evidence is None else evidence["guard_rails"],
+        "drift": {} if evidence is None else _drift(evidence["drift"]),
+        "notes": [] if evidence is None else evidence["notes"],
+        "kept": record["kept_from_being_served"],
+        "audit": record["audit"] or {},
+        "limits": record["limits"],
+        "not_covered": [*record["not_covered"], *_earlier(record["earlier_models_kept"])],
+        "history": record["history"],
+        "issued": {
+            **record["issued"],
+            "rows of the ledger": record["ledger"]["rows"],
+            "hash of its last row": record["ledger"]["last_hash"],
+            "fingerprint of the key": fingerprint,
+        },
+    }
+
+
+def _earlier(kept: Sequence[int]) -> list[str]:
+    if not kept:
+        return []
+    which = ", ".join(str(number) for number in kept)
+    return [f"Models before the one that is served are still in the workspace: of run {which}."]
+
+
+def _request(record: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(record["request"])
+    named = {"id": "request", "reference": "reference of the subject"}
+    shown = {named.get(str(key), str(key)): value or "none given" for key, value in found.items()}
+    if not found["why"]:
+        del shown["why"]
+    return {**shown, "similar images": record["similar_images"]}
+
+
+def _image(image: Mapping[str, Any]) -> dict[str, str]:
+    by = image["found_by"]
+    if image["distance"] is not None:
+        by += f", {image['distance']} of 64 bits apart"
+    return {
+        "asked": image["asked"],
+        "found_by": by,
+        "image": image["image"] or "–",
+        "content": (image["content"] or "–")[:_SHORT],
+        "verdict": image["verdict"] + (f": {image['note']}" if image["note"] else ""),
+    }
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.replace("_", " "): value for key, value in run.items() if key != "method"}
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, str]:
+    shown = {"label": f"{row['label']} {ARROWS[row['direction']]}", "definition": row["definition"]}
+    for column in ("before", "after"):
+        shown[column] = formatted(row["values"].get(column), row["unit"])
+        ends = row["intervals"].get(column)
+        shown[f"{column}_interval"] = ""
+        if ends:
+            low, high = (formatted(end, row["unit"]) for end in ends)
+            shown[f"{column}_interval"] = f"{low} to {high}"
+    return shown
+
+
+def _own(own: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """One row per model: before, after, and the one that is served now."""
+    rows = []
+    if own is not None:
+        rows = [("before", own["before"]), ("after", own["after"])]
+    if since is not None and since["of_this_request"] is not None:
+        rows.append((f"served now (run {since['run']})", since["of_this_request"]["after"]))
+    return [
+        {
+            "model": name,
+            "accuracy": formatted(found["accuracy"], "share"),
+            "interval": " to ".join(formatted(e, "share") for e in found["accuracy_interval"]),
+            "loss": formatted(found["loss"], "nats"),
+        }
+        for name, found in rows
+    ]
+
+
+def _drift(drift: Mapping[str, Any]) -> dict[str, str]:
+    shown = {}
+    for name, row in drift["measures"].items():
+        first, now = (formatted(row[key], "share") for key in ("first", "now"))
+        limit = formatted(row["limit"], "share")
+        shown[name.replace("_", " ")] = f"first model {first}, now {now}; may lose {limit}"
+    advice = "retraining is recommended" if drift["recommends_retraining"] else "within limits"
+    return {**shown, "advice": advice}

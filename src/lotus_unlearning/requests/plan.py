@@ -1,0 +1,157 @@
+"""What a run starts from: the method, and the union of all images that are to be forgotten."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from lotus_unlearning import datasets, runs
+from lotus_unlearning.datasets import Data
+from lotus_unlearning.id_files import some
+from lotus_unlearning.methods import METHODS, Retrain
+from lotus_unlearning.methods.spaces import with_settings
+from lotus_unlearning.requests import entries, index
+from lotus_unlearning.requests.entries import Request, Run
+from lotus_unlearning.requests.index import Index
+from lotus_unlearning.requests.settings import Settings
+from lotus_unlearning.requests.workspace import Workspace
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.sources import content_hashes
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import Recipe
+from lotus_unlearning.unlearning import Method
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a run starts from.
+
+    Attributes:
+        number: Of the run.
+        before: The run whose model is served.
+        pending: Requests that it is to serve.
+        earlier: Requests that were served before; their images are forgotten again.
+        splits: All these images, and the others.
+        gone: How many of them are not in the data any more.
+    """
+
+    number: int
+    before: Run
+    pending: list[Request]
+    earlier: list[Request]
+    splits: Splits
+    gone: int
+
+
+def method_of(chosen: Settings) -> Method:
+    """The method that ``lotus.yaml`` names.
+
+    Raises:
+        ValueError: If there is no such method or setting.
+    """
+    name = chosen.method.name
+    if name not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}; got {name!r}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.method.settings.items()}
+    return with_settings(name, values)
+
+
+def recipe_of(chosen: Settings) -> Recipe:
+    """The recipe of ``--retrain``.
+
+    Raises:
+        ValueError: If it has unknown settings, or some out of range.
+    """
+    try:
+        return Recipe(**chosen.recipe)
+    except TypeError as error:
+        raise ValueError(f"recipe: expected settings of training: {error}") from None
+
+
+def runtime(chosen: Settings) -> Runtime:
+    """For predictions, in float32: measures should not depend on the hardware."""
+    place = choose_device(chosen.device)
+    return Runtime(place, choose_precision("float32", place), chosen.batch_size)
+
+
+def load_data(chosen: Settings) -> Data:
+    """The data that ``lotus.yaml`` names."""
+    return datasets.load(**asdict(chosen.data))
+
+
+def plan(
+    workspace: Workspace, chosen: Settings, before: Run, pending: list[Request], retrain: bool
+) -> Batch:
+    """The union of all that was and is to be forgotten, found in the data.
+
+    Raises:
+        ValueError: If the data are not those the model was trained on, or lack pending images.
+    """
+    data, known = load_data(chosen), index.load(workspace.folder / index.FILE)
+    problems = index.changes(known, data)
+    there = {*index.ids_of(data.train)}
+    asked = {image for request in pending for image in request.to_forget}
+    lacking = sorted(asked - there)
+    if lacking and not retrain:
+        problems.append(
+            f"data: expected the images that are to be forgotten, but {some(lacking)} are "
+            "not there any more; put them back until they are forgotten, or use --retrain"
+        )
+    union = {**entries.forgotten(workspace.db)}
+    for request in pending:
+        union |= request.to_forget
+    ids = [image for image in union if image in there]
+    if not ids:
+        problems.append("data: expected at least one image to forget, got none that is still there")
+    if problems:
+        raise ValueError("; ".join(problems))
+    splits = Splits.from_ids(data, ids, on_overlap="drop")
+    _require_same_pixels(splits, union)
+    splits = _without_those_asked_for(splits, known, entries.requests(workspace.db))
+    served = {number for run in entries.runs(workspace.db, "served") for number in run.requests}
+    earlier = [
+        request
+        for request in entries.requests(workspace.db)
+        if request.id in served or request.state == "served"
+    ]
+    number = entries.runs(workspace.db)[-1].number + 1
+    return Batch(number, before, pending, earlier, splits, len(union) - len(ids))
+
+
+def _require_same_pixels(splits: Splits, union: Mapping[str, str | None]) -> None:
+    forget = splits.forget
+    hashes = [found.hex() for found in content_hashes(forget.source, forget.ids)]
+    names = [str(name) for name in forget.official_ids]
+    other = [n for n, h in zip(names, hashes, strict=True) if union[n] not in (None, h)]
+    if other:
+        raise ValueError(
+            f"data: expected the images that were asked for, but {some(other)} have other "
+            "pixels than when the workspace was made; put the old files back"
+        )
+
+
+def _without_those_asked_for(splits: Splits, known: Index, requests: Sequence[Request]) -> Splits:
+    """Unseen and test images that somebody wants deleted are not used any more, either."""
+    wanted = {
+        image.content
+        for request in requests
+        if request.state != "withdrawn" and not (request.state == "refused" and request.to_forget)
+        for image in request.images
+        if image.verdict == "never trained on" and image.content is not None
+    }
+    parts = {}
+    for name in ("unseen", "test"):
+        part, listed = getattr(splits, name), known.parts[name]
+        content = dict(zip(listed.ids.tolist(), listed.content.tolist(), strict=True))
+        keep = [content[str(image)] not in wanted for image in part.official_ids]
+        parts[name] = part.take(torch.tensor(keep, dtype=torch.bool).nonzero()[:, 0])
+    return replace(splits, **parts)
+
+
+def from_start(method: Method, chosen: Settings, number: int) -> Method:
+    """Retraining of a model that began from published weights begins there, too."""
+    if not chosen.pretrained or not isinstance(method, Retrain):
+        return method
+    seed = Runtime(seed=chosen.seed + number).draw_seed()
+    built = runs.Architecture(**chosen.architecture).build(pretrained=True, seed=seed)
+    return Retrain(recipe=method.recipe, start=built)

@@ -1,0 +1,200 @@
+"""``lotus.yaml``: what a workspace is set to, checked as a whole when it is read."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "lotus.yaml"
+FORMAT = 1
+ATTACKS = ("auc_loss", "auc_entropy", "auc_confidence")
+_HEAD = """\
+# A workspace of deletion requests. The method, the limits and the recipe may be changed here; they
+# count from the next `lotus request run` on. `data` and `architecture` belong to the served model:
+# whoever changes them makes a new workspace.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChoice:
+    """Arguments of :func:`lotus_unlearning.datasets.load`."""
+
+    name: str
+    root: str | None = None
+    limit: int | None = None
+    size: int | None = None
+    seed: int = 0
+    unseen_from: str = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodChoice:
+    """A method and its settings; those that are left out are the defaults."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guards:
+    """What a new model must keep to be served instead of the one before.
+
+    Attributes:
+        retained_accuracy_loss: At most so much accuracy on retained images may be lost.
+        test_accuracy_loss: On test images.
+        attack: The measure whose AUC on the forgotten images must not get worse. ``None``: no
+            such rail, for images that a model which never saw them would know worse than others
+            (wrong labels, outliers); after ``--retrain`` there is none either.
+    """
+
+    retained_accuracy_loss: float = 0.02
+    test_accuracy_loss: float = 0.02
+    attack: str | None = "auc_loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """When to recommend retraining: accuracy lost since the first model, over all runs."""
+
+    retained_accuracy_loss: float = 0.03
+    test_accuracy_loss: float = 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All of ``lotus.yaml``.
+
+    Attributes:
+        data: What the model was trained on.
+        architecture: How it is built: fields of :class:`lotus_unlearning.runs.Architecture`.
+        pretrained: Whether its training began from published weights; ``--retrain`` does so too.
+        method: How images are forgotten.
+        recipe: How ``--retrain`` trains: fields of :class:`lotus_unlearning.Recipe`.
+        guards: What a new model must keep.
+        drift: When to recommend retraining.
+        audit_level: 0: the attacks of ``lotus evaluate``; more needs an audit function.
+        near_distance: Perceptual hashes that differ in at most so many of 64 bits are of similar
+            images.
+        due_days: From received to due, where no date is given.
+        seed: The seed of run N is this number plus N.
+        batch_size: Images per step, where the method has no size of its own.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float64"``.
+    """
+
+    format: int = FORMAT
+    data: DataChoice
+    architecture: dict[str, Any]
+    pretrained: bool = False
+    method: MethodChoice
+    recipe: dict[str, Any] = field(default_factory=dict)
+    guards: Guards = field(default_factory=Guards)
+    drift: Drift = field(default_factory=Drift)
+    audit_level: int = 0
+    near_distance: int = 2
+    due_days: int = 30
+    seed: int = 0
+    batch_size: int = 128
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        limits = {
+            "audit_level 0 to 3": self.audit_level in range(4),
+            "near_distance 0 to 31": self.near_distance in range(32),
+            "due_days >= 0": self.due_days >= 0,
+            "seed >= 0": self.seed >= 0,
+            "batch_size >= 1": self.batch_size >= 1,
+            f"guards.attack one of {', '.join(ATTACKS)}, null": self.guards.attack
+            in (*ATTACKS, None),
+            "limits of guards and drift in [0, 1]": all(
+                0 <= value <= 1
+                for record in (self.guards, self.drift)
+                for value in (record.retained_accuracy_loss, record.test_accuracy_loss)
+            ),
+        }
+        broken = [limit for limit, holds in limits.items() if not holds]
+        if broken:
+            raise ValueError(f"expected {', '.join(broken)}")
+
+
+_RECORDS: Mapping[str, type] = {
+    "data": DataChoice,
+    "method": MethodChoice,
+    "guards": Guards,
+    "drift": Drift,
+}
+
+
+def write(settings: Settings, path: Path) -> None:
+    """Write ``lotus.yaml``."""
+    import yaml
+
+    text = yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False, allow_unicode=True)
+    path.write_text(_HEAD + text, encoding="utf-8")
+
+
+def read(path: Path) -> Settings:
+    """Read ``lotus.yaml``.
+
+    Raises:
+        ValueError: If it is no YAML, of a newer version, or something in it is unknown, missing or
+            out of range; one message lists all of it.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected the settings of a workspace, got {type(values)}")
+    if values.get("format") != FORMAT:
+        raise ValueError(
+            f"{path}: expected format {FORMAT}, got {values.get('format')!r}; a newer "
+            "lotus-unlearning may have written it: install that version"
+        )
+    problems = _problems(Settings, values, "")
+    if not problems:
+        try:
+            return Settings(**{k: _record(k, value) for k, value in values.items()})
+        except (TypeError, ValueError) as error:
+            problems = [str(error)]
+    raise ValueError(f"{path}: " + "; ".join(problems))
+
+
+def _record(key: str, value: Any) -> Any:
+    return _RECORDS[key](**value) if key in _RECORDS else value
+
+
+def _problems(record: type, values: Any, place: str) -> list[str]:
+    """Unknown, missing and mistyped settings, one sentence each."""
+    if not isinstance(values, dict):
+        return [f"expected settings under {place.rstrip('.')}, got {values!r}"]
+    fields = {f.name: f for f in dataclasses.fields(record)}
+    found = [
+        f"expected one of {', '.join(fields)}, got {place}{key}"
+        for key in values
+        if key not in fields
+    ]
+    for name, known in fields.items():
+        if name not in values:
+            if known.default is known.default_factory is dataclasses.MISSING:
+                found.append(f"expected {place}{name}, got none")
+        elif name in _RECORDS and record is Settings:
+            found += _problems(_RECORDS[name], values[name], f"{name}.")
+        elif not _fits(values[name], known.type):
+            kind = getattr(known.type, "__name__", str(known.type))
+            found.append(f"{place}{name}: expected {kind}, got {values[name]!r}")
+    return found
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == dict[str, Any]:
+        return isinstance(value, dict)
+    return isinstance(value, kind)

@@ -1,0 +1,102 @@
+"""Requests as text for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from tabulate import tabulate
+
+from lotus_unlearning.requests.entries import Request, Run
+from lotus_unlearning.requests.ledger import Event
+from lotus_unlearning.requests.record import answer
+
+_HEADS = ("id", "received", "due", "state", "images", "run", "reference")
+
+
+def table(requests: Sequence[Request], today: date) -> str:
+    """One line per request."""
+    rows = [
+        (
+            found.id,
+            found.received,
+            found.due + (" !" if is_overdue(found, today) else ""),
+            found.state,
+            len(found.images),
+            "" if found.run is None else found.run,
+            found.reference,
+        )
+        for found in requests
+    ]
+    return str(tabulate(rows, _HEADS, tablefmt="simple"))
+
+
+def is_overdue(request: Request, today: date) -> bool:
+    """Whether it is pending and past its due date."""
+    return request.state == "pending" and date.fromisoformat(request.due) < today
+
+
+def standing(run: Run, requests: Sequence[Request], today: date) -> list[str]:
+    """Which model is served, what it lost since the first one, and what is to be done."""
+    lines = [f"served: run {run.number}, since {run.at}"]
+    if "drift" in run.record:
+        lines += drift(run.record["drift"])
+    pending = [found for found in requests if found.state == "pending"]
+    late = [found for found in pending if is_overdue(found, today)]
+    lines.append(f"pending: {len(pending)}" + (f", {len(late)} overdue (!)" if late else ""))
+    return lines
+
+
+def drift(found: Mapping[str, Any]) -> list[str]:
+    """Accuracy since the first model."""
+    lines = [
+        f"{name.replace('_', ' ')}: {row['first']:.4f} at first, {row['now']:.4f} now"
+        for name, row in found["measures"].items()
+        if row["loss"] is not None
+    ]
+    if found["recommends_retraining"]:
+        lines.append(
+            "more accuracy was lost since the first model than lotus.yaml allows: retrain, with "
+            "lotus request run --retrain"
+        )
+    return lines
+
+
+def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
+    """Everything about a request."""
+    images = [
+        (
+            found.asked,
+            found.found_by,
+            found.image or "",
+            (found.content or "")[:16],
+            found.verdict + (f" ({found.note})" if found.note else ""),
+        )
+        for found in request.images
+    ]
+    rows = [
+        (e.number, e.at, "" if e.run is None else e.run, e.state, e.why, e.hash[:16])
+        for e in history
+    ]
+    parts = [
+        f"request {request.id}: {request.state}\n{answer(request)}",
+        f"reference: {request.reference or 'none given'}\nreceived: {request.received}\n"
+        f"due: {request.due}\nsimilar images: {request.near}",
+        tabulate(images, ("asked for", "found by", "image", "hash of pixels", "answer")),
+        tabulate(rows, ("row", "time (UTC)", "run", "state", "why", "hash")),
+    ]
+    if run is not None:
+        parts.append("\n".join(outcome(run)))
+    return "\n\n".join(parts)
+
+
+def outcome(run: Run) -> list[str]:
+    """How a run ended: the guard rails, and the hashes of the models."""
+    found = run.record
+    before = found["started_from"]
+    return [
+        f"run {run.number}: {run.state} since {run.at}, by {found['method']['name']}, "
+        f"{found['images']['forget']:,} images of all requests so far",
+        f"weights before: {before['weights_sha256']} (run {before['run']})",
+        f"weights after:  {run.weights}",
+        *(f"{'ok ' if rail['holds'] else 'NOT'} {rail['why']}" for rail in found["guard_rails"]),
+    ]

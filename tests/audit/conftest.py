@@ -1,0 +1,39 @@
+"""A bank of small networks on few digits, trained once for all tests of audits."""
+
+import pytest
+from few_networks import LONGER, RECIPE, network
+
+from lotus_unlearning import Splits, train
+from lotus_unlearning.audit import Wanted, bank, of_model
+from lotus_unlearning.datasets import load
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """400 training images, 30 of them to be forgotten."""
+    return Splits.random(load("digits", limit=400), fraction=0.075, seed=1, on_overlap="drop")
+
+
+@pytest.fixture(scope="session")
+def material(digits):
+    return of_model(network(), digits, RECIPE, precision="float32")
+
+
+@pytest.fixture(scope="session")
+def filled(material, digits, tmp_path_factory):
+    """12 golds with weights, 8 shadows, and golds with all or one of the images put back."""
+    wanted = Wanted(golds=12, shadows=8, put_back=(1, 30), repeats=1)
+    return bank(material, digits, tmp_path_factory.mktemp("bank"), wanted, keep_weights=True)
+
+
+@pytest.fixture(scope="session")
+def original(material, digits):
+    whole = digits.retain + digits.forget
+    return train(material.fresh(0), whole, RECIPE, seed=0, device="cpu", progress=False).model
+
+
+@pytest.fixture(scope="session")
+def leaky(original, digits):
+    """The original, trained on the images to forget alone: it knows them by heart."""
+    again = digits.forget
+    return train(original, again, LONGER, seed=0, device="cpu", progress=False).model

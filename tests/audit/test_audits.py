@@ -1,0 +1,194 @@
+import json
+
+import numpy as np
+import pytest
+from few_networks import RECIPE
+
+from lotus_unlearning import Finetune, train, unlearn
+from lotus_unlearning.audit import Audit, Probes, Relearning, Wanted, audit, bank
+from lotus_unlearning.audit.subjects import of_bank
+from lotus_unlearning.metrics import attack_auc, margin
+from lotus_unlearning.report.audit import render_audit
+
+SHORT = Probes(relearning=Relearning(steps=8, every=4, batch_size=32))
+
+
+@pytest.fixture(scope="module")
+def gold(material, digits):
+    """One more gold, which is not in the bank."""
+    start, retain = material.fresh(77), digits.retain
+    return train(start, retain, RECIPE, seed=77, device="cpu", progress=False).model
+
+
+@pytest.fixture(scope="module")
+def found(leaky, original, filled, digits):
+    return audit(leaky, digits, original=original, golds=filled, device="cpu")
+
+
+def row(audited, measure):
+    return next(r for r in audited.page["ladder"] if r["measure"] == measure)
+
+
+def test_a_model_that_knows_the_images_by_heart_is_found_out(found):
+    assert found.outcome == "distinguishable"
+    assert any(f["distinguishable"] for f in found.page["verdict"]["findings"])
+    assert any("where golds have" in s for s in found.page["verdict"]["sentences"])
+    for measure in ("auc_margin", "forget_accuracy", "jsd_to_golds", "margin_place"):
+        found_row = row(found, measure)
+        assert found_row["values"]["unlearned"] > found_row["intervals"]["gold"][1], measure
+
+
+def test_level_0_sees_it_too_and_makes_no_verdict(leaky, digits):
+    alone = audit(leaky, digits, device="cpu")
+    assert alone.page["level"] == 0
+    assert alone.outcome == "not enough gold models to say"
+    assert alone.page["self_test"] is None
+    assert alone.page["columns"] == ["unlearned"]
+    auc = row(alone, "auc_loss")
+    assert auc["intervals"]["unlearned"][0] > 0.5
+
+
+def test_one_more_gold_is_not_called_distinguishable(gold, original, filled, digits):
+    found = audit(gold, digits, original=original, golds=filled, device="cpu")
+    assert found.outcome == "indistinguishable from retraining at the tested power"
+    assert any("would have been found" in s for s in found.page["verdict"]["sentences"])
+
+
+def test_golds_may_be_models_as_well(gold, filled, digits, material):
+    models = []
+    for member in filled.members("gold")[:4]:
+        subject = of_bank(filled, member, digits, material.fresh(0))
+        models.append(subject.model)
+    found = audit(gold, digits, golds=models, device="cpu")
+    bank_rows = audit(gold, digits, golds=filled, device="cpu")
+    mine, theirs = row(found, "auc_gradient_norm")["golds"], row(bank_rows, "auc_gradient_norm")
+    assert np.allclose(mine, theirs["golds"][:4], atol=1e-6), "gradients are kept in the bank"
+    assert np.allclose(row(found, "auc_margin")["golds"], row(bank_rows, "auc_margin")["golds"][:4])
+
+
+def test_every_row_says_what_it_costs_and_what_gold_gives(found):
+    for measured in found.page["ladder"]:
+        assert measured["direction"] in ("near gold", "up", "down")
+        assert measured["models"]
+        assert measured["perfect"]
+        assert len(measured["golds"]) in (0, 12)
+        if measured["golds"]:
+            assert measured["values"]["gold"] == pytest.approx(np.mean(measured["golds"]))
+
+
+def test_values_are_those_of_the_pure_functions(found, leaky, digits):
+    import torch
+
+    with torch.no_grad():
+        leaky.eval()
+        sides = [
+            margin(leaky(part.source.inputs(part.source.images[part.ids])), part.labels)
+            for part in (digits.forget, digits.unseen)
+        ]
+    assert found.values["auc_margin"]["unlearned"] == pytest.approx(attack_auc(*sides))
+
+
+def test_the_self_test_is_part_of_it(found):
+    checks = found.page["self_test"]
+    assert checks["held_out"]["golds"] == 12
+    assert checks["held_out"]["passed"] >= 10
+    assert [r["images"] for r in checks["put_back"]] == [1, 30]
+    assert checks["original"]["outcome"]
+    assert any("gold models, each judged by the others" in s for s in checks["sentences"])
+
+
+def test_no_word_promises_what_cannot_be_known(found, filled, digits, gold):
+    other = audit(gold, digits, golds=filled, level=2, shadows=filled, device="cpu")
+    for audited in (found, other):
+        text = (json.dumps(audited.page) + render_audit(audited.page)).lower()
+        for word in ("certif", "guarant", "proves that", "proven"):
+            assert word not in text
+
+
+def test_level_2_needs_several_models_for_their_distribution(leaky, original, filled, digits):
+    others = [
+        unlearn(original, digits, Finetune(epochs=2), seed=s, device="cpu", progress=False)
+        for s in range(3)
+    ]
+    found = audit(
+        others[0], digits, original=original, golds=filled, shadows=filled, others=others[1:],
+        level=2, device="cpu",
+    )  # fmt: skip
+    assert 0 <= found.values["u_lira"]["unlearned"] <= 1
+    assert row(found, "klom")["values"]["gold"] > 0
+    assert 0 <= found.values["forgetting_quality"]["gold"] <= 1
+    assert 0 <= found.values["lira_online"]["unlearned"] <= 1
+    alone = audit(leaky, digits, golds=filled, level=2, device="cpu")
+    assert "u_lira" not in alone.values
+    assert "lira_online" not in alone.values
+    assert len([n for n in alone.page["notes"] if "shadow" in n or "KLOM" in n]) == 2
+
+
+def test_level_3_trains_on_and_reads_features(leaky, original, filled, digits):
+    found = audit(
+        leaky, digits, original=original, golds=filled, level=3, probes=SHORT, device="cpu"
+    )
+    for name in ("retain", "forget"):
+        measured = row(found, f"relearning_{name}")
+        assert measured["values"]["unlearned"] == 0, "nothing is left to relearn"
+        assert len(measured["golds"]) == 12
+        assert np.mean(measured["golds"]) > 0
+    curves = found.page["relearning"]
+    assert [c["steps"] for c in curves] == [[0, 4, 8]] * 2
+    assert all(len(g["loss"]) == 3 for c in curves for g in c["golds"])
+    assert row(found, "probe_labels")["values"]["unlearned"] > 0.9
+
+
+def test_level_3_says_so_when_there_is_no_weight_of_gold(leaky, digits, material, tmp_path):
+    bare = bank(material, digits, tmp_path, Wanted(golds=2))
+    found = audit(leaky, digits, golds=bare, level=3, probes=SHORT, device="cpu")
+    assert found.outcome == "not enough gold models to say"
+    assert any("keeps no weights" in note for note in found.page["notes"])
+    assert row(found, "relearning_retain")["values"]["unlearned"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"level": 1}, "expected gold models for level 1, got none"),
+        ({"level": 7}, "level: expected 0, 1, 2 or 3, got 7"),
+    ],
+)
+def test_a_level_without_what_it_needs_is_refused(leaky, digits, more, message):
+    with pytest.raises(ValueError, match=message):
+        audit(leaky, digits, device="cpu", **more)
+
+
+def test_a_bank_without_shadows_is_refused_as_one_of_shadows(
+    leaky, digits, filled, material, tmp_path
+):
+    bare = bank(material, digits, tmp_path, Wanted(golds=1))
+    with pytest.raises(ValueError, match="expected a bank with 4 shadow models or more"):
+        audit(leaky, digits, golds=filled, shadows=bare, level=2, device="cpu")
+
+
+def test_without_unseen_and_test_images_the_rest_is_measured(leaky, filled, digits):
+    from dataclasses import replace
+
+    bare = replace(digits, unseen=None, test=None)
+    found = audit(leaky, bare, golds=filled, device="cpu")
+    assert found.outcome == "distinguishable"
+    assert {"jsd_to_golds", "outside_gold_band"} <= found.values.keys()
+    assert "auc_margin" not in found.values
+    assert render_audit(found.page)
+
+
+def test_an_audit_survives_json(found, tmp_path):
+    again = Audit.from_json(found.to_json(tmp_path / "audit.json"))
+    assert again.page == found.page
+    assert again.to_markdown() == found.to_markdown()
+    assert "| Accuracy on forget ≈ gold" in found.to_markdown()
+    (tmp_path / "other.json").write_text("[1]")
+    with pytest.raises(ValueError, match="got other JSON"):
+        Audit.from_json(tmp_path / "other.json")
+
+
+def test_the_same_audit_gives_the_same_figures(found, leaky, original, filled, digits):
+    again = audit(leaky, digits, original=original, golds=filled, device="cpu")
+    assert again.page["ladder"] == found.page["ladder"]
+    assert again.page["verdict"] == found.page["verdict"]

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from few_networks import network
+from torch import nn
+
+from lotus_unlearning.audit.features import linear_probes, members_read
+from lotus_unlearning.audit.relearning import Relearning, relearning
+from lotus_unlearning.audit.subjects import Bench, of_models
+from lotus_unlearning.audit.triggers import Trigger, attack_success
+from lotus_unlearning.runtime import Runtime
+
+HOW = Relearning(steps=6, every=2, batch_size=32, learning_rate=0.05)
+
+
+def bench(digits, **models):
+    found, _ = of_models(models, digits, Runtime(), gradients=False)
+    golds = tuple(s for name, s in found.items() if name.startswith("gold"))
+    return Bench(found["unlearned"], found.get("original"), golds)
+
+
+def test_a_model_that_forgot_nothing_needs_no_step(digits, original):
+    fresh = network()
+    rows, curves = relearning(
+        bench(digits, original=original, unlearned=original, gold=fresh), digits, Runtime(), HOW
+    )
+    assert [row.values["unlearned"] for row in rows] == [0.0, 0.0]
+    assert [row.golds for row in rows] == [[6.0], [6.0]]
+    assert all("1 of 3 models did not get there" in row.note for row in rows)
+    assert curves[0]["unlearned"] == curves[0]["original"], "the same batches for all"
+
+
+def test_the_images_that_are_relearned_from_are_not_those_that_are_asked(digits, original):
+    from lotus_unlearning.audit.relearning import _shared
+
+    few, rest = _shared(digits.forget, HOW)
+    assert set(few.ids.tolist()).isdisjoint(rest.ids.tolist())
+    assert len(few) == 3
+    assert len(few) + len(rest) == len(digits.forget)
+
+
+def test_models_stay_as_they_are_when_probed(digits, original):
+    before = {n: v.clone() for n, v in original.state_dict().items()}
+    some = bench(digits, original=original, unlearned=original)
+    relearning(some, digits, Runtime(), HOW)
+    list(linear_probes(some, digits, Runtime()))
+    assert all(torch.equal(before[n], v) for n, v in original.state_dict().items())
+    assert not original.training
+
+
+class _NewHead(nn.Module):
+    """A body that knows, under a last layer that says nothing."""
+
+    def __init__(self, knows):
+        super().__init__()
+        self.body, self.head = knows[:-1], nn.Linear(32, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def test_what_a_new_last_layer_hides_is_read_off_the_features(digits, original):
+    torch.manual_seed(0)
+    hidden = _NewHead(original).eval()
+    some = bench(digits, unlearned=hidden, gold=network().eval())
+    assert some.unlearned.accuracy("forget") < 0.5
+    labels, members = linear_probes(some, digits, Runtime())
+    assert labels.values["unlearned"] > 0.85
+    assert labels.values["unlearned"] > labels.golds[0]
+    assert 0 <= members.values["unlearned"] <= 1
+
+
+def test_membership_is_read_where_it_is_planted_and_not_where_it_is_not():
+    draw = np.random.default_rng(0)
+    forget, unseen = draw.normal(size=(60, 5)), draw.normal(size=(80, 5))
+    assert abs(members_read(forget, unseen) - 0.5) < 0.15
+    assert members_read(forget + np.array([3.0, 0, 0, 0, 0]), unseen) > 0.95
+
+
+class _Poisoned(nn.Module):
+    """Says 7 whenever the first pixel is bright."""
+
+    def __init__(self, knows):
+        super().__init__()
+        self.knows = knows
+
+    def forward(self, x):
+        logits = self.knows(x)
+        hit = x[:, 0, 0, 0] > 5
+        return logits + 1000.0 * hit[:, None] * nn.functional.one_hot(torch.tensor(7), 10)
+
+
+def _bright(x):
+    x = x.clone()
+    x[:, :, 0, 0] = 9.0
+    return x
+
+
+def test_a_trigger_that_still_works_is_seen(digits, original):
+    some = bench(digits, original=_Poisoned(original), unlearned=original)
+    (row,) = attack_success(some, digits, Runtime(), Trigger(_bright, 7))
+    assert row.values["original"] == 1.0
+    assert row.values["unlearned"] < 0.5
+
+
+def test_a_trigger_needs_images_of_other_classes(digits, original):
+    from dataclasses import replace
+
+    only = replace(digits, test=digits.test.of_labels([7]))
+    some = bench(only, unlearned=original)
+    with pytest.raises(ValueError, match="images of other classes than the trigger's"):
+        list(attack_success(some, only, Runtime(), Trigger(_bright, 7)))

@@ -1,0 +1,87 @@
+"""What a process does that the tests kill: imports first, so that a fork has them at once."""
+
+import os
+import signal
+import sys
+
+import torch
+import workspaces
+
+from lotus_unlearning import report, runs
+from lotus_unlearning.evaluation import evaluate
+from lotus_unlearning.requests import serve as serving
+from lotus_unlearning.requests import workspace as places
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.unlearning import Unlearned
+
+DONE = 7
+"""Exit status of a run that was not killed."""
+
+torch.set_num_threads(1)
+
+
+def _warm_up():
+    """An evaluation; what is imported late is imported now. Gradients would not survive a fork."""
+    model = runs.Architecture(**workspaces.SETTINGS.architecture).build()
+    splits = Splits.from_ids(workspaces.data(), [int(i) for i in workspaces.ids()[:2]])
+    made = evaluate(model, splits, original=model)
+    report.render(made.page)
+    return made
+
+
+EVALUATION = _warm_up()
+WRITES = {"os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "sqlite3.connect"}
+
+
+def run(folder):
+    """One run, from the start of the work on."""
+    with places.opened(folder, alone=True) as workspace:
+        serving.serve(workspace)
+
+
+def run_until(folder, step):
+    """A run that kills itself before write number ``step``; it unlearns and measures nothing."""
+    serving.unlearn = _quick
+    serving.evaluate = lambda *_, **__: EVALUATION
+    places.settle_folder = serving.settle = lambda folder: None
+    done = 0
+
+    def count(event, arguments):
+        nonlocal done
+        written = event in WRITES or (event == "open" and "w" in str(arguments[1] or ""))
+        if (written and str(folder) in str(arguments)) or event == "lotus.step":
+            done += 1
+            if done == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    _tell(serving, "_write", "point_to", "mark_served")
+    _tell(places.entries, "add_run", "change_run", "change_request")
+    _tell(places.ledger, "append")
+    run(folder)
+    os._exit(DONE)
+
+
+def _tell(module, *names):
+    """Before and after each of these functions is a point to be killed at, too."""
+
+    def told(function):
+        def wrapped(*args, **options):
+            sys.audit("lotus.step")
+            made = function(*args, **options)
+            sys.audit("lotus.step")
+            return made
+
+        return wrapped
+
+    for name in names:
+        setattr(module, name, told(getattr(module, name)))
+
+
+def _quick(model, splits, method, *, seed, **how):
+    import copy
+
+    made = copy.deepcopy(model)
+    with torch.no_grad():
+        next(made.parameters()).add_(0.001)
+    return Unlearned(made, method, [], 0.1, None, seed)

@@ -1,0 +1,62 @@
+"""The guard rails on numbers alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lotus_unlearning.requests.guards import check, drift
+from lotus_unlearning.requests.settings import Drift, Guards
+
+SAME = {"retain_accuracy": 0.9, "test_accuracy": 0.8, "auc_loss": 0.6}
+SHARES = st.floats(0, 1)
+
+
+def holds(after, interval=(0.55, 0.65), guards=Guards()):  # noqa: B008
+    return {c.name: c.holds for c in check(SAME, {**SAME, **after}, interval, guards)}
+
+
+def test_an_unchanged_model_keeps_all_rails():
+    assert holds({}) == dict.fromkeys(SAME, True)
+
+
+@pytest.mark.parametrize(
+    ("after", "broken"),
+    [
+        ({"retain_accuracy": 0.879}, {"retain_accuracy"}),
+        ({"retain_accuracy": 0.88}, set()),
+        ({"test_accuracy": 0.779}, {"test_accuracy"}),
+        ({"auc_loss": 0.66}, {"auc_loss"}),
+        ({"auc_loss": 0.65}, set()),
+        ({"auc_loss": 0.34}, {"auc_loss"}),  # known worse than unseen images gives away, too
+        ({"auc_loss": 0.36}, set()),
+        ({"test_accuracy": None}, {"test_accuracy"}),
+        ({"auc_loss": None}, {"auc_loss"}),
+    ],
+)
+def test_each_rail_breaks_at_its_limit(after, broken):
+    assert {name for name, kept in holds(after).items() if not kept} == broken
+
+
+def test_an_attack_that_was_not_measured_before_breaks_its_rail():
+    assert not holds({}, interval=None)["auc_loss"]
+
+
+def test_without_an_attack_there_is_no_such_rail():
+    assert "auc_loss" not in holds({}, guards=Guards(attack=None))
+
+
+@given(retain=SHARES, test=SHARES)
+def test_what_is_lost_is_what_the_sentence_says(retain, test):
+    after = {**SAME, "retain_accuracy": retain, "test_accuracy": test}
+    for rail in check(SAME, after, (0.5, 0.7), Guards()):
+        if rail.name != "auc_loss":
+            assert rail.holds == (SAME[rail.name] - after[rail.name] <= 0.02 + 1e-12)
+            assert f"{after[rail.name]:.4f} after" in rail.why
+
+
+def test_drift_counts_from_the_first_model():
+    found = drift(SAME, {**SAME, "test_accuracy": 0.76}, Drift(test_accuracy_loss=0.05))
+    assert found["measures"]["test_accuracy"]["loss"] == pytest.approx(0.04)
+    assert not found["recommends_retraining"]
+    assert drift(SAME, {**SAME, "test_accuracy": 0.74}, Drift())["recommends_retraining"]
+    assert not drift({**SAME, "test_accuracy": None}, SAME, Drift())["recommends_retraining"]
