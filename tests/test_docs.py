@@ -1,6 +1,7 @@
 """What the documents say is what the code does."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,19 +30,20 @@ def test_every_method_has_a_card_a_formula_and_a_row_in_the_readme():
             assert f"| `{name}` |" in readme
 
 
-def test_the_page_of_methods_is_what_its_script_writes(tmp_path):
-    import shutil
-
-    for name in ("README.md", "docs", "benchmarks"):
+def test_pages_of_results_are_what_their_scripts_write(tmp_path):
+    for name in ("README.md", "docs", "benchmarks", "results/cells"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name)
         else:
             shutil.copy(source, tmp_path)
-    script = str(tmp_path / "docs" / "write_methods.py")
-    subprocess.run([sys.executable, script], check=True)
-    for name in ("docs/methods.md", "docs/performance.md", "README.md"):
-        assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8")
+    for script in ("write_methods.py", "write_results.py"):
+        subprocess.run([sys.executable, str(tmp_path / "docs" / script)], check=True)
+    charts = [f"docs/figures/{file.name}" for file in (tmp_path / "docs" / "figures").iterdir()]
+    assert len(charts) > 10
+    pages = ("docs/methods.md", "docs/results.md", "docs/performance.md", "README.md")
+    for name in (*pages, *charts):
+        assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8"), name
 
 
 def test_links_between_documents_lead_somewhere():

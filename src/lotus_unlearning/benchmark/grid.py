@@ -18,6 +18,7 @@ from lotus_unlearning.benchmark.cells import (
 )
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.presets import PRESETS
+from lotus_unlearning.methods.spaces import changed
 from lotus_unlearning.unlearning import Method
 
 Settings = Literal["paper", "authors", "tuned"]
@@ -33,7 +34,8 @@ class Variant:
     Attributes:
         method: A key of METHODS.
         label: What to call it in tables.
-        settings: Those that differ from the block's.
+        settings: Those that differ from the block's; of records within the method, with a dot.
+            ``retrain``, with less training than gold had, can be compared in this way, too.
     """
 
     method: str
@@ -153,10 +155,14 @@ class Section:
 
     def _row(self, variant: str | Variant, settings: Settings) -> "Row | None":
         name = variant if isinstance(variant, str) else variant.method
+        if name == "retrain" and not isinstance(variant, str):
+            made = changed(METHODS[name](), variant.label, variant.settings)
+            return Row(name, variant.label, (settings,), made)
         method = method_of(name, settings, self.block, self.scenario.kind)
         if method is None or isinstance(variant, str):
             return None if method is None else Row(name, name, (settings,), method)
-        return Row(name, variant.label, (settings,), _changed(method, variant))
+        made = changed(method, f"{name} ({variant.label})", variant.settings)
+        return Row(name, variant.label, (settings,), made)
 
     def draws(self) -> "Iterator[Draw]":
         """One for each pair of seeds: what all methods share."""
@@ -218,17 +224,6 @@ class Draw:
             method=method,
             seed=self.training,
         )
-
-
-def _changed(method: Method, variant: Variant) -> Method:
-    known = [field.name for field in dataclasses.fields(method)]  # type: ignore[arg-type]
-    unknown = ", ".join(name for name in variant.settings if name not in known)
-    if unknown:
-        raise ValueError(
-            f"methods: {variant.label}: expected settings of {variant.method}, which are "
-            f"{', '.join(known)}; got {unknown}"
-        )
-    return dataclasses.replace(method, **variant.settings)  # type: ignore[type-var]
 
 
 def method_of(name: str, settings: Settings, block: Block, kind: Kind) -> Method | None:

@@ -91,8 +91,8 @@ def _sides(table: Table) -> list[str]:
 
 
 def _is_words(table: Table, column: int) -> bool:
-    texts = [row[column].text for row in table.rows]
-    return not any(any(c.isdigit() for c in text[:2]) for text in texts)
+    texts = [row[column].text.lstrip("-") for row in table.rows]
+    return not any(text[:1].isdigit() for text in texts)
 
 
 def _escaped(text: str) -> str:

@@ -184,7 +184,20 @@ def with_settings(name: str, settings: Mapping[str, Any]) -> Method:
     >>> with_settings("unsir", {"by_instance.epochs": 3}).by_instance.epochs
     3
     """
-    method: Any = METHODS[name]()
+    return changed(METHODS[name](), name, settings)
+
+
+def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
+    """A method with other settings, as in :func:`with_settings`.
+
+    Args:
+        method: What it is made from.
+        name: What errors call it.
+        settings: Name, or ``record.name``, -> value; all others stay.
+
+    Raises:
+        ValueError: If the method has no such setting; lists all that are unknown.
+    """
     unknown = [_unknown(method, key) for key in settings if not _known(method, key)]
     if unknown:
         raise ValueError(f"settings of {name}: {'; '.join(unknown)}")
@@ -196,8 +209,8 @@ def with_settings(name: str, settings: Mapping[str, Any]) -> Method:
             if key.startswith(f"{record}.")
         }
         direct[record] = dataclasses.replace(getattr(method, record), **inner)
-    changed: Method = dataclasses.replace(method, **direct)
-    return changed
+    made: Method = dataclasses.replace(method, **direct)
+    return made
 
 
 def _known(method: Any, key: str) -> bool:

@@ -1,0 +1,74 @@
+"""What the committed cells in results/ say, for the pages that are written from them."""
+
+import re
+from pathlib import Path
+
+from tabulate import tabulate
+
+from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.read import read_grid
+from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.benchmark.summary import COSTS, estimate, middle, summarise
+
+ROOT = Path(__file__).resolve().parents[1]
+STORE = Store(ROOT / "results")
+SEEDS = {"digits": 5, "fashion-mnist": 3}
+"""How many choices of images were run on each block."""
+BLOCKS = {
+    "digits": "digits (1,197 training images, `resnet-thin`)",
+    "fashion-mnist": "Fashion-MNIST (5,000 training images, `resnet10t`)",
+}
+SCENARIOS = {
+    "table1": "10% of the images",
+    "table3": "half of the images",
+    "table9": "a class",
+}
+
+
+def grid_of(name, block, **changes):
+    """The grid as it was run on a block."""
+    return read_grid(name, {"blocks": [block], "seeds": SEEDS[block], **changes})
+
+
+def measured(name, block, **changes):
+    """The one section of a grid on a block; ``None`` where no choice of images is finished."""
+    (part,) = summarise(grid_of(name, block, **changes), STORE)
+    return part if part.draws[0] else None
+
+
+def cell(line, measure):
+    """Mean and half the width of its 95% interval over seeds (Student's t); medians of costs."""
+    values = line.values.get(measure)
+    if not values:
+        return "failed" if line.failed else "–"
+    column = COLUMNS[measure]
+    if measure in COSTS:
+        return column.text(middle(values).value)
+    found = estimate(values)
+    half = (found.high - found.low) / 2
+    return column.text(found.value) + (f" ± {column.text(half)}" if half == half else "")
+
+
+def table(rows, measures):
+    """Markdown of pairs: label, line."""
+    body = [[label, *(cell(line, measure) for measure in measures)] for label, line in rows]
+    heads = ["", *(COLUMNS[measure].label for measure in measures)]
+    sides = ["left", *("right" for _ in measures)]
+    return tabulate(body, heads, tablefmt="pipe", disable_numparse=True, colalign=sides)
+
+
+def references(part):
+    """Original and golds, in italics."""
+    return [(f"*{line.label}*", line) for line in part.lines if not line.is_method]
+
+
+def methods(part, settings):
+    """The methods with some settings, by name."""
+    lines = (line for line in part.lines if line.is_method and (line.values or line.failed))
+    return {line.name: line for line in lines if settings in line.settings}
+
+
+def between(text, mark, content):
+    """``text`` with ``content`` between the comments of ``mark``."""
+    pattern = rf"(?s)<!-- {mark} -->.*?<!-- /{mark} -->"
+    return re.sub(pattern, lambda _: f"<!-- {mark} -->\n{content}\n<!-- /{mark} -->", text)

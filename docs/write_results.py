@@ -1,0 +1,229 @@
+"""Write docs/results.md and its charts from the cells in results/.
+
+python docs/write_results.py
+"""
+
+import re
+
+from measured import BLOCKS, ROOT, SCENARIOS, STORE, grid_of
+
+from lotus_unlearning.benchmark import facts, render
+from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.page import page
+from lotus_unlearning.benchmark.summary import by_split, estimate, rank, summarise
+from lotus_unlearning.benchmark.tables import tables, without_empty_columns
+from lotus_unlearning.report.entropies import entropies
+from lotus_unlearning.report.epochs import epochs
+from lotus_unlearning.report.intervals import intervals
+from lotus_unlearning.report.palette import symbols
+from lotus_unlearning.report.scatters import scatter
+
+HERE = ROOT / "docs"
+FIGURES = HERE / "figures"
+ALL = ["paper", "authors", "tuned"]
+GRIDS = {
+    "table1": ("Table 1: 10% of the images, drawn at random", ALL),
+    "table3": ("Table 3: half of the images, drawn at random", ALL),
+    "table9": ("Table 9: a whole class", ["paper", "authors"]),
+    "table7": ("Table 7: does RF-JSD order methods as JSD does?", ALL),
+    "table10": ("Table 10: Gumbel-softmax or softmax", ["paper", "tuned"]),
+    "figure2": ("Figure 2: dynamic and fixed temperatures", ["tuned", "paper"]),
+    "streisand": ("Streisand effect: do entropies give forgotten images away?", ALL),
+}
+ENTROPIES = ("original", "gold", "lotus", "bad-teacher")
+SHOWN = {
+    "table1": ["closes", "js_divergence", "average_gap", "rf_js_divergence", "forget_accuracy",
+               "retain_accuracy", "test_accuracy", "entropy_attack", "seconds",
+               "peak_memory_bytes"],
+    "table10": ["closes", "js_divergence", "average_gap", "rf_js_divergence", "forget_accuracy",
+                "retain_accuracy", "test_accuracy"],
+}  # fmt: skip
+SHOWN["table3"] = SHOWN["table9"] = SHOWN["table1"]
+INTRO = """# Results
+
+Written by `python docs/write_results.py` from the cells in results/cells, one file for each model
+that was trained, unlearned or measured. Nothing here was typed. The commands that made the cells,
+which take up what is there and run only what is missing:
+
+```console
+{commands}
+```
+
+The same commands with `--show` write these tables as LaTeX, CSV and a page with all charts, to
+results/tables. {machine}
+
+How to read the tables: *gold* are models retrained without the images to forget, each measured
+against the others, and so the best that a method can be expected to reach. *Closes* says how much
+of the way from the original to the golds a method went on the forgotten images: 100 is gold, 0 is
+the original, below 0 the method moved away. A dash there: nothing to close, as the original is
+already as near to the golds as they are to each other. Settings: those of the LoTUS paper's tables
+(*paper*), of each method's authors (*authors*), and found by a search with the same number of
+trials for all that sees neither gold models nor test images (*tuned*). None of these data sets is
+in the paper, whose data cannot be had everywhere; [reproduce.md](reproduce.md) has the commands for
+those, with the published values beside the measured ones.
+
+In the charts blue circles are the paper's settings, green squares the authors', red diamonds tuned
+ones; the orange line is gold, the dashed one the original.
+"""
+
+
+def main():
+    """Write the page."""
+    FIGURES.mkdir(exist_ok=True)
+    for old in FIGURES.glob("results-*.svg"):
+        old.unlink()
+    found = [(grid, block, *read(grid, block)) for grid in GRIDS for block in BLOCKS]
+    done = [row for row in found if row[3] and any(part.draws[0] for part in row[3])]
+    text = [
+        INTRO.format(commands="\n".join(commands(done)), machine=machine(done)),
+        "## What they show\n",
+        "\n".join(f"* {sentence}" for sentence in sentences(done)) + "\n",
+    ]
+    for name, (heading, _) in GRIDS.items():
+        sections = [row[1:] for row in done if row[0] == name]
+        if sections:
+            text.append(f"## {heading}\n")
+            for block, grid, parts in sections:
+                text += section(name, block, grid, parts)
+    (HERE / "results.md").write_text("\n".join(text), encoding="utf-8")
+
+
+def read(name, block):
+    """A grid as it was run on a block, and its parts."""
+    changes = {"settings": GRIDS[name][1]}
+    if name in SHOWN:
+        changes["measures"] = SHOWN[name]
+    grid = grid_of(name, block, **changes)
+    return grid, summarise(grid, STORE)
+
+
+def commands(done):
+    """One line for each grid and block."""
+    for name, block, grid, parts in done:
+        used = [
+            s for s in grid.settings if any(s in ln.settings and ln.values for ln in lines(parts))
+        ]
+        chosen = "" if used == list(GRIDS[name][1]) or not used else f" --settings {' '.join(used)}"
+        yield f"lotus bench {name} --blocks {block} --seeds {parts[0].draws[1]}{chosen}"
+
+
+def lines(parts):
+    """Those of methods, of all parts."""
+    return [line for part in parts for line in part.lines if line.is_method]
+
+
+def machine(done):
+    """Versions and machines, as the cells recorded them."""
+    every = [part for _, _, _, parts in done for part in parts if part.draws[0]]
+    said = facts.summary(done[0][2], every)
+    return " ".join(s for s in said if s.startswith(("Measured with", "Seconds and memory")))
+
+
+def section(name, block, grid, parts):
+    """Tables and charts of a grid on a block."""
+    plain = page(grid, parts, made := [without_empty_columns(t) for t in tables(grid, parts)])
+    for table, drawn in zip(made, plain["sections"], strict=True):
+        yield re.sub(
+            r"^### [^\n]*", f"### {BLOCKS[block]}, {seeds(parts)}", render.as_markdown(table)
+        )
+        yield from charts(f"results-{name}-{block}", drawn)
+
+
+def seeds(parts):
+    """How many choices of images are in it."""
+    return f"{parts[0].draws[0]} seeds" if parts[0].draws[0] > 1 else "1 seed"
+
+
+def charts(name, drawn):
+    """A section's first intervals and scatter, its temperatures and entropies, as files."""
+    for number, made in enumerate(_drawn(name, drawn)):
+        file = FIGURES / f"{name}-{number}.svg"
+        svg = str(made.svg)
+        if "xmlns=" not in svg[:400]:
+            svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        file.write_text(svg, encoding="utf-8")
+        title = made.title or "Way to gold against test accuracy"
+        words = f"{title}. {made.caption}" if made.caption else title
+        yield f"![{title}](figures/{file.name})\n\n*{words}*\n"
+
+
+def _drawn(name, drawn):
+    rows = [row for row in drawn["table"]["rows"] if row["kind"] == "method"]
+    looks = symbols([*ALL, *(row["settings"] for row in rows)])
+    found = [intervals(name, data, looks) for data in drawn.get("intervals", ())[:1]]
+    found += [
+        scatter(f"{name}-s", data, looks, (400, 310)) for data in drawn.get("scatters", ())[:1]
+    ]
+    if drawn.get("epochs"):
+        found += epochs(f"{name}-e", drawn["epochs"])
+    panels = [p for p in drawn.get("entropies", ()) if p["label"] in ENTROPIES]
+    found += entropies(f"{name}-h", panels) if panels else []
+    return [chart for chart in found if chart is not None]
+
+
+def sentences(done):
+    """What can be said of each block, by rule."""
+    for name, block, _, parts in done:
+        if name in SHOWN and name != "table10":
+            for part in parts:
+                yield from of_part(SCENARIOS[name].capitalize(), BLOCKS[block], part)
+
+
+def of_part(what, where, part):
+    """How LoTUS and the best method did, and what could be told apart."""
+    original = next(line for line in part.lines if line.name == "original")
+    measure = "closes" if original.values.get("closes") else "js_divergence"
+    if measure == "js_divergence":
+        yield f"{what} of {where}: nothing to close; {harm(part)}"
+        return
+    ranking = rank(part.lines, measure)
+    if ranking is None:
+        return
+    rows = [line for line in part.lines if line.is_method and measure in line.values]
+    best, equal = part.lines[ranking.best], [part.lines[i] for i in sorted(ranking.as_good)]
+    ours = [said(line, measure) for line in rows if line.name == "lotus"]
+    positive = [ln for ln in rows if estimate(ln.values[measure]).low > 0 and ln is not best]
+    away = [said(ln, measure) for ln in rows if estimate(ln.values[measure]).high < 0]
+    yield (
+        f"{what} of {where}: {said(best, measure)} closes most; {len(equal)} of "
+        f"{ranking.tests} others are not significantly worse, for which {part.draws[0]} seeds are "
+        f"few. LoTUS closes {', '.join(ours)}. Intervals above 0 beside the best: "
+        f"{listed(positive, measure)}. Below 0, which moved away from gold: "
+        f"{', '.join(away) or 'none'}."
+    )
+
+
+def listed(rows, measure):
+    """Methods and their values."""
+    return ", ".join(said(line, measure) for line in rows) or "none"
+
+
+def harm(part):
+    """Which methods are significantly further from gold than the original is."""
+    from lotus_unlearning.benchmark.summary import holm, paired_p_value
+
+    original = next(line for line in part.lines if line.name == "original")
+    before = by_split(original.values["js_divergence"])
+    rows = [ln for ln in part.lines if ln.is_method and ln.values.get("js_divergence")]
+    after = [by_split(line.values["js_divergence"]) for line in rows]
+    p = holm([paired_p_value(values, before) for values in after])
+    worse = [
+        f"`{line.label}` ({', '.join(line.settings)})"
+        for line, values, value in zip(rows, after, p, strict=True)
+        if value < 0.05 and sum(values.values()) / len(values) > sum(before.values()) / len(before)
+    ]
+    if not worse:
+        return "no method is significantly further from gold than the original is."
+    return f"significantly further from gold than the original: {', '.join(worse)}."
+
+
+def said(line, measure):
+    """A method and its value."""
+    found, column = estimate(line.values[measure]), COLUMNS[measure]
+    half = (found.high - found.low) / 2
+    spread = f" ± {column.text(half)}" if half == half else ""
+    return f"`{line.label}` ({', '.join(line.settings)}) {column.text(found.value)}{spread}"
+
+
+if __name__ == "__main__":
+    main()
