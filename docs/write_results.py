@@ -3,9 +3,12 @@
 python docs/write_results.py
 """
 
+import json
 import re
+import statistics
 
-from measured import BLOCKS, ROOT, SCENARIOS, STORE, grid_of
+from measured import BLOCKS, ROOT, SCENARIOS, STORE, between, grid_of
+from tabulate import tabulate
 
 from lotus_unlearning.benchmark import facts, render
 from lotus_unlearning.benchmark.columns import COLUMNS
@@ -38,6 +41,12 @@ SHOWN = {
     "table10": ["closes", "js_divergence", "average_gap", "rf_js_divergence", "forget_accuracy",
                 "retain_accuracy", "test_accuracy"],
 }  # fmt: skip
+VIEWED = {
+    "forget_accuracy": "accuracy on forget",
+    "unseen_accuracy": "accuracy on unseen",
+    "forget_entropy": "entropy on forget",
+    "unseen_entropy": "entropy on unseen",
+}
 SHOWN["table3"] = SHOWN["table9"] = SHOWN["table1"]
 INTRO = """# Results
 
@@ -86,6 +95,41 @@ def main():
             for block, grid, parts in sections:
                 text += section(name, block, grid, parts)
     (HERE / "results.md").write_text("\n".join(text), encoding="utf-8")
+    page_of_regrow = HERE / "beyond.md"
+    beyond = between(page_of_regrow.read_text("utf-8"), "views", views())
+    beyond = between(beyond, "beyond", regrow("fashion-mnist"))
+    page_of_regrow.write_text(beyond, encoding="utf-8")
+
+
+def views():
+    """What benchmarks/views.py found: means over seeds for each strength."""
+    lines = (ROOT / "benchmarks" / "results" / "views.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    body = []
+    for strength in dict.fromkeys(row["strength"] for row in rows):
+        mine = [row for row in rows if row["strength"] == strength]
+        low, high = (end(row["closes"] for row in mine) for end in (min, max))
+        means = [statistics.mean(row[key] for row in mine) for key in VIEWED]
+        body.append(
+            [strength, f"{100 * low:.0f} to {100 * high:.0f}", *(f"{m:.3f}" for m in means)]
+        )
+    gold = statistics.mean(row["gold_forget_accuracy"] for row in rows)
+    heads = ["strength of views", "closes %, of all seeds", *VIEWED.values()]
+    table = tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
+    return f"{table}\n\nGold models' accuracy on the forget images: {gold:.3f}."
+
+
+def regrow(block):
+    """The table of the grid ``beyond``, and its first charts."""
+    grid = grid_of("beyond", block)
+    parts = summarise(grid, STORE)
+    (made,) = (without_empty_columns(table) for table in tables(grid, parts))
+    (drawn,) = page(grid, parts, [made])["sections"]
+    text = [
+        render.as_markdown(made).partition("\n\n")[2],
+        *charts(f"results-beyond-{block}", drawn),
+    ]
+    return "\n".join(text).strip()
 
 
 def read(name, block):

@@ -185,7 +185,7 @@ def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> M
     setup = cell.original.setup
     data = load(setup.data, place.root)
     splits = _splits(setup, cell.forget, needs, data, place)
-    model = _unpacked(setup, data, needs[cell.original.key])
+    model = trained_model(setup, data, needs[cell.original.key])
     made = unlearn(
         model,
         splits,
@@ -243,13 +243,13 @@ def _splits(
         return scenarios.splits(forget, data)
     count = max(1, round(forget.fraction * len(data.train)))
     if forget.kind == "memorised":
-        known = [_unzipped(needs[cell.key])["train"] for cell in forget.needs]
+        known = [predictions(needs[cell.key])["train"] for cell in forget.needs]
         whole, *halves = (logits.astype(np.float64) for logits in known)
         labels = data.train.labels.numpy()
         by_half = dict(enumerate(halves))
         values = scenarios.memorisation(whole, by_half, labels, forget.ranked_by.seed)
         return scenarios.splits(forget, data, scenarios.highest(values, count))
-    ranking = Penultimate(_unpacked(setup, data, needs[forget.ranked_by.key]))
+    ranking = Penultimate(trained_model(setup, data, needs[forget.ranked_by.key]))
     features = _predict(ranking, data, place, ("train",))["train"]
     hard = scenarios.near_duplicates(features.astype(np.float64), count)
     return scenarios.splits(forget, data, hard)
@@ -257,7 +257,7 @@ def _splits(
 
 def _known(cell: Reference | Unlearning, needs: Mapping[str, Files]) -> tuple[Logits, list[Logits]]:
     """Predictions of the original and of the gold models."""
-    return _unzipped(needs[cell.original.key]), [_unzipped(needs[g.key]) for g in cell.golds]
+    return predictions(needs[cell.original.key]), [predictions(needs[g.key]) for g in cell.golds]
 
 
 def _predict(
@@ -284,7 +284,8 @@ def _packed(model: nn.Module) -> bytes:
     return save_weights({name: value.clone().contiguous() for name, value in state.items()})
 
 
-def _unpacked(setup: Setup, data: Data, files: Files) -> nn.Module:
+def trained_model(setup: Setup, data: Data, files: Files) -> nn.Module:
+    """The model that was kept, in evaluation mode."""
     model = build(setup, data, 0, pretrained=False)
     model.load_state_dict(load_weights(files[WEIGHTS]))
     return model.eval()
@@ -296,6 +297,7 @@ def _zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return stream.getvalue()
 
 
-def _unzipped(files: Files) -> dict[str, NDArray[np.float32]]:
+def predictions(files: Files) -> dict[str, NDArray[np.float32]]:
+    """Outputs ``[N, C]`` for all images of each part, as they were kept."""
     with np.load(io.BytesIO(files[PREDICTIONS]), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
