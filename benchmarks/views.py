@@ -70,8 +70,8 @@ def rows(draw, store, done):
             continue
         found = {"seed": draw.split, "strength": strength}
         for name, split in named.items():
-            source = getattr(data, "train" if name == "forget" else name)
-            p = belief(model, source.preprocess(source.images[split.ids]), strength, draw.split)
+            images = split.source.preprocess(split.source.images[split.ids])
+            p = belief(model, images, strength, draw.split)
             found[f"{name}_accuracy"] = float((p.argmax(1) == split.labels.numpy()).mean())
             found[f"{name}_entropy"] = float(metrics.entropy(p).mean())
             if name == "forget":
@@ -90,7 +90,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     store = Store(options.results)
-    known = [json.loads(line) for line in options.out.read_text().splitlines()] if (
+    known = [json.loads(line) for line in options.out.read_text("utf-8").splitlines()] if (
         options.out.exists()
     ) else []  # fmt: skip
     done = {(r["seed"], r["strength"]) for r in known if r["block"] == options.block}
@@ -99,7 +99,7 @@ def main():
     for draw in section.draws():
         for row in rows(draw, store, done):
             line = {"block": options.block, **row}
-            with options.out.open("a") as file:
+            with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             print(line, flush=True)
 

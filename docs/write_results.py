@@ -7,13 +7,20 @@ import json
 import re
 import statistics
 
-from measured import BLOCKS, ROOT, SCENARIOS, STORE, between, grid_of
+from measured import BLOCKS, ROOT, SCENARIOS, STORE, between, cell, grid_of, seeds
 from tabulate import tabulate
 
 from lotus_unlearning.benchmark import facts, render
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.page import page
-from lotus_unlearning.benchmark.summary import by_split, estimate, rank, summarise
+from lotus_unlearning.benchmark.summary import (
+    by_split,
+    estimate,
+    holm,
+    paired_p_value,
+    rank,
+    summarise,
+)
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 from lotus_unlearning.report.entropies import entropies
 from lotus_unlearning.report.epochs import epochs
@@ -62,7 +69,7 @@ The same commands with `--show` write these tables as LaTeX, CSV and a page with
 results/tables. {machine}
 
 How to read the tables: *gold* are models retrained without the images to forget, each measured
-against the others, and so the best that a method can be expected to reach. *Closes* says how much
+against the others, which is as near as retraining comes to itself. *Closes* says how much
 of the way from the original to the golds a method went on the forgotten images: 100 is gold, 0 is
 the original, below 0 the method moved away. A dash there: nothing to close, as the original is
 already as near to the golds as they are to each other. Settings: those of the LoTUS paper's tables
@@ -104,14 +111,14 @@ def main():
 def views():
     """What benchmarks/views.py found: means over seeds for each strength."""
     lines = (ROOT / "benchmarks" / "results" / "views.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    body = []
+    rows = [row for row in map(json.loads, lines) if row["block"] == "fashion-mnist"]
+    closes, body = COLUMNS["closes"], []
     for strength in dict.fromkeys(row["strength"] for row in rows):
         mine = [row for row in rows if row["strength"] == strength]
         low, high = (end(row["closes"] for row in mine) for end in (min, max))
         means = [statistics.mean(row[key] for row in mine) for key in VIEWED]
         body.append(
-            [strength, f"{100 * low:.0f} to {100 * high:.0f}", *(f"{m:.3f}" for m in means)]
+            [strength, f"{closes.text(low)} to {closes.text(high)}", *(f"{m:.3f}" for m in means)]
         )
     gold = statistics.mean(row["gold_forget_accuracy"] for row in rows)
     heads = ["strength of views", "closes %, of all seeds", *VIEWED.values()]
@@ -168,14 +175,9 @@ def section(name, block, grid, parts):
     plain = page(grid, parts, made := [without_empty_columns(t) for t in tables(grid, parts)])
     for table, drawn in zip(made, plain["sections"], strict=True):
         yield re.sub(
-            r"^### [^\n]*", f"### {BLOCKS[block]}, {seeds(parts)}", render.as_markdown(table)
+            r"^### [^\n]*", f"### {BLOCKS[block]}, {seeds(parts[0])}", render.as_markdown(table)
         )
         yield from charts(f"results-{name}-{block}", drawn)
-
-
-def seeds(parts):
-    """How many choices of images are in it."""
-    return f"{parts[0].draws[0]} seeds" if parts[0].draws[0] > 1 else "1 seed"
 
 
 def charts(name, drawn):
@@ -226,15 +228,22 @@ def of_part(what, where, part):
     rows = [line for line in part.lines if line.is_method and measure in line.values]
     best, equal = part.lines[ranking.best], [part.lines[i] for i in sorted(ranking.as_good)]
     ours = [said(line, measure) for line in rows if line.name == "lotus"]
-    positive = [ln for ln in rows if estimate(ln.values[measure]).low > 0 and ln is not best]
-    away = [said(ln, measure) for ln in rows if estimate(ln.values[measure]).high < 0]
+    positive = [ln for ln in rows if estimate(ln.values[measure]).low >= 0.005 and ln is not best]
+    away = [said(ln, measure) for ln in rows if estimate(ln.values[measure]).high < -0.005]
     yield (
-        f"{what} of {where}: {said(best, measure)} closes most; {len(equal)} of "
-        f"{ranking.tests} others are not significantly worse, for which {part.draws[0]} seeds are "
-        f"few. LoTUS closes {', '.join(ours)}. Intervals above 0 beside the best: "
+        f"{what} of {where}: {said(best, measure)} closes most, with {of_test(part, best)}; "
+        f"{len(equal)} of {ranking.tests} others are not significantly worse, but {seeds(part)} "
+        f"tell little apart. LoTUS closes {', '.join(ours)}. Intervals above 0 beside the best: "
         f"{listed(positive, measure)}. Below 0, which moved away from gold: "
         f"{', '.join(away) or 'none'}."
     )
+
+
+def of_test(part, line):
+    """The test accuracy of a method beside gold's."""
+    gold = next(found for found in part.lines if found.name == "gold")
+    mine, theirs = (cell(found, "test_accuracy") for found in (line, gold))
+    return f"{mine} % of test images right (gold: {theirs})"
 
 
 def listed(rows, measure):
@@ -244,8 +253,6 @@ def listed(rows, measure):
 
 def harm(part):
     """Which methods are significantly further from gold than the original is."""
-    from lotus_unlearning.benchmark.summary import holm, paired_p_value
-
     original = next(line for line in part.lines if line.name == "original")
     before = by_split(original.values["js_divergence"])
     rows = [ln for ln in part.lines if ln.is_method and ln.values.get("js_divergence")]

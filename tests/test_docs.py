@@ -12,8 +12,9 @@ import yaml
 from nbclient import NotebookClient
 
 from lotus_unlearning.cli import COMMANDS
+from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
-from lotus_unlearning.methods.cards import CARDS, differs, formula
+from lotus_unlearning.methods.cards import CARDS, differs, formula, settings_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,6 +26,8 @@ def test_every_method_has_a_card_a_formula_and_a_row_in_the_readme():
         assert card.bibtex.startswith("@")
         assert card.bibtex.count("{") == card.bibtex.count("}")
         assert differs(name)
+        described = describe(METHODS[name]())["settings"]
+        assert settings_of(name).keys() == described.keys(), name
         if name != "retrain":
             assert formula(name)
             assert re.search(rf"(?m)^\| `{name}` +\|", readme), name
@@ -41,7 +44,8 @@ def test_pages_of_results_are_what_their_scripts_write(tmp_path):
         subprocess.run([sys.executable, str(tmp_path / "docs" / script)], check=True)
     charts = [f"docs/figures/{file.name}" for file in (tmp_path / "docs" / "figures").iterdir()]
     assert len(charts) > 10
-    pages = ("docs/methods.md", "docs/results.md", "docs/performance.md", "README.md")
+    names = ("methods.md", "results.md", "beyond.md", "performance.md")
+    pages = ("README.md", *(f"docs/{name}" for name in names))
     for name in (*pages, *charts):
         assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8"), name
 

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 import toy
+from torch import nn
 
 from lotus_unlearning import Regrow
 from lotus_unlearning.models import build
@@ -83,7 +84,7 @@ def test_layers_are_counted_in_the_order_images_pass_them(name):
     layers = in_order(model, images, run)
     assert len(layers) == len(set(layers))
     owners = {n.rpartition(".")[0] for n, _ in model.named_parameters()}
-    assert set(layers) == owners - {""}
+    assert set(layers) == owners
     head = {"vit-tiny": "head"}.get(name, "fc")
     assert layers[-1] == head
     half = deepest(model, 0.5, images, run)
@@ -107,5 +108,43 @@ def toy_images():
 
 
 def test_refuses_bad_hyper_parameters_all_in_one_message():
-    with pytest.raises(ValueError, match="0 < share <= 1, epochs >= 1, learning_rate > 0"):
-        Regrow(share=0.0, epochs=0, learning_rate=0.0)
+    with pytest.raises(ValueError, match="0 <= share <= 1, epochs >= 1, learning_rate > 0"):
+        Regrow(share=-0.1, epochs=0, learning_rate=0.0)
+
+
+class _Attends(nn.Module):
+    """Parameters of its own, and a layer that is used without being called."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(1, 16, 8))
+        self.embed = nn.Linear(16, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def init_weights(self):
+        nn.init.normal_(self.place)
+
+    def forward(self, x):
+        x = self.embed(x.flatten(1, 2)) + self.place
+        return self.head(self.attention(x, x, x)[0].mean(1))
+
+
+def test_layers_that_are_never_called_are_reset_with_those_around_them():
+    model, images = _Attends(), Split("retain", toy_images(), torch.arange(2))
+    layers = in_order(model, images, Runtime())
+    assert layers == ["", "embed", "attention", "attention.out_proj", "head"]
+    before = copy.deepcopy(model.state_dict())
+    reset_layers(model, layers, seed=3)
+    after = model.state_dict()
+    weights = [name for name in before if not name.endswith("bias")]
+    assert not any(torch.equal(before[name], after[name]) for name in weights)
+    assert deepest(model, 0, images, Runtime()) == []
+
+
+def test_without_a_reset_it_is_distillation_from_where_the_original_is():
+    model, parts = toy.trained(), toy.splits()
+    still = Regrow(share=0.0, epochs=1, least_steps=0, learning_rate=1e-30, batch_size=8)
+    result = toy.run(model, parts, still).model
+    named = dict(result.named_parameters())
+    assert all(torch.equal(p, named[name]) for name, p in model.named_parameters())

@@ -96,7 +96,8 @@ COLUMNS = {
         "up",
         "{:.0f}",
         100,
-        "How much of the way from the original to the golds was gone; below 0: moved away.",
+        "How much of the way from the original to the golds was gone; below 0: moved away; above "
+        "100 is no better than 100.",
     ),
     "forget_accuracy": _accuracy("forget", "near gold"),
     "retain_accuracy": _accuracy("retain", "near gold", "retain_acc"),

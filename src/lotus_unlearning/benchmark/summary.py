@@ -177,8 +177,8 @@ class Ranking:
 def rank(lines: Sequence[Line], measure: str) -> Ranking | None:
     """The best methods in ``measure``; ``None`` where no two of them can be compared.
 
-    Where gold's value is the aim, the distance from it counts. Methods that failed for some seeds
-    are not compared.
+    Where gold's value is the aim, the distance from it counts; more than all of the way to gold is
+    not better than all of it. Methods that failed for some seeds are not compared.
     """
     badness = {i: by_split(v) for i, line in enumerate(lines) if (v := _badness(line, measure))}
     longest = max((len(values) for values in badness.values()), default=0)
@@ -201,6 +201,8 @@ def _badness(line: Line, measure: str) -> Values | None:
     if good == "near gold" and f"gap_{measure}" in line.values:
         return line.values[f"gap_{measure}"]
     values = line.values[measure]
+    if measure == "closes":  # beyond gold's place there is nothing more to win
+        values = {at: min(1.0, value) for at, value in values.items()}
     return {at: -value for at, value in values.items()} if good == "up" else values
 
 

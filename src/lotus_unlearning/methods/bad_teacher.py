@@ -1,7 +1,7 @@
 """BadTeacher: imitate a teacher that knows nothing on forget images, the original on the others.
 
 Vikram S. Chundawat, Ayush K. Tarun, Murari Mandal, Mohan Kankanhalli: "Can Bad Teaching Induce
-Forgetting? Unlearning in Deep Neural Networks Using an Incompetent Teacher", AAAI 2023,
+Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher", AAAI 2023,
 https://arxiv.org/abs/2205.08096, the objective of the student.
 
     forget: target = softmax(z_b / T)      z_b: logits of the incompetent teacher

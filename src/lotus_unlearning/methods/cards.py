@@ -8,7 +8,7 @@ import inspect
 import re
 from dataclasses import dataclass
 
-from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods import METHODS, bibtex
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,74 +49,21 @@ def differs(name: str) -> str:
     """Where the method differs from its paper or published code, as its file says."""
     text = inspect.getdoc(inspect.getmodule(METHODS[name])) or ""
     found = re.search(r"(?s)Differs: (.*?)(\n\n|$)", text)
-    return " ".join(found[1].split()) if found else "In nothing that we know of."
+    said = " ".join(found[1].split()) if found else "in nothing that we know of."
+    return said[0].upper() + said[1:]
 
 
-def _entry(kind: str, key: str, **fields: str) -> str:
-    body = "".join(f",\n  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@{kind}{{{key}{body}\n}}"
+def settings_of(name: str) -> dict[str, str]:
+    """What each setting is and where its default comes from, as the method's docstring says.
 
+    >>> settings_of("finetune")["learning_rate"]
+    'Of SGD.'
+    """
+    text = inspect.getdoc(METHODS[name]) or ""
+    listed = text.partition("Attributes:\n")[2]
+    found = re.findall(r"(?m)^    (\w+): (.*(?:\n        .*)*)", listed)
+    return {key: " ".join(said.split()) for key, said in found}
 
-_KURMANJI = _entry(
-    "inproceedings",
-    "kurmanji2023towards",
-    title="Towards Unbounded Machine Unlearning",
-    author="Kurmanji, Meghdad and Triantafillou, Peter and Hayes, Jamie and Triantafillou, Eleni",
-    booktitle="Advances in Neural Information Processing Systems",
-    year="2023",
-)
-_LOTUS = _entry(
-    "inproceedings",
-    "spartalis2025lotus",
-    title="{LoTUS}: Large-Scale Machine Unlearning with a Taste of Uncertainty",
-    author="Spartalis, Christoforos N. and Semertzidis, Theodoros and Gavves, Efstratios and "
-    "Daras, Petros",
-    booktitle="IEEE/CVF Conference on Computer Vision and Pattern Recognition",
-    year="2025",
-)
-_JIA = _entry(
-    "inproceedings",
-    "jia2023model",
-    title="Model Sparsity Can Simplify Machine Unlearning",
-    author="Jia, Jinghan and Liu, Jiancheng and Ram, Parikshit and Yao, Yuguang and Liu, Gaowen "
-    "and Liu, Yang and Sharma, Pranay and Liu, Sijia",
-    booktitle="Advances in Neural Information Processing Systems",
-    year="2023",
-)
-
-_FOSTER = _entry(
-    "inproceedings",
-    "foster2024fast",
-    title="Fast Machine Unlearning without Retraining through Selective Synaptic Dampening",
-    author="Foster, Jack and Schoepf, Stefan and Brintrup, Alexandra",
-    booktitle="AAAI Conference on Artificial Intelligence",
-    year="2024",
-)
-_GRAVES = _entry(
-    "inproceedings",
-    "graves2021amnesiac",
-    title="Amnesiac Machine Learning",
-    author="Graves, Laura and Nagisetty, Vineel and Ganesh, Vijay",
-    booktitle="AAAI Conference on Artificial Intelligence",
-    year="2021",
-)
-_TARUN = _entry(
-    "article",
-    "tarun2023fast",
-    title="Fast Yet Effective Machine Unlearning",
-    author="Tarun, Ayush K. and Chundawat, Vikram S. and Mandal, Murari and Kankanhalli, Mohan",
-    journal="IEEE Transactions on Neural Networks and Learning Systems",
-    year="2023",
-)
-_CHOI = _entry(
-    "article",
-    "choi2023towards",
-    title="Towards Machine Unlearning Benchmarks: Forgetting the Personal Identities in Facial "
-    "Recognition Systems",
-    author="Choi, Dasol and Na, Dongbin",
-    journal="arXiv preprint arXiv:2311.02240",
-    year="2023",
-)
 
 CARDS = {
     "lotus": Card(
@@ -130,14 +77,15 @@ CARDS = {
         "target of one's own.",
         tables="Rounds accuracies to two decimals, which changes the temperature and the stop "
         "rule; in class mode it cannot stop.",
-        bibtex=_LOTUS,
+        bibtex=bibtex.LOTUS,
     ),
     "finetune": Card(
         does="Goes on training on the retain images. What it forgets, it forgets by overwriting.",
-        works="Never harms; forgets little, least of all images that resemble retained ones.",
+        works="Keeps what the model can do; forgets little, least of all images that resemble "
+        "retained ones.",
         cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
         tables="Nothing but the settings (preset lotus-tables-resnet18).",
-        bibtex=_KURMANJI,
+        bibtex=bibtex.KURMANJI,
     ),
     "neg-grad-plus": Card(
         does="Every step descends on a retain batch and ascends on a forget batch. The weight "
@@ -149,39 +97,29 @@ CARDS = {
         "activations of two batches.",
         tables="The sign was flipped before the backward pass filled the gradients: it descended "
         "on forget images, too.",
-        bibtex=_KURMANJI,
+        bibtex=bibtex.KURMANJI,
     ),
     "random-labels": Card(
         does="Forget images get wrong labels, and the model is trained on them among the "
         "retained ones.",
-        works="Forgets clearly where it is let, but not as retraining does: confident wrong "
-        "answers lead away from gold, and give forget images away to an attacker who looks for "
-        "them.",
+        works="Teaches wrong answers, which retraining would not: it leads away from gold, and "
+        "gives forget images away to an attacker who looks for answers worse than on unseen ones.",
         cost="per epoch FB(n_f + n_r). Memory of Adam: two copies of the weights.",
         tables="New labels every epoch, forget pass then retain pass (options redraw, phases).",
-        bibtex=f"{_GRAVES}\n\n{_FOSTER}",
+        bibtex=f"{bibtex.GRAVES}\n\n{bibtex.FOSTER}",
     ),
     "bad-teacher": Card(
         does="The model imitates a randomly initialised network on forget images and itself on "
         "some retain images.",
-        works="Fast. At its authors' rate, meant for large networks, a small one hardly moves; at "
-        "higher ones its predictions on forget images become more uniform than those of any "
-        "trained network, a Streisand effect that entropy shows.",
+        works="Fast, and no nearer to gold here. The longer it runs, the more uniform its "
+        "predictions on forget images become, more than those of any trained network: a Streisand "
+        "effect that entropy shows.",
         cost="once F(n_f) of the bad teacher and F(0.3 n_r) of the original; per epoch "
         "FB(n_f + 0.3 n_r). Memory of Adam: two copies of the weights; one of the bad teacher's, "
         "which is gone before training.",
         tables="Images in the order of their classes, not shuffled; averaged over classes, as in "
         "its authors' code.",
-        bibtex=_entry(
-            "inproceedings",
-            "chundawat2023can",
-            title="Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an "
-            "Incompetent Teacher",
-            author="Chundawat, Vikram S. and Tarun, Ayush K. and Mandal, Murari and "
-            "Kankanhalli, Mohan",
-            booktitle="AAAI Conference on Artificial Intelligence",
-            year="2023",
-        ),
+        bibtex=bibtex.CHUNDAWAT,
     ),
     "scrub": Card(
         does="In turns, the model moves away from the original on forget images and back to it "
@@ -194,7 +132,7 @@ CARDS = {
         "original's logits; with rewinding, the weights of every epoch.",
         tables="Nothing is changed: its optimizer held the weights of another model. The preset "
         "is what it meant to run, with the maximising pass first.",
-        bibtex=_KURMANJI,
+        bibtex=bibtex.KURMANJI,
     ),
     "ssd": Card(
         does="Shrinks the weights whose importance for forget images is many times their "
@@ -203,94 +141,62 @@ CARDS = {
         "of the data is to be forgotten, the published alpha changes nothing, and this says so.",
         cost="per repeat FB(n_f + n_r). Memory of the importances: two copies of the weights.",
         tables="Repeated once per epoch (option repeats).",
-        bibtex=_FOSTER,
+        bibtex=bibtex.FOSTER,
     ),
     "unsir": Card(
         does="Learned noise stands in for forget images and damages what the model knows of "
         "them; training on retain images repairs the rest.",
-        works="Made for whole classes. For single images whose classes stay, the noise damages "
-        "what is to be kept.",
+        works="Made for whole classes, which it forgets at the price of accuracy on the others. "
+        "For single images whose classes stay, the noise damages what is to be kept.",
         cost="by class: 40 FB of 256 noise images per class, then FB(n_r and 5,120 noise images "
         "per class) and FB(n_r), n_r at most 1,000 per class; by instance, for each pair of "
         "batches one F, 5 FB for the noise and 2 FB. Memory of Adam, by class: two copies of the "
         "weights and the noise; by instance, the activations of two batches.",
         tables="One noise step, clamped to [0, 1], momentum and a repair pass; by instance for "
         "whole classes, too.",
-        bibtex=f"{_TARUN}\n\n{_CHOI}",
+        bibtex=f"{bibtex.TARUN}\n\n{bibtex.CHOI}",
     ),
     "salun": Card(
         does="Finds the weights that the loss on forget images depends on most and trains "
         "only those, with random labels or by another method (``inner``).",
-        works="Forgets about as the inner method does, with less change elsewhere; at the "
-        "published learning rate it moves small networks far.",
+        works="The mask is to keep from damage what forgetting does not need. At the published "
+        "learning rate it moves small networks far, and away from gold.",
         cost="once FB(n_f); per epoch FB(n_f + n_r) with random labels, else as the inner method. "
         "Memory: a mask (one byte per weight), a copy of the weights, and that of SGD with "
         "momentum, another one (or of the inner method).",
         tables="Top tenth of the weights, labels that are never the right one, and the mask holds "
         "in the forget pass alone.",
-        bibtex=_entry(
-            "inproceedings",
-            "fan2024salun",
-            title="{SalUn}: Empowering Machine Unlearning via Gradient-based Weight Saliency in "
-            "Both Image Classification and Generation",
-            author="Fan, Chongyu and Liu, Jiancheng and Zhang, Yihua and Wong, Eric and "
-            "Wei, Dennis and Liu, Sijia",
-            booktitle="International Conference on Learning Representations",
-            year="2024",
-        ),
+        bibtex=bibtex.FAN,
     ),
     "l1-sparse": Card(
         does="Fine-tuning on retain images with a penalty on the size of the weights that "
         "fades over the epochs.",
-        works="A form of fine-tuning: a larger penalty forgets more, at some cost of accuracy; "
-        "the published one did not forget more than fine-tuning here.",
+        works="A form of fine-tuning: a larger penalty forgets more, at some cost of accuracy. The "
+        "default did not forget more than fine-tuning here.",
         cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
         tables="Not among the published tables.",
-        bibtex=_JIA,
+        bibtex=bibtex.JIA,
     ),
     "gradient-ascent": Card(
         does="Climbs the loss on forget images and looks at nothing else.",
-        works="A control that is known to be bad: either nothing happens or the model is ruined.",
+        works="A control that is known to be bad: nothing holds it back, so that what it leaves "
+        "of the model depends on when it is stopped.",
         cost="per epoch FB(n_f). Memory of SGD with momentum: one copy of the weights.",
         tables="Not among the published tables.",
-        bibtex=_entry(
-            "inproceedings",
-            "thudi2022unrolling",
-            title="Unrolling {SGD}: Understanding Factors Influencing Machine Unlearning",
-            author="Thudi, Anvith and Deza, Gabriel and Chandrasekaran, Varun and "
-            "Papernot, Nicolas",
-            booktitle="IEEE European Symposium on Security and Privacy",
-            year="2022",
-        ),
+        bibtex=f"{bibtex.THUDI}\n\n{bibtex.JIA}",
     ),
     "regrow": Card(
         does="Resets the deeper layers, and teaches the whole network the original's beliefs "
         "about retain images. This package's own method.",
-        works="Where the original remembers single images, which sits in its deeper layers. It "
-        "never sees a forget image, so that a class to forget is gone at once; it needs all "
-        "retain images.",
+        works="Where the original remembers single images: it went all of the way to gold on "
+        "Fashion-MNIST. It never looks at a forget image and needs all retain images.",
         cost="F(n_r) once; per epoch FB(n_r), with more epochs where n_r is small. Memory of "
         "AdamW: two copies of the weights.",
         tables="Not among the published tables.",
         bibtex="\n\n".join(
             [
-                _entry(
-                    "misc",
-                    "goel2022towards",
-                    title="Towards Adversarial Evaluations for Inexact Machine Unlearning",
-                    author="Goel, Shashwat and Prabhu, Ameya and Sanyal, Amartya and Lim, Ser-Nam "
-                    "and Torr, Philip and Kumaraguru, Ponnurangam",
-                    year="2022",
-                    note="arXiv:2201.06640",
-                ),
-                _entry(
-                    "misc",
-                    "hinton2015distilling",
-                    title="Distilling the Knowledge in a Neural Network",
-                    author="Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff",
-                    year="2015",
-                    note="arXiv:1503.02531",
-                ),
+                bibtex.GOEL,
+                bibtex.HINTON,
             ]
         ),
     ),
@@ -301,7 +207,7 @@ CARDS = {
         "unseen images, too. Memory of SGD with momentum: one copy of the weights (AdamW: two); "
         "with patience, another one of the best epoch.",
         tables="Kept the last epoch where it meant the best one.",
-        bibtex=_LOTUS,
+        bibtex=bibtex.LOTUS,
     ),
 }
 """Method -> card; the same names as ``METHODS``."""

@@ -9,12 +9,11 @@ https://arxiv.org/abs/1503.02531. Put together by this package (docs/beyond.md).
     theta_l <- fresh initialisation, for the deepest layers l
     loss    = mean over a retain batch of -sum_j s_j(z_o / T) log s_j(z_u / T)   z_o: the original's
 
-What a network memorises of single images sits mostly in its deeper layers; what the earlier ones
-see is general. The deep half of the result never saw a forget image, and the original's beliefs
-about retain images say more than their labels, so that it learns in a few epochs what took the
-original many.
+The layers next to the answer begin anew and are never shown a forget image; the others, which keep
+what they know, are trained along at a high rate that falls to 0. With ``share=0`` nothing is reset.
 
-Differs from EU-k: all layers are trained, not the reset ones alone, and on beliefs, not labels.
+Differs: from EU-k in that all layers are trained, not the reset ones alone, and on beliefs, not
+labels.
 """
 
 import math
@@ -35,7 +34,8 @@ class Regrow:
     """Reset the deeper layers and distil the original into them on retain images.
 
     Attributes:
-        share: Of the layers that hold weights, counted from the output: how many are reset.
+        share: Of the layers that hold weights, counted from the output: how many are reset;
+            0: none.
         epochs: Passes over the retain images, at least.
         least_steps: With few images, passes go on until there were as many steps.
         learning_rate: Of AdamW at the start; it falls to 0 along half a cosine.
@@ -55,7 +55,7 @@ class Regrow:
 
     def __post_init__(self) -> None:
         limits = {
-            "0 < share <= 1": 0 < self.share <= 1,
+            "0 <= share <= 1": 0 <= self.share <= 1,
             "epochs >= 1": self.epochs >= 1,
             "least_steps >= 0": self.least_steps >= 0,
             "learning_rate > 0": self.learning_rate > 0,

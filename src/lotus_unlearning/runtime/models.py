@@ -59,12 +59,18 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
 def reset_layers(model: nn.Module, names: Sequence[str], seed: int) -> None:
     """Initialise the layers ``names`` of ``model`` again, in place, as in :func:`fresh_copy`.
 
+    Of each, what it holds itself; layers within it are named on their own.
+
     Raises:
         ValueError: If the model cannot be initialised again.
     """
-    fresh = fresh_copy(model, seed)
-    for name in names:
-        model.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+    if not names:
+        return
+    new = fresh_copy(model, seed).state_dict()
+    with torch.no_grad():
+        for key, value in model.state_dict(keep_vars=True).items():
+            if key.rpartition(".")[0] in names:
+                value.copy_(new[key])
 
 
 def _take_over(model: nn.Module, fresh: nn.Module) -> None:
