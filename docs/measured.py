@@ -45,13 +45,24 @@ def cell(line, measure):
     if measure in COSTS:
         return column.text(middle(values).value)
     found = estimate(values)
+    if line.name == "gold" and measure == "closes":
+        low, high = line.spread[measure]
+        return f"{column.text(found.value)} ({column.text(low)} to {column.text(high)})"
     half = (found.high - found.low) / 2
     return column.text(found.value) + (f" ± {column.text(half)}" if half == half else "")
 
 
 def table(rows, measures):
-    """Markdown of pairs: label, line."""
-    body = [[label, *(cell(line, measure) for measure in measures)] for label, line in rows]
+    """Markdown of pairs: label, line; how many seeds a line has, where that is fewer."""
+    most = max(len(line.records) for _, line in rows)
+    body = [
+        [
+            label
+            + ("" if len(line.records) == most else f" ({len(line.records)} of {most} seeds)"),
+            *(cell(line, measure) for measure in measures),
+        ]
+        for label, line in rows
+    ]
     heads = ["", *(COLUMNS[measure].label for measure in measures)]
     sides = ["left", *("right" for _ in measures)]
     return tabulate(body, heads, tablefmt="pipe", disable_numparse=True, colalign=sides)

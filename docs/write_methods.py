@@ -162,8 +162,9 @@ def page(found):
         "has its own original and its own choice of images to forget, and each choice four gold "
         "models. Mean ± half of the 95% interval over seeds (Student's t); of seconds and memory "
         "the median. *Closes*: how much of the way from the original to the golds was gone, on "
-        "forget images; below 0, the method moved away; a dash where there is nothing to close, "
-        "as the original is as near to the golds as they are to each other. AUC: forget against "
+        "forget images; below 0, the method moved away; of gold, the mean and the range of "
+        "single golds; a dash where nothing to close could be measured, as the original is not "
+        "significantly further from the golds than they are from each other. AUC: forget against "
         "unseen images, where 0.5 is a coin toss and gold's is the aim. FB is a forward and a "
         "backward pass over images, F a forward pass.\n",
     ]

@@ -4,10 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, ttest_rel
 
+from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.summary import (
     Line,
+    _gaps_to_gold,
     by_split,
     estimate,
+    fisher,
     holm,
     paired_p_value,
     rank,
@@ -42,7 +45,8 @@ def test_the_paired_test_is_scipys_and_knows_equal_values():
     expected = ttest_rel([1.0, 2.0, 4.0], [0.5, 1.0, 1.0]).pvalue
     assert paired_p_value(one, other) == pytest.approx(expected)
     assert paired_p_value(one, one) == 1.0
-    assert paired_p_value(one, {k: v - 1 for k, v in one.items()}) == 0.0
+    assert paired_p_value(one, {k: v - 1 for k, v in one.items()}) == 0.25  # all of 3 signs
+    assert paired_p_value({0: 1.0}, {0: 0.0}) == 1.0
 
 
 def test_seeds_of_one_choice_of_images_are_not_counted_as_independent():
@@ -61,9 +65,9 @@ def test_the_best_is_the_least_the_most_or_the_nearest_to_gold():
         line("a", "forget_accuracy", [0.7, 0.7], gaps=[0.2, 0.2]),
         line("b", "forget_accuracy", [0.99, 0.99], gaps=[0.05, 0.06]),
     ]
-    assert rank(down, "js_divergence").best == 1
-    assert rank(up, "closes").best == 0
-    assert rank(near, "forget_accuracy").best == 1
+    assert rank(down, "js_divergence").best == {1}
+    assert rank(up, "closes").best == {0}
+    assert rank(near, "forget_accuracy").best == {1}
 
 
 def test_who_is_not_significantly_worse_is_as_good():
@@ -77,8 +81,9 @@ def test_who_is_not_significantly_worse_is_as_good():
     found = rank(lines, "js_divergence")
     assert found.tests == 2
     assert 2 not in found.as_good
-    assert found.best in (0, 1)
-    assert found.as_good == {1 - found.best}
+    (best,) = found.best
+    assert best in (0, 1)
+    assert found.as_good == {1 - best}
 
 
 def test_gold_and_the_original_do_not_compete_and_failed_methods_do_not_either():
@@ -89,10 +94,58 @@ def test_gold_and_the_original_do_not_compete_and_failed_methods_do_not_either()
         line("b", "js_divergence", [1.0]),
         line("c", "js_divergence", [3, 3.5]),
     ]
-    assert rank(lines, "js_divergence").best == 2
+    assert rank(lines, "js_divergence").best == {2}
     assert rank(lines[:3], "js_divergence") is None
 
 
 def test_with_one_seed_nothing_is_tested():
     found = rank([line("a", "closes", [0.1]), line("b", "closes", [0.2])], "closes")
-    assert (found.best, found.as_good, found.tests) == (1, frozenset(), 0)
+    assert (found.best, found.as_good, found.tests) == ({1}, frozenset(), 0)
+
+
+def test_equal_means_share_the_first_place():
+    lines = [line(name, "retain_accuracy", [1.0, 1.0], gaps=[0.0, 0.0]) for name in "abc"]
+    assert rank(lines, "retain_accuracy").best == {0, 1, 2}
+
+
+def test_more_than_all_of_the_way_is_not_better_than_all_of_it():
+    lines = [line("a", "closes", [1.3, 0.9]), line("b", "closes", [1.0, 0.95])]
+    assert rank(lines, "closes").best == {1}
+
+
+def test_what_is_to_be_near_gold_has_no_best_without_gold():
+    lines = [line("a", "rf_js_divergence", [0.1, 0.2]), line("b", "rf_js_divergence", [0.3, 0.4])]
+    assert rank(lines, "rf_js_divergence") is None
+
+
+@pytest.mark.parametrize("measure", [m for m, c in COLUMNS.items() if c.good == "near gold"])
+def test_the_best_is_the_one_nearest_to_gold_and_not_the_least(measure):
+    lines = [
+        line("gold", measure, [0.5, 0.6]),
+        line("less", measure, [0.1, 0.1]),
+        line("near", measure, [0.55, 0.6]),
+        line("more", measure, [0.9, 0.9]),
+    ]
+    _gaps_to_gold(lines)
+    assert rank(lines, measure).best == {2}
+
+
+def test_few_seeds_are_not_tested_and_who_is_worse_than_the_original_is_not_as_good():
+    few = [line(name, "js_divergence", [1.0, 2.0, 4.0]) for name in ("a", "b")]
+    assert rank(few, "js_divergence").tests == 0
+    noise = np.array([0.0, 3.0, -2.0, 4.0, 1.0])
+    lines = [
+        line("original", "js_divergence", [2.0] * 5),
+        line("best", "js_divergence", [1.0] * 5),
+        line("unsteady", "js_divergence", 1.1 + noise),
+        line("far", "js_divergence", 3.0 + 10 * noise),
+    ]
+    found = rank(lines, "js_divergence")
+    assert found.best == {1}
+    assert found.as_good == frozenset()
+    lines[0] = line("original", "js_divergence", [3.0] * 5)
+    assert rank(lines, "js_divergence").as_good == {2}
+
+
+def test_many_weak_signs_are_one_strong_sign():
+    assert fisher([0.07, 0.19, 0.1, 0.12, 0.15]) < 0.05 < fisher([0.5, 0.4, 0.7])

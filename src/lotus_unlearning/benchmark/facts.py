@@ -24,7 +24,7 @@ def summary(grid: Grid, parts: Sequence[Part]) -> Iterator[str]:
     if versions:
         named = [f"{name} {_listed(found)}" for name, found in versions.items()]
         yield f"Measured with {_listed(named)} on {_listed(list(machines))}."
-    if len(machines) > 1:
+    if len({name.partition(" (")[0] for name in machines}) > 1:
         yield "Seconds and memory of different machines cannot be compared."
 
 

@@ -43,7 +43,8 @@ def page(grid: Grid, parts: Sequence[Part], tables: Sequence[Table]) -> Plain:
 
 def _section(part: Part, table: Table) -> Plain:
     shows = part.section.grid.shows
-    kinds = [line.name if not line.is_method else "method" for line in part.lines]
+    known = [line for line in part.lines if line.is_known]
+    kinds = [line.name if not line.is_method else "method" for line in known]
     return {
         "name": _short(part),
         "title": title(part).removeprefix(f"{part.section.grid.title}: "),
@@ -138,7 +139,7 @@ def _intervals(part: Part) -> Iterator[Plain]:
             "good": column.good,
             "least": least,
             "most": most,
-            "rows": [_interval(line, measure) for line in part.lines],
+            "rows": [_interval(line, measure) for line in part.lines if line.is_known],
         }
 
 
@@ -159,6 +160,8 @@ def _interval(line: Line, measure: str) -> Plain:
         return row
     found, scale = estimate(values), COLUMNS[measure].scale
     ends = (found.low, found.high) if math.isfinite(found.low) else (None, None)
+    if line.name == "gold" and measure == "closes":  # its mean is about 1 whatever the golds are
+        ends = line.spread[measure]
     numbers = [None if end is None else scale * end for end in (found.value, *ends)]
     return {**row, "value": numbers[0], "low": numbers[1], "high": numbers[2]}
 

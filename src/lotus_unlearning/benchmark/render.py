@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from lotus_unlearning.benchmark.tables import Entry, Table
+from lotus_unlearning.benchmark.tables import PRINTED, Entry, Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -78,8 +78,11 @@ def as_csv(tables: Sequence[Table]) -> str:
     for table in tables:
         for row in table.rows:
             measures = table.measures or [None] * len(row)
+            before = ""
             for head, measure, entry in list(zip(table.heads, measures, row, strict=True))[2:]:
                 found = entry.estimate
+                head = f"{PRINTED} {before}" if head == PRINTED else head
+                before = measure or before
                 numbers = [found.value, found.low, found.high] if found else ["", "", ""]
                 names = [table.name, row[0].text, row[1].text, measure or head]
                 writer.writerow([*names, *numbers, entry.mark, entry.text])

@@ -31,6 +31,7 @@ class Line:
         values: Measure -> value by seeds.
         failed: Why cells have no values.
         records: (split seed, training seed) -> the cell.
+        spread: Of the gold line: measure -> least and most of all single gold models.
     """
 
     name: str
@@ -39,11 +40,17 @@ class Line:
     values: dict[str, Values] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     records: dict[tuple[int, int], Record] = field(default_factory=dict)
+    spread: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def is_method(self) -> bool:
         """Whether it is compared with others."""
         return self.name not in ("original", "gold")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any of its cells was run."""
+        return bool(self.values or self.failed)
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ def _part(section: Section, store: Store) -> Part:
             _put_method(line, at, store.record(draw.unlearning(row.method)))
     whole = [original, *([gold] if gold.values else []), *lines]
     _gaps_as_published(whole)
+    _gaps_to_gold(whole)
     return Part(section, whole, (finished, len(draws)), images)
 
 
@@ -110,6 +118,8 @@ def _put_golds(
     for measure in golds[0] if golds else ():
         values = [gold[measure] for gold in golds if gold.get(measure) is not None]
         if len(values) == len(golds):
+            low, high = line.spread.get(measure, (values[0], values[0]))
+            line.spread[measure] = (min(low, *values), max(high, *values))
             mean = np.median(values) if measure in COSTS else np.mean(values)
             line.values.setdefault(measure, {})[at] = float(mean)
 
@@ -127,12 +137,31 @@ def _gaps_as_published(lines: Sequence[Line]) -> None:
     gold = next((line for line in lines if line.name == "gold"), None)
     if gold is None:
         return
-    theirs = {key: list(gold.values[key].values()) for key in metrics.GAP_KEYS}
     for line in lines:
         if all(key in line.values for key in metrics.GAP_KEYS):
-            mine = {key: list(line.values[key].values()) for key in metrics.GAP_KEYS}
-            gap = metrics.average_gap_as_published(mine, theirs)
-            line.values["average_gap_as_published"] = {(-1, -1): gap}
+            known = [of.values[key] for of in (line, gold) for key in metrics.GAP_KEYS]
+            seeds = [at for at in known[0] if all(at in values for values in known)]
+            mine, theirs = (
+                {key: [of.values[key][at] for at in seeds] for key in metrics.GAP_KEYS}
+                for of in (line, gold)
+            )
+            if seeds:
+                gap = metrics.average_gap_as_published(mine, theirs)
+                line.values["average_gap_as_published"] = {(-1, -1): gap}
+
+
+def _gaps_to_gold(lines: Sequence[Line]) -> None:
+    """The distance from the golds' mean in measures that are to be near it, where cells lack it."""
+    gold = next((line for line in lines if line.name == "gold"), None)
+    for measure, column in COLUMNS.items():
+        aims = gold.values.get(measure, {}) if gold is not None else {}
+        if column.good != "near gold" or not aims:
+            continue
+        for line in lines:
+            values = line.values.get(measure, {})
+            if f"gap_{measure}" not in line.values and values:
+                gaps = {at: abs(v - aims[at]) for at, v in values.items() if at in aims}
+                line.values[f"gap_{measure}"] = gaps
 
 
 def estimate(values: Values) -> Interval:
@@ -158,18 +187,24 @@ def by_split(values: Values) -> dict[int, float]:
     return {split: float(np.mean(found)) for split, found in sorted(splits.items())}
 
 
+TESTED_FROM = 5
+"""With fewer choices of images, a paired test after Holm's correction could find nothing."""
+DISTANCES = ("closes", "js_divergence", "average_gap")
+"""What forgetting is to mend: who is worse in these than the original is not as good as anybody."""
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Which lines are best in a measure.
 
     Attributes:
-        best: The line with the best mean.
+        best: The line with the best mean, and those with the same.
         as_good: Those that are not significantly worse, by paired t-tests over choices of images
-            and Holm's correction.
+            and Holm's correction, nor worse than the original.
         tests: How many lines were compared with the best.
     """
 
-    best: int
+    best: frozenset[int]
     as_good: frozenset[int]
     tests: int
 
@@ -178,43 +213,75 @@ def rank(lines: Sequence[Line], measure: str) -> Ranking | None:
     """The best methods in ``measure``; ``None`` where no two of them can be compared.
 
     Where gold's value is the aim, the distance from it counts; more than all of the way to gold is
-    not better than all of it. Methods that failed for some seeds are not compared.
+    not better than all of it. Methods that failed for some seeds, or were not run for some, are not
+    compared.
     """
-    badness = {i: by_split(v) for i, line in enumerate(lines) if (v := _badness(line, measure))}
+    badness = {i: v for i, ln in enumerate(lines) if ln.is_method and (v := _badness(ln, measure))}
     longest = max((len(values) for values in badness.values()), default=0)
     badness = {i: values for i, values in badness.items() if len(values) == longest}
     if len(badness) < 2:
         return None
-    best = min(badness, key=lambda i: float(np.mean(list(badness[i].values()))))
-    others = [i for i in badness if i != best]
-    if measure in WITHOUT_TEST or longest < 2:
+    means = {i: float(np.mean(list(values.values()))) for i, values in badness.items()}
+    least = min(means.values())
+    best = frozenset(i for i, m in means.items() if m - least <= 1e-12 * max(1.0, abs(least)))
+    if measure in WITHOUT_TEST or longest < TESTED_FROM:
         return Ranking(best, frozenset(), 0)
-    p = holm([paired_p_value(badness[i], badness[best]) for i in others])
-    equal = frozenset(i for i, value in zip(others, p, strict=True) if value > SIGNIFICANCE)
+    first, others = badness[min(best)], [i for i in badness if i not in best]
+    p = holm([paired_p_value(badness[i], first) for i in others])
+    limit = _of_original(lines, measure)
+    equal = frozenset(
+        i for i, value in zip(others, p, strict=True) if value > SIGNIFICANCE and means[i] <= limit
+    )
     return Ranking(best, equal, len(others))
 
 
-def _badness(line: Line, measure: str) -> Values | None:
-    if not line.is_method or measure not in line.values:
-        return None
+def _of_original(lines: Sequence[Line], measure: str) -> float:
+    """What a method must not be worse than; no limit where forgetting is not what is measured."""
+    original = next((line for line in lines if line.name == "original"), None)
+    values = _badness(original, measure) if original is not None and measure in DISTANCES else None
+    return float(np.mean(list(values.values()))) if values else float("inf")
+
+
+def _badness(line: Line, measure: str) -> dict[int, float] | None:
+    """By choice of images; ``None`` where there is no value, or none to compare it with."""
     good = COLUMNS[measure].good
-    if good == "near gold" and f"gap_{measure}" in line.values:
-        return line.values[f"gap_{measure}"]
-    values = line.values[measure]
+    values = line.values.get(f"gap_{measure}" if good == "near gold" else measure)
+    if not values:
+        return None
+    if measure in COSTS:
+        values = dict.fromkeys(values, middle(values).value)
     if measure == "closes":  # beyond gold's place there is nothing more to win
         values = {at: min(1.0, value) for at, value in values.items()}
-    return {at: -value for at, value in values.items()} if good == "up" else values
+    sign = -1 if good == "up" else 1
+    return {split: sign * value for split, value in by_split(values).items()}
 
 
 def paired_p_value(one: Mapping[int, float], other: Mapping[int, float]) -> float:
-    """Two-sided p-value of a paired t-test; 1 where both are equal throughout."""
+    """Two-sided p-value of a paired t-test.
+
+    Where all differences are equal, which a t-test calls infinitely significant, that of the sign
+    test: 2 to the power of 1 minus their number. 1 where there are fewer than two, or all are 0.
+    """
     from scipy.stats import ttest_rel
 
     shared = sorted(one.keys() & other.keys())
     difference = np.array([one[split] - other[split] for split in shared])
-    if len(shared) < 2 or np.ptp(difference) <= 1e-12 * max(1e-300, np.abs(difference).max()):
-        return 1.0 if not len(difference) or not difference.any() else 0.0
+    if len(shared) < 2 or not difference.any():
+        return 1.0
+    if np.ptp(difference) <= 1e-12 * np.abs(difference).max():
+        return float(2.0 ** (1 - len(shared)))
     return float(ttest_rel([one[s] for s in shared], [other[s] for s in shared]).pvalue)
+
+
+def fisher(p_values: Sequence[float]) -> float:
+    """One p-value of independent tests of the same kind (Fisher's method).
+
+    >>> round(fisher([0.1, 0.1, 0.1]), 3)
+    0.033
+    """
+    from scipy.stats import combine_pvalues
+
+    return float(combine_pvalues(np.clip(p_values, 1e-300, 1.0)).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -12,11 +12,13 @@ from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.summary import (
     COSTS,
+    TESTED_FROM,
     Line,
     Part,
     Ranking,
     estimate,
     failures,
+    fisher,
     middle,
     rank,
 )
@@ -24,6 +26,7 @@ from lotus_unlearning.metrics import Interval
 
 Mark = Literal["", "best", "as good"]
 NOTHING = "–"
+PRINTED = "printed"
 
 
 @dataclass(frozen=True)
@@ -70,21 +73,24 @@ def tables(grid: Grid, parts: Sequence[Part]) -> list[Table]:
 
 
 def of_methods(part: Part) -> Table:
-    """Methods in rows, measures in columns, the published value beside each where there is one."""
+    """Methods in rows, measures in columns, the published value beside each where there is one.
+
+    Methods of which nothing was run are left out; a note names them.
+    """
     heads, columns = ["Method", "Settings"], list[list[Entry]]()
     measures: list[str | None] = [None, None]
-    grid = part.section.grid
+    grid, lines = part.section.grid, [line for line in part.lines if line.is_known]
     for measure in grid.measures:
-        ranking = rank(part.lines, measure)
-        columns.append([_entry(line, i, measure, ranking) for i, line in enumerate(part.lines)])
+        ranking = rank(lines, measure)
+        columns.append([_entry(part, ln, i, measure, ranking) for i, ln in enumerate(lines)])
         heads.append(COLUMNS[measure].label)
         measures.append(measure)
-        printed = [_printed(part.section, line, measure) for line in part.lines]
+        printed = [_printed(part.section, line, measure) for line in lines]
         if any(printed):
-            heads.append("printed")
+            heads.append(PRINTED)
             measures.append(None)
             columns.append([Entry(text or NOTHING) for text in printed])
-    names = [[Entry(line.label), Entry(", ".join(line.settings))] for line in part.lines]
+    names = [[Entry(line.label), Entry(", ".join(line.settings))] for line in lines]
     rows = [[*n, *(c[i] for c in columns)] for i, n in enumerate(names)]
     name = part.section.name
     return Table(name, title(part), heads, rows, list(_notes(part)), measures)
@@ -109,20 +115,36 @@ _SCENARIOS = {
 }
 
 
-def _entry(line: Line, at: int, measure: str, ranking: Ranking | None) -> Entry:
-    values = line.values.get(measure)
+def _entry(part: Part, line: Line, at: int, measure: str, ranking: Ranking | None) -> Entry:
+    values, column = line.values.get(measure), COLUMNS[measure]
     if not values:
-        return Entry("failed" if line.failed else NOTHING)
+        nothing = measure == "closes" and line.is_method and line.values
+        return Entry("failed" if line.failed else "nothing" if nothing else NOTHING)
     found = estimate(values) if measure not in COSTS else middle(values)
-    text = COLUMNS[measure].text(found.value)
-    if math.isfinite(found.low):
-        text += f" ± {COLUMNS[measure].text((found.high - found.low) / 2)}"
+    text = column.text(found.value)
+    if line.name == "gold" and measure == "closes":
+        low, high = line.spread[measure]
+        text += f" ({column.text(low)} to {column.text(high)})"
+    elif math.isfinite(found.low):
+        text += f" ± {column.text((found.high - found.low) / 2)}"
+    seeds = len({split for split, _ in values})
     if line.failed:
         text += " (some failed)"
+    elif seeds < expected(part, measure):
+        text += f" ({seeds} of {part.draws[0]})"
     mark: Mark = ""
     if ranking is not None:
-        mark = "best" if at == ranking.best else "as good" if at in ranking.as_good else ""
+        mark = "best" if at in ranking.best else "as good" if at in ranking.as_good else ""
     return Entry(text, mark, found)
+
+
+def expected(part: Part, measure: str) -> int:
+    """For how many choices of images there is a value, if a method was run for all of them."""
+    original = next(line for line in part.lines if line.name == "original")
+    known = original.values.get(measure, original.records)
+    return (
+        1 if measure.endswith("_as_published") and (-1, -1) in known else len({s for s, _ in known})
+    )
 
 
 def _printed(section: Section, line: Line, measure: str) -> str:
@@ -152,17 +174,27 @@ def _notes(part: Part) -> Iterator[str]:
     )
     if done < planned:
         yield f"{planned - done} of {planned} seeds are not finished."
-    tests = [r.tests for m in grid.measures if (r := rank(part.lines, m)) is not None]
+    lines = [line for line in part.lines if line.is_known]
+    tests = [r.tests for m in grid.measures if (r := rank(lines, m)) is not None]
     if any(tests):
         yield (
-            "Bold: best mean. Italic: not significantly worse than the best (paired t-tests over "
-            f"seeds, Holm's correction for {max(tests)} comparisons, 5%)."
+            "Bold: best mean. Italic: cannot be told from the best (paired t-tests over seeds, "
+            f"Holm's correction for up to {max(tests)} comparisons, 5%), nor worse than the "
+            "original in its distance from gold. Tests are paired: whether intervals overlap says "
+            "little."
         )
+    elif tests:
+        yield f"Bold: best mean. Fewer than {TESTED_FROM} seeds: no tests between methods."
+    if any(COLUMNS[measure].good == "near gold" for measure in grid.measures):
+        yield "Of accuracies, attacks and RF-JSD the best is the one nearest to gold, seed by seed."
     if any(line.name == "gold" for line in part.lines):
         yield (
             f"gold: {grid.golds} models for each seed, each measured against the others, which is "
             "as near as retraining comes to itself. Other rows: mean distance from all of them."
         )
+    missing = [f"{ln.label} ({', '.join(ln.settings)})" for ln in part.lines if not ln.is_known]
+    if missing:
+        yield f"Not run: {', '.join(missing)}."
     if "closes" in grid.measures:
         yield from _nothing_to_close(part)
     yield from failures([part])
@@ -172,19 +204,30 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
     reference = next(line for line in part.lines if line.name == "original")
     p_values = reference.values.get("p_something_to_close", {})
     closed = reference.values.get("closes", {})
+    if closed:
+        yield (
+            "Closes: 0 is the original, 100 gold; of gold, the mean and the range of single gold "
+            "models. More than 100 is not counted as better than 100."
+        )
     without = len(p_values) - len(closed)
     if without:
+        far, near = (
+            estimate(reference.values[f"distance_{name}"]).value for name in ("original", "gold")
+        )
+        pooled = fisher(list(p_values.values()))
         yield (
-            f"Closes: nothing to close for {without} of {len(p_values)} seeds, where the original "
-            "is already as near to the golds as they are to each other."
+            f"Closes: nothing to close that could be measured for {without} of {len(p_values)} "
+            "seeds, where the original is not significantly further from the golds than they are "
+            f"from each other. Mean distances over all seeds: {1e3 * far:.1f} and {1e3 * near:.1f} "
+            f"x1e3; all seeds together: p = {pooled:.2g} (Fisher)."
         )
 
 
 def correlations(grid: Grid, parts: Sequence[Part]) -> Table:
     """Does RF-JSD, which needs no gold model, order methods as JSD does? (Table 7)."""
     heads = [
-        "Data", "Model", "Settings", "Methods", "Pearson", "p", "Pearson with gold", "Spearman",
-        "p", "Rank of gold's RF-JSD", "printed r",
+        "Data", "Model", "Settings", "Methods", "Pearson", "p (Pearson)", "Leaving one out",
+        "Pearson with gold", "Spearman", "p (Spearman)", "Rank of gold's RF-JSD", "printed r",
     ]  # fmt: skip
     rows = []
     for part in parts:
@@ -194,7 +237,10 @@ def correlations(grid: Grid, parts: Sequence[Part]) -> Table:
             if gold is not None and len(pairs := _pairs(lines)) >= 4:
                 rows.append(_correlation(part, settings, pairs, gold))
     notes = [
-        "Over methods: mean RF-JSD against mean JSD to gold over seeds, with the 95% interval.",
+        "Over methods: mean RF-JSD against mean JSD to gold over seeds, with the 95% interval, "
+        "which takes methods for independent and values for normal. Leaving one out: least and "
+        "most of Pearson's r without any one method; where they are far apart, one method makes "
+        "the r.",
         "Rank of gold's RF-JSD among all methods and gold: a measure that retraining does not "
         "win rewards something other than being like retraining.",
     ]
@@ -213,8 +259,10 @@ def _correlation(
 ) -> list[Entry]:
     x, y = zip(*pairs, strict=True)
     (reference,) = _pairs([gold])
-    pearson, spearman = metrics.correlation(x, y), metrics.correlation(x, y, "spearman")
-    with_gold = metrics.correlation([*x, reference[0]], [*y, reference[1]])
+    pearson, spearman = _correlated(x, y), _correlated(x, y, "spearman")
+    with_gold = _correlated([*x, reference[0]], [*y, reference[1]])
+    without = [_correlated(x[:i] + x[i + 1 :], y[:i] + y[i + 1 :]) for i in range(len(x))]
+    values = [found.value for found in without if found is not None]
     rank_of_gold = 1 + sum(value < reference[0] for value in x)
     place = part.section.block.published or ("", "")
     key = ("7", *place, _scenario(part.section), "all", "rf_jsd~jsd pearson")
@@ -224,19 +272,28 @@ def _correlation(
         part.section.block.setup.model,
         settings,
         str(len(pairs)),
-        _with_interval(pearson),
-        f"{pearson.p_value:.2g}",
-        _with_interval(with_gold),
-        _with_interval(spearman),
-        f"{spearman.p_value:.2g}",
+        *_with_interval(pearson),
+        f"{min(values):.2f} to {max(values):.2f}" if values else NOTHING,
+        _with_interval(with_gold)[0],
+        *_with_interval(spearman),
         f"{rank_of_gold} of {len(pairs) + 1}",
         str(printed or NOTHING),
     ]
     return [Entry(text) for text in texts]
 
 
-def _with_interval(found: metrics.Correlation) -> str:
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+def _correlated(
+    x: Sequence[float], y: Sequence[float], kind: Literal["pearson", "spearman"] = "pearson"
+) -> metrics.Correlation | None:
+    """``None`` where all values of one side are equal."""
+    return metrics.correlation(x, y, kind) if min(len(set(x)), len(set(y))) > 1 else None
+
+
+def _with_interval(found: metrics.Correlation | None) -> tuple[str, str]:
+    """The correlation, and its p-value."""
+    if found is None:
+        return NOTHING, NOTHING
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", f"{found.p_value:.2g}"
 
 
 def without_empty_columns(table: Table) -> Table:
