@@ -41,6 +41,8 @@ GRIDS = {
     "figure2": ("Figure 2: dynamic and fixed temperatures", ["tuned", "paper"]),
     "streisand": ("Streisand effect: do entropies give forgotten images away?", ALL),
 }
+ALONE = 'xmlns="http://www.w3.org/2000/svg" style="background: #fff; font-family: sans-serif"'
+"""What a drawing needs that stands outside a page."""
 ENTROPIES = ("original", "gold", "lotus", "bad-teacher")
 SHOWN = {
     "table1": ["closes", "js_divergence", "average_gap", "rf_js_divergence", "forget_accuracy",
@@ -189,8 +191,7 @@ def charts(name, drawn):
     for number, made in enumerate(_drawn(name, drawn)):
         file = FIGURES / f"{name}-{number}.svg"
         svg = str(made.svg)
-        if "xmlns=" not in svg[:400]:
-            svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        svg = svg.replace("<svg ", f"<svg {ALONE} ", 1)
         file.write_text(svg, encoding="utf-8")
         title = made.title or _axes(drawn["scatters"][0])
         words = f"{title}. {made.caption}" if made.caption else title
