@@ -75,6 +75,7 @@ def test_a_gold_and_the_original_may_stand_in_the_models_place(work, trained, tm
         assert main(["audit", "--run", str(trained / name), *words, "--out", str(out)]) == 0
         page = json.loads((out / "audit.json").read_text())
         assert page["self_test"]["original"]["outcome"]
+        assert page["title"] == "Audit: 15 images to forget"
     assert page["verdict"]["outcome"] == page["self_test"]["original"]["outcome"]
 
 

@@ -260,7 +260,9 @@ def _banks(golds: Golds | None, shadows: Bank | None) -> dict[str, Any]:
 
 
 def _title(model: Model, splits: Splits) -> str:
-    method = getattr(model, "method", None)
+    """A model that no method made, such as the original or a gold, has forgotten nothing yet."""
+    if not isinstance(model, Unlearned):
+        return f"Audit: {len(splits.forget):,} images to forget"
+    method: Any = model.method  # as a run folder has it: plain data
     name = method["name"] if isinstance(method, Mapping) else type(method).__name__
-    by = "" if method is None else f" by {name}"
-    return f"Audit: {len(splits.forget):,} images forgotten{by}"
+    return f"Audit: {len(splits.forget):,} images forgotten by {name}"
