@@ -69,7 +69,7 @@ def verdicts(pages):
 
 
 def said(pages):
-    """Who is found out and who is not, in two sentences."""
+    """Who is found out and who is not, and at which power."""
     found, passed = [], []
     for name, page in pages.items():
         known = found if page["verdict"]["outcome"] == "distinguishable" else passed
@@ -79,6 +79,11 @@ def said(pages):
         yield f"Distinguishable from retraining: {listed(found)}."
     if passed:
         yield f"Not distinguishable with these {verdict['golds']} golds: {listed(passed)}."
+    if MODELS["original"] in passed:
+        yield (
+            "The original, which has forgotten nothing, is among them: these images left no trace "
+            "that this verdict can see, and passing it says nothing about forgetting."
+        )
     yield (
         f"The power: what is {written(verdict['smallest_effect'], 'sd')} standard deviations of "
         f"the golds away in one of {len(verdict['findings'])} statistics is found with a chance of "

@@ -67,3 +67,16 @@ def test_the_power_stands_beside_the_verdicts(script, pages):
     verdict = pages["lotus"]["verdict"]
     assert f"{verdict['smallest_effect']:.1f} standard deviations" in text
     assert "what is nearer may be there" in text
+
+
+def test_where_the_original_passes_too_that_is_said(script, pages):
+    passed = {
+        "verdict": {
+            **pages["lotus"]["verdict"],
+            "outcome": "indistinguishable from retraining at the tested power",
+        }
+    }
+    text = " ".join(script["said"]({"original": passed, "lotus": pages["lotus"]}))
+    assert "says nothing about forgetting" in text
+    found = {"original": pages["lotus"], "lotus": passed}
+    assert "says nothing about forgetting" not in " ".join(script["said"](found))
