@@ -33,7 +33,7 @@ METHODS = {
         "regrow": "--method.name regrow",
     },
     "fashion-mnist": {
-        "lotus": "--method.name lotus --preset demo",
+        "lotus": "--method.name lotus",
         "finetune": "--method.name finetune",
         "scrub": "--method.name scrub",
         "regrow": "--method.name regrow",
