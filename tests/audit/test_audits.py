@@ -66,6 +66,23 @@ def test_golds_may_be_models_as_well(gold, filled, digits, material):
     assert np.allclose(row(found, "auc_margin")["golds"], row(bank_rows, "auc_margin")["golds"][:4])
 
 
+def test_no_model_is_its_own_yardstick_and_none_counts_twice(original, filled, digits, material):
+    golds = [
+        of_bank(filled, member, digits, material.fresh(0)).model
+        for member in filled.members("gold")[:3]
+    ]
+    with pytest.raises(ValueError, match="unlearned is gold 0"):
+        audit(golds[0], digits, golds=filled, device="cpu")
+    with pytest.raises(ValueError, match="gold 0 is gold 3"):
+        audit(original, digits, golds=[*golds, golds[0]], device="cpu")
+    with pytest.raises(ValueError, match="original is gold 1"):
+        audit(golds[0], digits, original=original, golds=[golds[1], original], device="cpu")
+    with pytest.raises(ValueError, match="unlearned is unlearned 1"):
+        audit(golds[0], digits, golds=golds[1:], others=[original, golds[0]], device="cpu")
+    again = audit(original, digits, original=original, golds=golds, device="cpu")
+    assert again.values["forget_accuracy"]["original"] is not None, "an audit of the original"
+
+
 def test_every_row_says_what_it_costs_and_what_gold_gives(found):
     for measured in found.page["ladder"]:
         assert measured["direction"] in ("near gold", "up", "down")

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from few_networks import network
 
 from lotus_unlearning import Recipe, train
+from lotus_unlearning.audit.fill import Where, _at_once
 from lotus_unlearning.audit.material import of_model
-from lotus_unlearning.audit.together import fastest, fit_together, obstacles
+from lotus_unlearning.audit.together import SIZE, fastest, fit_together, obstacles
 from lotus_unlearning.metrics import margin
 from lotus_unlearning.models import build
 from lotus_unlearning.runtime import Runtime, fresh_copy
@@ -112,6 +115,16 @@ def test_what_cannot_be_trained_at_once_is_named(digits):
     assert len(found) == 2
     assert "patience" in found[0]
     assert "bfloat16" in found[1]
+    assert obstacles(patient, None) == found[:1], "a GPU elsewhere computes in bfloat16"
+
+
+def test_a_cluster_does_not_train_at_once_what_stops_at_its_own_epoch(digits):
+    far = Where(ray="auto", gpus=1)
+    assert _at_once(of_model(network(), digits, Recipe(epochs=4)), far) == SIZE
+    patient = of_model(network(), digits, Recipe(epochs=4, patience=2))
+    assert _at_once(patient, far) == 1
+    with pytest.raises(ValueError, match=r"at_once: expected 1 or more, .* patience"):
+        _at_once(patient, replace(far, at_once=8))
 
 
 def test_on_a_cpu_one_after_another_is_chosen(material):

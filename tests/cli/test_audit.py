@@ -67,6 +67,18 @@ def test_an_audit_compares_a_run_with_its_bank_and_writes_a_page(work, trained, 
     assert sorted(manifest["forgotten"]) == sorted(IDS)
 
 
+def test_a_gold_and_the_original_may_stand_in_the_models_place(work, trained, tmp_path):
+    words = ["--original", str(trained / "original"), "--forget", str(trained / "ids.txt")]
+    words += ["--golds", str(work / "bank")]
+    for name in ("gold", "original"):
+        out = tmp_path / name
+        assert main(["audit", "--run", str(trained / name), *words, "--out", str(out)]) == 0
+        page = json.loads((out / "audit.json").read_text())
+        assert page["self_test"]["original"]["outcome"]
+        assert page["title"] == "Audit: 15 images to forget"
+    assert page["verdict"]["outcome"] == page["self_test"]["original"]["outcome"]
+
+
 def test_the_config_of_an_audit_makes_it_again(work, tmp_path):
     again = tmp_path / "again"
     words = ["audit", "--run", str(work / "unlearned"), "--golds", str(work / "bank")]

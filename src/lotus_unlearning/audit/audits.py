@@ -12,10 +12,18 @@ from torch import nn
 from lotus_unlearning.audit.banks import Bank
 from lotus_unlearning.audit.evidence import Evidence, manifest
 from lotus_unlearning.audit.features import linear_probes
+from lotus_unlearning.audit.members import KINDS
 from lotus_unlearning.audit.record import Audit
 from lotus_unlearning.audit.relearning import Relearning, relearning
 from lotus_unlearning.audit.rows import Row
-from lotus_unlearning.audit.subjects import Bench, Floats, Subject, of_bank, of_models
+from lotus_unlearning.audit.subjects import (
+    Bench,
+    Floats,
+    Subject,
+    of_bank,
+    of_models,
+    require_distinct,
+)
 from lotus_unlearning.audit.triggers import Trigger, attack_success
 from lotus_unlearning.checks import check_model, require_model
 from lotus_unlearning.metrics import margin
@@ -83,8 +91,8 @@ def audit(
         facts: More to be written down, such as seeds of runs.
 
     Raises:
-        ValueError: If models and data do not fit, a bank is of something else, or a level lacks
-            what it needs.
+        ValueError: If models and data do not fit, a bank is of something else, a level lacks what
+            it needs, or a model is there twice.
     """
     rung = _level(level, golds)
     place = choose_device(device)
@@ -129,6 +137,7 @@ def _compared(
         golds=tuple(retrained),
         others=tuple(_plain_subjects("unlearned", others, splits, run)),
     )
+    require_distinct(bench)
     return bench, put_back, notes
 
 
@@ -240,14 +249,20 @@ def _lacking(level: int, shadows: Bank | None, others: Sequence[Model]) -> list[
 def _banks(golds: Golds | None, shadows: Bank | None) -> dict[str, Any]:
     found = {"bank of golds": golds, "bank of shadows": shadows}
     return {
-        name: {"folder": f"{bank.folder}", "made of": bank.facts["golds_made_of"]}
+        name: {
+            "folder": f"{bank.folder}",
+            "made of": bank.facts["golds_made_of"],
+            "models": {kind: len(bank.members(kind)) for kind in KINDS},
+        }
         for name, bank in found.items()
         if isinstance(bank, Bank)
     }
 
 
 def _title(model: Model, splits: Splits) -> str:
-    method = getattr(model, "method", None)
+    """A model that no method made, such as the original or a gold, has forgotten nothing yet."""
+    if not isinstance(model, Unlearned):
+        return f"Audit: {len(splits.forget):,} images to forget"
+    method: Any = model.method  # as a run folder has it: plain data
     name = method["name"] if isinstance(method, Mapping) else type(method).__name__
-    by = "" if method is None else f" by {name}"
-    return f"Audit: {len(splits.forget):,} images forgotten{by}"
+    return f"Audit: {len(splits.forget):,} images forgotten by {name}"

@@ -105,14 +105,18 @@ def _is_there(member: Member, store: Store, weights: bool) -> bool:
 
 
 def _at_once(material: Material, where: Where) -> int:
-    if where.ray is not None and where.at_once == "auto":
-        return SIZE if where.gpus else 1
-    device = choose_device(where.device)
-    run = Runtime(device, choose_precision(material.precision, device))
+    if where.ray is not None and where.gpus:
+        problems = obstacles(material, None)
+        size = 1 if problems else SIZE
+    else:
+        device = choose_device(where.device)
+        run = Runtime(device, choose_precision(material.precision, device))
+        problems = obstacles(material, run)
+        timed = where.at_once == "auto" and where.ray is None
+        size = fastest(material, run) if timed else 1
     if where.at_once == "auto":
-        return fastest(material, run)
-    problems = obstacles(material, run) if where.at_once > 1 else []
-    if problems or where.at_once < 1:
+        return size
+    if where.at_once < 1 or (problems and where.at_once > 1):
         raise ValueError(
             f"at_once: expected 1 or more, and 1 where models cannot be trained together; got "
             f"{where.at_once}{', but ' + ', and '.join(problems) if problems else ''}"

@@ -26,6 +26,7 @@ FORMAT = 1
 """Part of every name. To be raised when code changes what earlier members would predict today."""
 
 Kind = Literal["gold", "shadow", "put-back"]
+KINDS: tuple[Kind, ...] = ("gold", "shadow", "put-back")
 Ints = NDArray[np.int64]
 _FIRST_SEED = {"gold": FIRST_GOLD_SEED, "shadow": 10_000_000, "put-back": 20_000_000}
 _FAR = 100_000  # seeds between two sizes of put-back

@@ -14,7 +14,7 @@ from lotus_unlearning.audit.banks import Bank
 from lotus_unlearning.audit.gradients import spread
 from lotus_unlearning.audit.members import Member
 from lotus_unlearning.evaluation.predictions import SPLITS, Answers, predict
-from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.runtime import Runtime, fingerprint
 from lotus_unlearning.splits import Split, Splits
 
 Floats = NDArray[np.float64]
@@ -29,12 +29,14 @@ class Subject:
         answers: ``"forget"``, ``"retain"`` and, where there are some, ``"unseen"`` and ``"test"``.
         gradients: Norms ``[M]`` of the gradients of some forget and some unseen images, if known.
         model: The model itself, if it is at hand.
+        weights: SHA-256 of its weights, if known.
     """
 
     name: str
     answers: Mapping[str, Answers]
     gradients: Mapping[str, Floats] = field(default_factory=dict)
     model: nn.Module | None = None
+    weights: str | None = None
 
     @cached_property
     def forget(self) -> Answers:
@@ -86,7 +88,7 @@ def of_models(
                 norms = _gradients(models[name], splits, run)
             except ValueError as error:
                 notes.append(f"{error}; it is left out.")
-        found[name] = Subject(name, answers, norms, models[name])
+        found[name] = Subject(name, answers, norms, models[name], fingerprint(models[name]))
     return found, list(dict.fromkeys(notes))
 
 
@@ -138,7 +140,8 @@ def of_bank(bank: Bank, member: Member, splits: Splits, like: nn.Module | None) 
     if like is not None and weights is not None:
         model = copy.deepcopy(like)
         model.load_state_dict(weights)
-    return Subject(member.title, answers, norms, model)
+    sha256 = bank.record(member).get("weights_sha256")
+    return Subject(member.title, answers, norms, model, sha256)
 
 
 Measure = Callable[[Subject, Sequence[Subject]], float | None]
@@ -178,3 +181,31 @@ class Bench:
         yield "unlearned", self.unlearned, self.golds
         for i, gold in enumerate(self.golds):
             yield "gold", gold, self.rest(i)
+
+
+def require_distinct(bench: Bench) -> None:
+    """No model is its own yardstick, and none counts twice.
+
+    Raises:
+        ValueError: If a gold is the model under audit, the original or another gold, or if two
+            unlearned models are one.
+    """
+    unlearned, golds = (bench.unlearned, *bench.others), bench.golds
+    before = () if bench.original is None else (bench.original,)
+    same = [*_same((*unlearned, *golds)), *(pair for g in golds for pair in _same((*before, g)))]
+    if same:
+        named = "; ".join(f"{one} is {other}" for one, other in same)
+        raise ValueError(
+            "models: expected golds that differ from each other and from the model under audit, "
+            f"and other unlearned models that differ from it, but by their weights {named}; train "
+            "each with a seed of its own"
+        )
+
+
+def _same(subjects: Sequence[Subject]) -> Iterator[tuple[str, str]]:
+    first: dict[str, str] = {}
+    for subject in subjects:
+        if subject.weights is not None:
+            if subject.weights in first:
+                yield first[subject.weights], subject.name
+            first.setdefault(subject.weights, subject.name)

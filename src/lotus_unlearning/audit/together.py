@@ -34,14 +34,19 @@ _PROBED = 8
 _STEPS = 3
 
 
-def obstacles(material: Material, run: Runtime) -> list[str]:
-    """Why its models cannot be trained at once; empty if they can."""
+def obstacles(material: Material, run: Runtime | None) -> list[str]:
+    """Why its models cannot be trained at once; empty if they can.
+
+    Args:
+        material: Images and recipe.
+        run: Device and precision; ``None``: a GPU of another machine.
+    """
     found = []
     if material.recipe.patience is not None:
         found.append("its recipe has patience, with which each model stops at its own epoch")
     if not isinstance(material.images["train"], ImageTensors):
         found.append("its images are read one by one")
-    if run.precision is torch.bfloat16 and run.device.type == "cpu":
+    if run is not None and run.precision is torch.bfloat16 and run.device.type == "cpu":
         found.append("it computes in bfloat16 on a CPU")
     return found
 

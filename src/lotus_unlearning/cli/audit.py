@@ -54,7 +54,7 @@ def main(words: list[str]) -> None:
     splits = loading.without_gone(unlearned, chosen.run, splits, here, gone)
     precision = "float32" if chosen.precision == "auto" else chosen.precision
     found = audit(
-        unlearned.with_cost,
+        unlearned.with_cost if _has_forgotten(unlearned) else unlearned.model,
         splits,
         original=_original(chosen, unlearned, load),
         golds=_golds(chosen.golds, splits, here, load),
@@ -115,6 +115,11 @@ def _add_banks(made: ArgumentParser) -> None:
 
 def _load(flag: str, path: str, data: Data, here: TrainingImages, chosen: Any) -> Loaded:
     return loading.load_model(flag, path, data, here, chosen)
+
+
+def _has_forgotten(model: Loaded) -> bool:
+    """A gold or the original in the unlearned model's place was trained, and forgot nothing."""
+    return model.run is not None and "forgotten" in model.run.manifest
 
 
 def _to_forget(chosen: Any, unlearned: Loaded) -> Any:

@@ -11,6 +11,7 @@ from torch import nn
 from lotus_unlearning import runs
 from lotus_unlearning.audit import Bank, Member, Wanted, Where, bank, of_setup
 from lotus_unlearning.audit.material import setup_of_run
+from lotus_unlearning.audit.members import KINDS
 from lotus_unlearning.benchmark.cells import Setup
 from lotus_unlearning.benchmark.grid import block_named
 from lotus_unlearning.benchmark.work import load
@@ -156,7 +157,7 @@ class _Lines:
 
 
 def _summary(made: Bank) -> int:
-    for kind in ("gold", "shadow", "put-back"):
+    for kind in KINDS:
         members = made.members(kind)
         if members:
             values = [made.record(member)["values"] for member in members]

@@ -127,10 +127,14 @@ def _never_seen(run: runs.Run) -> str:
 def require_original(original: Loaded, unlearned: Loaded, path: str) -> None:
     """The original is what the unlearned model was made from, if its run says so.
 
+    A run that was trained from scratch, such as a gold in the unlearned model's place, began from
+    no original.
+
     Raises:
         ValueError: If it is another one.
     """
-    known = unlearned.run.manifest.get("weights_sha256_before") if unlearned.run else None
+    facts = unlearned.run.manifest if unlearned.run is not None else {}
+    known = facts.get("weights_sha256_before") if "forgotten" in facts else None
     found = fingerprint(original.model)
     if unlearned.run is not None and known not in (None, found):
         raise ValueError(

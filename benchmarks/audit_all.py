@@ -1,0 +1,109 @@
+"""Audit the original, four methods and one more gold on digits and Fashion-MNIST.
+
+    python benchmarks/audit_all.py digits --golds 64 --shadows 64 --put_back 1 2 5 10 20 40
+    python benchmarks/audit_all.py fashion-mnist --golds 16 --shadows 32 --put_back 25 100
+    python docs/write_audit.py
+
+Each step is a ``lotus`` command, printed before it runs. What is there already is not made again,
+and a bank goes on where it stopped; audits are made anew, with all that the bank then holds. Every
+``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from lotus_unlearning.cli import main as lotus
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "audits"
+FORGET = "0.1"
+TRAINED = {
+    "digits": "--data digits",
+    "fashion-mnist": "--data fashion-mnist --limit 5000 --model resnet10t --precision bfloat16 "
+    "--recipe.epochs 12 --recipe.optimizer adamw --recipe.learning_rate 1e-3",
+}
+METHODS = {
+    "digits": {
+        "lotus": "--method.name lotus --preset tuned-digits",
+        "finetune": "--method.name finetune --preset tuned-digits",
+        "scrub": "--method.name scrub --preset tuned-digits",
+        "regrow": "--method.name regrow",
+    },
+    "fashion-mnist": {
+        "lotus": "--method.name lotus",
+        "finetune": "--method.name finetune",
+        "scrub": "--method.name scrub",
+        "regrow": "--method.name regrow",
+    },
+}
+HELD_OUT = 500
+"""Seed of the gold in the unlearned model's place; those of banks begin at 1000."""
+
+
+def run(words):
+    """One command; a failure ends the script."""
+    print(f"$ lotus {words}", flush=True)
+    status = lotus(shlex.split(words))
+    if status:
+        sys.exit(status)
+
+
+def models(data, folder):
+    """Train, and unlearn from the original; what is there stays."""
+    steps = {
+        "original": f"train {TRAINED[data]}",
+        "held-out": f"train {TRAINED[data]} --without {FORGET} --seed {HELD_OUT}",
+    }
+    for name, words in METHODS[data].items():
+        steps[name] = f"unlearn --model {folder}/original --forget {FORGET} {words}"
+    for name, words in steps.items():
+        if not (folder / name / "manifest.json").is_file():
+            run(f"{words} --out {folder}/{name}")
+    return list(steps)
+
+
+def bank(folder, options):
+    """Train what is missing of the bank."""
+    back = f" --put_back {' '.join(map(str, options.put_back))}" if options.put_back else ""
+    run(
+        f"bank --model {folder}/original --forget {FORGET} --golds {options.golds} "
+        f"--shadows {options.shadows}{back} --keep weights --out {folder}/bank"
+    )
+
+
+def audits(data, folder, names, options):
+    """Audit every model, and keep the figures."""
+    shadows = f"--shadows {folder}/bank " if options.shadows else ""
+    for name in names:
+        out = folder / "audits" / name
+        shutil.rmtree(out, ignore_errors=True)
+        run(
+            f"audit --run {folder}/{name} --original {folder}/original --forget {FORGET} "
+            f"--golds {folder}/bank {shadows}--level {options.level} --out {out}"
+        )
+        kept = RESULTS / data / f"{name}.json"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / "audit.json", kept)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", nargs="+", choices=TRAINED)
+    parser.add_argument("--golds", type=int, default=16)
+    parser.add_argument("--shadows", type=int, default=0)
+    parser.add_argument("--put_back", type=int, nargs="*", default=[])
+    parser.add_argument("--level", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs") / "audits")
+    options = parser.parse_args()
+    for data in options.data:
+        folder = options.out / data
+        names = models(data, folder)
+        bank(folder, options)
+        audits(data, folder, names, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Write the figures of docs/audit.md from the audits in benchmarks/results/audits.
+
+python docs/write_audit.py
+"""
+
+import json
+import re
+import runpy
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+from lotus_unlearning.audit.sentences import unit
+from lotus_unlearning.report.figures import written
+from lotus_unlearning.report.page import formatted, percent
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "benchmarks" / "results"
+DATA = ("digits", "fashion-mnist")
+MODELS = {
+    "original": "original, unchanged",
+    "finetune": "fine-tuning",
+    "scrub": "SCRUB",
+    "lotus": "LoTUS",
+    "regrow": "Regrow",
+    "held-out": "held-out gold",
+}
+KINDS = {
+    "distinguishable": "**distinguishable**",
+    "indistinguishable from retraining at the tested power": "indistinguishable at this power",
+    "not enough gold models to say": "not enough golds to say",
+}
+
+
+def read(data):
+    """Audits of one data set, by model, in the order of ``MODELS``."""
+    files = {name: RESULTS / "audits" / data / f"{name}.json" for name in MODELS}
+    return {
+        name: json.loads(file.read_text(encoding="utf-8"))
+        for name, file in files.items()
+        if file.is_file()
+    }
+
+
+def table(head, rows):
+    """Markdown; all but the first column to the right."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def differences(page):
+    """What the verdict found, with the distance from the golds' mean."""
+    for found in page["statistics"]:
+        if found["distinguishable"]:
+            value, gold = (formatted(found[k], unit(found["name"])) for k in ("value", "gold"))
+            effect = (
+                "no spread" if found["effect"] is None else f"{written(found['effect'], 'sd')} sd"
+            )
+            yield f"{found['label']} {value}, golds {gold} ({effect})"
+
+
+def verdicts(pages):
+    """One row for each model."""
+    rows = [
+        [MODELS[name], KINDS[page["verdict"]["outcome"]], "; ".join(differences(page)) or "–"]
+        for name, page in pages.items()
+    ]
+    return table(["", "verdict", "what differs"], rows)
+
+
+def said(pages):
+    """Who is found out and who is not, and at which power."""
+    found, passed = [], []
+    for name, page in pages.items():
+        known = found if page["verdict"]["outcome"] == "distinguishable" else passed
+        known.append(MODELS[name])
+    verdict = next(iter(pages.values()))["verdict"]
+    if found:
+        yield f"Distinguishable from retraining: {listed(found)}."
+    if passed:
+        yield f"Not distinguishable with these {verdict['golds']} golds: {listed(passed)}."
+    if MODELS["original"] in passed:
+        yield (
+            "The original, which has forgotten nothing, is among them: these images left no trace "
+            "that this verdict can see, and passing it says nothing about forgetting."
+        )
+    yield (
+        f"The power: what is {written(verdict['smallest_effect'], 'sd')} standard deviations of "
+        f"the golds away in one of {len(verdict['findings'])} statistics is found with a chance of "
+        f"{percent(verdict['power'])}, at {percent(verdict['level'])} false alarms over all of "
+        "them; what is nearer may be there."
+    )
+
+
+def listed(names):
+    """With "and" before the last one."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def statistics(pages):
+    """Distance of each model from the golds' mean, statistic by statistic."""
+    first = next(iter(pages.values()))["statistics"]
+    rows = []
+    for i, statistic in enumerate(first):
+        cells = [distance(page["statistics"][i]) for page in pages.values()]
+        rows.append([statistic["label"], *cells, formatted(statistic["gold"], statistic["unit"])])
+    return table(["", *(MODELS[name] for name in pages), "golds' mean"], rows)
+
+
+def distance(found):
+    """In standard deviations; bold where it counts."""
+    text = "–" if found["effect"] is None else written(found["effect"], "sd")
+    return f"**{text}**" if found["distinguishable"] else text
+
+
+def ladder(pages):
+    """Every measure of every model; bold where one more gold is not expected."""
+    known = {}
+    for name, page in pages.items():
+        for row in page["ladder"]:
+            known.setdefault((row["level"], row["measure"]), {})[name] = row
+    rows = []
+    for (level, _), by_model in sorted(known.items(), key=lambda item: item[0][0]):
+        row = next(iter(by_model.values()))
+        cells = [value(by_model.get(name)) for name in pages]
+        rows.append([f"{level}", row["label"], *cells, expected(row)])
+    return table(["level", "", *(MODELS[name] for name in pages), "one more gold"], rows)
+
+
+def value(row):
+    """Of the model under audit."""
+    found = None if row is None else row["values"].get("unlearned")
+    if found is None:
+        return "–"
+    text, ends = formatted(found, row["unit"]), row["intervals"].get("gold")
+    return text if ends is None or ends[0] <= found <= ends[1] else f"**{text}**"
+
+
+def expected(row):
+    """Where one more gold is expected."""
+    ends = row["intervals"].get("gold")
+    if ends is None:
+        return formatted(row["values"].get("gold"), row["unit"])
+    return " to ".join(formatted(end, row["unit"]) for end in ends)
+
+
+def about(pages):
+    """What was audited, from the manifests."""
+    page = next(iter(pages.values()))
+    images, bank = page["manifest"]["images"], page["manifest"]["bank of golds"]["models"]
+    models = [f"{count} {kind} models" for kind, count in bank.items() if count]
+    return (
+        f"{images['forget']:,} of {images['forget'] + images['retain']:,} training images to be "
+        f"forgotten, {images.get('unseen', 0):,} unseen and {images.get('test', 0):,} test images; "
+        f"a bank of {listed(models)}."
+    )
+
+
+def speed():
+    """The table of benchmarks/bank_speed.py."""
+    found = runpy.run_path(str(HERE.parent / "benchmarks" / "bank_speed.py"))
+    shown = StringIO()
+    with redirect_stdout(shown):
+        found["table"](RESULTS / "bank_speed.jsonl")
+    return shown.getvalue().strip()
+
+
+def section(pages):
+    """One data set: what was audited, the verdicts, the self-test, the ladder."""
+    if not pages:
+        return "Not measured yet."
+    page = next(iter(pages.values()))
+    parts = [
+        about(pages),
+        "### Who is distinguishable from retraining?",
+        " ".join(said(pages)),
+        verdicts(pages),
+        "How far each model is from the golds' mean, in their standard deviations; bold: "
+        "distinguishable.",
+        statistics(pages),
+        "### Is the verdict itself to be trusted?",
+        "\n".join(f"* {sentence}" for sentence in page["self_test"]["sentences"]),
+        "### The ladder",
+        "Bold: outside the interval in which one more gold is expected with a chance of "
+        f"{percent(page['band'])}. With so many rows some are by chance; only the verdict corrects "
+        "for that.",
+        ladder(pages),
+    ]
+    return "\n\n".join(parts)
+
+
+def between(text, mark, content):
+    """``text`` with ``content`` between the comments of ``mark``."""
+    pattern = rf"(?s)<!-- {mark} -->.*?<!-- /{mark} -->"
+    block = f"<!-- {mark} -->\n\n{content}\n\n<!-- /{mark} -->"
+    return re.sub(pattern, lambda _: block, text)
+
+
+def main():
+    """Write the figures of the page."""
+    file = HERE / "audit.md"
+    text = file.read_text(encoding="utf-8")
+    for data in DATA:
+        text = between(text, data, section(read(data)))
+    file.write_text(between(text, "speed", speed()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
