@@ -216,7 +216,7 @@ def test_demo_in_a_fresh_process_prints_the_comparison_and_writes_the_page(tmp_p
         assert f"Accuracy on {row}" in done.stdout
     assert "RF-JSD" in done.stdout
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("what happened: of 13 images to forget, the original gives ")
+    assert last.startswith("what happened: of 14 images to forget, the original gives ")
     assert "the distance to gold (JSD) went from " in last
     manifest = runs.read(tmp_path / "runs/demo").manifest
     assert manifest["forgotten"] == datasets.load("digits-mislabelled", limit=150).forget.tolist()
