@@ -175,6 +175,8 @@ def test_a_folder_that_holds_something_is_not_written_to(unlearn, capsys):
         (["demo", "--forget", "class:eleven"], "forget: class: expected one of 0, 1"),
         (["demo", "--forget", "2.5"], "a share between 0 and 1, got 2.5"),
         (["demo", "--forget", "gone.txt"], "there is no such file"),
+        (["train", "--without", "gone.txt"], "lotus train: without: expected a file of ids"),
+        (["train", "--without", "ids:9999"], "without: expected official ids 0..1796, got 1 out"),
         (["demo", "--method.epochs", "0"], "epochs >= 1"),
         (["demo", "--config", "gone.yaml"], "expected a YAML file at 'gone.yaml': No such file"),
     ],
