@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,9 @@ class Run:
     """
 
     path: Path
-    manifest: Mapping[str, Any]
-    config: Mapping[str, Any]
-    history: Sequence[Row]
+    manifest: Mapping[str, Any] = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
+    history: Sequence[Row] = field(repr=False)
 
     @property
     def architecture(self) -> Architecture:

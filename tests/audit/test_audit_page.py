@@ -1,11 +1,11 @@
 import json
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 
 import pytest
+from browser import needs_chromium, overflows
 
 from lotus_unlearning.audit import Probes, Relearning, audit
 from lotus_unlearning.report import audit as report_audit
@@ -218,32 +218,7 @@ def test_torch_is_not_needed_to_draw_a_page():
     assert int(done.stdout) > 5000
 
 
-_FRAME = """<!doctype html><title>frame</title><body style="margin:0">
-<iframe id="f" src="page.html" style="border:0;width:{width}px;height:900px"></iframe><script>
-window.addEventListener('load', () => {{
-  const inner = document.getElementById('f').contentDocument;
-  document.body.setAttribute('data-probe', 'WIDTH ' + inner.documentElement.scrollWidth);
-}});
-</script></body>"""
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-@pytest.mark.parametrize("width", [1280, 390])
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 360])
 def test_a_real_browser_logs_nothing_and_nothing_overflows(page, tmp_path, width):
-    html = render_audit(page)
-    frame = tmp_path / "frame.html"
-    frame.write_text(_FRAME.format(width=width), encoding="utf-8")
-    (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
-    options += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
-    done = subprocess.run(
-        ["chromium", *options, "--window-size=1400,1000", "--dump-dom", frame.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in done.stderr
-    found = re.search(r'data-probe="WIDTH (\d+)"', done.stdout)
-    assert found is not None
-    assert int(found[1]) <= width
+    assert overflows(render_audit(page), tmp_path, width) == []

@@ -10,7 +10,7 @@ import yaml
 from few_digits import IDS, SMALL, same
 from safetensors.torch import load_file
 
-from lotus_unlearning import runs
+from lotus_unlearning import datasets, runs
 from lotus_unlearning.cli import COMMANDS, main
 from lotus_unlearning.methods import METHODS
 
@@ -170,10 +170,13 @@ def test_a_folder_that_holds_something_is_not_written_to(unlearn, capsys):
         (["train", "--data", "fashon-mnist"], "did you mean 'fashion-mnist'?"),
         (["train", "--model", "resnet81"], "did you mean 'resnet18'?"),
         (["unlearn", "--model", "nowhere", "--forget", "0.1"], "expected a run folder"),
+        (["unlearn", "--model", "a.pt", "--forget", "0.1"], "a file of weights at 'a.pt', found"),
         (["report", "nowhere"], "expected a folder with metrics.json"),
         (["demo", "--forget", "class:eleven"], "forget: class: expected one of 0, 1"),
         (["demo", "--forget", "2.5"], "a share between 0 and 1, got 2.5"),
         (["demo", "--forget", "gone.txt"], "there is no such file"),
+        (["train", "--without", "gone.txt"], "lotus train: without: expected a file of ids"),
+        (["train", "--without", "ids:9999"], "without: expected official ids 0..1796, got 1 out"),
         (["demo", "--method.epochs", "0"], "epochs >= 1"),
         (["demo", "--config", "gone.yaml"], "expected a YAML file at 'gone.yaml': No such file"),
     ],
@@ -214,8 +217,33 @@ def test_demo_in_a_fresh_process_prints_the_comparison_and_writes_the_page(tmp_p
     for row in ("forget", "retain", "unseen", "test"):
         assert f"Accuracy on {row}" in done.stdout
     assert "RF-JSD" in done.stdout
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("what happened: of 14 images to forget, the original gives ")
+    assert "the distance to gold (JSD) went from " in last
+    manifest = runs.read(tmp_path / "runs/demo").manifest
+    assert manifest["forgotten"] == datasets.load("digits-mislabelled", limit=150).forget.tolist()
+    assert manifest["method"]["settings"]["target_accuracy"] == 0
+    assert "it says nothing about forgetting" in (tmp_path / "runs/demo/report.html").read_text()
     assert (tmp_path / "runs/demo/report.html").is_file()
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"demo"}
+
+
+def test_a_demo_of_other_data_draws_what_it_forgets(tmp_path):
+    words = [
+        "demo",
+        "--data",
+        "digits",
+        *SMALL,
+        "--method.epochs",
+        "1",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main(words) == 0
+    made = runs.read(tmp_path / "o")
+    assert len(made.manifest["forgotten"]) == 15
+    assert made.manifest["method"]["settings"]["target_accuracy"] is None
+    assert "says nothing about forgetting" not in (tmp_path / "o" / "report.html").read_text()
 
 
 def test_ctrl_c_leaves_no_file_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):

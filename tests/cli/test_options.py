@@ -141,7 +141,7 @@ def test_copies_in_data_of_ones_own_are_refused_unless_asked(name):
 
 def test_forget_official_is_refused_where_authors_made_no_choice(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["demo", "--forget", "official"]) == 1
+    assert main(["demo", "--data", "digits", "--forget", "official"]) == 1
     message = "expected a data set whose authors chose images to forget, got digits; pass a file"
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -36,6 +36,27 @@ def test_digits_are_whole_disjoint_and_the_same_every_time():
     assert (data.train.labels.bincount() > 100).all()
 
 
+def test_one_in_ten_training_images_has_a_wrong_label_whatever_the_seed_and_limit():
+    right = {0: datasets.load("digits"), 7: datasets.load("digits", seed=7, limit=400)}
+    wrong = {
+        0: datasets.load("digits-mislabelled"),
+        7: datasets.load("digits-mislabelled", seed=7, limit=400),
+    }
+    labels = {}
+    for seed, data in wrong.items():
+        assert torch.equal(data.train.images, right[seed].train.images)
+        for part in ("unseen", "test"):
+            assert torch.equal(getattr(data, part).labels, getattr(right[seed], part).labels)
+        ids = data.train.official.ids
+        changed = ids[data.train.labels != right[seed].train.labels]
+        assert torch.equal(changed, data.forget)
+        assert 0.07 < len(changed) / len(ids) < 0.13
+        labels[seed] = dict(zip(ids.tolist(), data.train.labels.tolist(), strict=True))
+    both = labels[0].keys() & labels[7].keys()
+    assert len(both) > 100
+    assert all(labels[0][i] == labels[7][i] for i in both)
+
+
 def test_a_limit_shrinks_training_and_unseen_images_and_keeps_the_test_set():
     data = datasets.load("digits", limit=300)
     assert [len(part) for part in (data.train, data.unseen, data.test)] == [300, 75, 300]

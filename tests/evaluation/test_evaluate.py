@@ -165,6 +165,24 @@ def test_an_unlearned_result_brings_its_history_time_and_settings(splits):
     assert "Accuracy on forget" in str(evaluation)
 
 
+def test_a_caveat_is_told_once_for_all_models_that_it_is_true_of(splits):
+    blind = [model(seed) for seed in (0, 1, 2)]
+    for one in blind[:2]:
+        for weight in one.parameters():
+            weight.data.zero_()
+    found = evaluate(blind[0], splits, original=blind[1], gold=blind[2], device="cpu")
+    said = [note for note in found.page["notes"] if "cannot tell members" in note]
+    assert len(said) == 1
+    assert said[0].startswith("original, unlearned: entropy_attack: the regression")
+    assert found.to_markdown().count("cannot tell members") == 1
+
+
+def test_a_note_can_be_added(splits):
+    found = evaluate(model(), splits, device="cpu")
+    assert found.with_note("Mind this.").page["notes"] == [*found.page["notes"], "Mind this."]
+    assert "- Mind this." in found.with_note("Mind this.").to_markdown()
+
+
 def test_a_broken_model_is_refused(splits):
     broken = model()
     with torch.no_grad():

@@ -244,6 +244,9 @@ VIT = {
 }
 EXPECTED = {
     "demo": {"lotus": changed("lotus", epochs=20, alpha=8.0, learning_rate=1e-3)},
+    "mislabelled": {
+        "lotus": changed("lotus", epochs=30, alpha=4.0, learning_rate=2e-3, target_accuracy=0.0)
+    },
     "scrub-cifar-10": {
         "scrub": changed(
             "scrub",

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import pytest
 import workspaces
+from browser import needs_chromium, overflows
 
 from lotus_unlearning.requests import entries, ledger, signing, verify
 from lotus_unlearning.requests.canonical import canonical
@@ -125,6 +126,12 @@ def test_the_page_is_one_file_that_loads_nothing(exported):
     for word in ("certified", "guaranteed", "guarantee"):
         assert word not in page.lower()
         assert word not in (exported / "record.json").read_text("utf-8").lower()
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_real_browser_logs_nothing_and_nothing_overflows(exported, tmp_path, width):
+    assert overflows((exported / "record.html").read_text("utf-8"), tmp_path, width) == []
 
 
 def test_a_flipped_byte_of_any_file_is_found(exported, tmp_path):

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +34,7 @@ class Bank:
     """
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(repr=False)
 
     @cached_property
     def store(self) -> Store:

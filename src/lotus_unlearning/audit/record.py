@@ -14,7 +14,7 @@ from lotus_unlearning.runs import replace_text
 _ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What was found.
 
@@ -84,6 +84,10 @@ class Audit:
         """Write one self-contained page that opens offline."""
         replace_text(Path(path), render_audit(self.page))
         return Path(path)
+
+    def __repr__(self) -> str:
+        measures = len(self.page["ladder"])
+        return f"Audit({self.outcome}: {measures} measures, level {self.page['level']})"
 
     def __str__(self) -> str:
         return self.to_markdown()

@@ -1,6 +1,10 @@
 """``lotus demo``: train, retrain, unlearn and compare on small real images.
 
 Original and gold share a seed, but not where they begin: ``Retrain`` draws that anew.
+
+By default some training images have wrong labels, and those are forgotten. A network can only know
+them by heart, so that forgetting shows; a small network hardly remembers single images that look
+like the others of their class.
 """
 
 from dataclasses import dataclass
@@ -10,25 +14,31 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import options, parsing, trained_on
-from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class
+from lotus_unlearning.cli import configs, options, parsing, trained_on
+from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class, said
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
-from lotus_unlearning.datasets import Data
+from lotus_unlearning.datasets import Data, mislabelled
 from lotus_unlearning.evaluation import Evaluation, describe, evaluate, unchanged
 from lotus_unlearning.methods import Retrain
+from lotus_unlearning.report.page import number, percent
 from lotus_unlearning.runtime import fingerprint
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Recipe, Trained, train
 from lotus_unlearning.unlearning import Method, Unlearned, unlearn
 
 _EXAMPLES = """
-lotus demo
-lotus demo --forget class:3
-lotus demo --method scrub --recipe.epochs 10
+lotus demo                                       # forget the images with wrong labels
+lotus demo --method scrub --recipe.epochs 10     # the same, by another method
+lotus demo --data digits                         # a tenth of the images, drawn by chance
+lotus demo --data digits --forget class:3
 lotus demo --data fashion-mnist --limit 2000
 """
+_WRONG_LABELS = (
+    "RF-JSD compares images that have the same label. Labels of the forgotten images are wrong "
+    "here, so it says nothing about forgetting."
+)
 _LIMITS = {"fashion-mnist": 5000, "cifar-10": 5000, "cifar-100": 10000}
 
 
@@ -46,6 +56,8 @@ def main(words: list[str]) -> None:
         chosen.limit = _LIMITS.get(chosen.data)
     with output.processes.first_goes_ahead():
         data = options.load_data(chosen)
+    if chosen.forget is None:
+        chosen.forget = "0.1" if data.forget is None else "official"
     splits = options.choose(data, chosen.forget, chosen.forget_seed, chosen.on_overlap)
     hint_of_class(method, splits)
     made = _make(chosen, data, splits, recipe, method)
@@ -59,23 +71,31 @@ def main(words: list[str]) -> None:
         device=chosen.device,
         manifest=facts,
     )
-    said = unchanged(made.original.model, made.unlearned)
-    if said is not None:
-        say(said)
+    if data.name == mislabelled.NAME and chosen.forget == "official":
+        evaluation = evaluation.with_note(_WRONG_LABELS)
     _write(output, made, facts, splits, evaluation)
     output.show(evaluation)
+    say(unchanged(made.original.model, made.unlearned) or _happened(evaluation))
 
 
 def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     limits = ", ".join(f"{limit:,} of {name}" for name, limit in _LIMITS.items())
-    options.add_data(parser, default="digits", limits=f"{limits}, all of the others")
+    options.add_data(parser, default=mislabelled.NAME, limits=f"{limits}, all of the others")
     parser.add_argument("--model", type=str, default="resnet-thin", help="see lotus list models")
-    options.add_forget(parser, "--forget", "0.1", "forget images")
+    meaning = "forget images (if not given: official, else 0.1)"
+    options.add_forget(parser, "--forget", None, meaning)
     parser.add_class_arguments(Recipe, "recipe")
-    read = add_method(parser, words, preset="demo")
+    read = add_method(parser, words, preset=_preset(words))
     options.add_batch_size(parser)
     options.add_run(parser, "runs/demo", seed="of training and unlearning")
     return read
+
+
+def _preset(words: list[str]) -> str:
+    """Whose settings are the defaults for what ``words`` ask to forget."""
+    words = configs.expanded("demo", words)
+    wrong = said("data", words) in (None, mislabelled.NAME)
+    return "mislabelled" if wrong and said("forget", words) in (None, "official") else "demo"
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,24 @@ def _write(
             )
             for part, model in models.items()
         }
+    )
+
+
+def _happened(found: Evaluation) -> str:
+    """The result in one sentence."""
+    values, images = found.values, len(found.page["manifest"]["forgotten"])
+    counts, tests = (
+        {m: values[m][f"{part}_accuracy"] or 0.0 for m in ("original", "unlearned", "gold")}
+        for part in ("forget", "test")
+    )
+    kept = {model: round(images * share) for model, share in counts.items()}
+    before, after = (number(values[m]["js_divergence"]) for m in ("original", "unlearned"))
+    return (
+        f"what happened: of {images:,} images to forget, the original gives "
+        f"{kept['original']:,} the label that it was taught, the unlearned model "
+        f"{kept['unlearned']:,}, and gold, which never saw them, {kept['gold']:,}; the distance to "
+        f"gold (JSD) went from {before} to {after}, accuracy on test images from "
+        f"{percent(tests['original'])} to {percent(tests['unlearned'])}"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 COMMANDS = {
-    "demo": "forget 10% of a small data set, with every step and a page; takes a minute",
+    "demo": "forget images with wrong labels: every step, a comparison and a page; takes a minute",
     "train": "train an original model, or a gold one without the images to forget",
     "unlearn": "make a trained model forget images",
     "evaluate": "measure how well a model forgot, beside the original and gold",

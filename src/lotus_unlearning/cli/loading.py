@@ -20,6 +20,7 @@ from lotus_unlearning.unlearning import Unlearned
 
 GONE = ("forgotten", "forgotten_before", "left_out")
 """Keys of the lists, in a manifest, of training images that a model does not know."""
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
 _OF_DATA = ("data", "root", "limit", "size", "data_seed", "unseen_from", "on_overlap")
 
 
@@ -49,8 +50,15 @@ class Loaded:
 
 
 def first_run(*paths: str | None) -> runs.Run | None:
-    """The first of ``paths`` that is a run folder, read."""
+    """The first of ``paths`` that is a run folder, read.
+
+    Raises:
+        ValueError: If it is none, or one of ``paths`` is the name of a file that is not there.
+    """
     named = [path for path in paths if path is not None and not Path(path).is_file()]
+    for path in named:
+        if Path(path).suffix in _WEIGHTS and not Path(path).exists():
+            raise ValueError(f"expected a file of weights at {path!r}, found none")
     return runs.read(named[0]) if named else None
 
 
@@ -109,7 +117,7 @@ def require_gold(gold: Loaded, path: str, splits: Splits, here: TrainingImages) 
     seen = len(left_out) - sum(left_out)
     if seen:
         raise ValueError(
-            f"gold: expected a model that never saw the {len(splits.forget):,} images to forget, "
+            f"gold: expected a model that never saw the images to forget ({len(splits.forget):,}), "
             f"but {path!r} was trained on {seen:,} of them; train it with lotus train --without "
             "and the same ids"
         )

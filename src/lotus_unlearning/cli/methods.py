@@ -34,7 +34,7 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
         ValueError: If there is no such method or preset, or a config file cannot be read.
     """
     words = [_renamed(w) for w in configs.expanded(made.prog.removeprefix("lotus "), words)]
-    name = str(_said("method.name", words) or _DEFAULT)
+    name = str(said("method.name", words) or _DEFAULT)
     if name not in METHODS:
         raise ValueError(unknown("method", name, METHODS))
     words = [_for_method(word, name) for word in words]
@@ -47,7 +47,7 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
             f"--method.{setting}", type=str | None, default=None, help="name of another method"
         )
     made.add_argument("--preset", type=str | None, default=preset, help=", ".join(PRESETS))
-    asked = _said("preset", words)
+    asked = said("preset", words)
     settings = _preset_settings(asked or preset, name, required=asked is not None)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
         settings |= _that_differ(PRESETS[_OF_CLASS][name])
@@ -127,7 +127,7 @@ def _built(field: Any, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _said(key: str, words: list[str]) -> Any:
+def said(key: str, words: list[str]) -> Any:
     """The value of option ``key`` on the command line or in a config; the last one counts."""
     found = None
     for word, following in zip(words, [*words[1:], None], strict=False):
@@ -147,7 +147,7 @@ def _is_class_without_settings(words: list[str]) -> bool:
     in_configs = [json.loads(w.partition("=")[2]) for w in words if w.startswith("--config=")]
     settings = {flag for flag in flags if flag.startswith("--method.")} - {"--method.name"}
     settings |= {key for config in in_configs for key in config.get("method", {}) if key != "name"}
-    return not settings and str(_said("forget", words)).startswith("class:")
+    return not settings and str(said("forget", words)).startswith("class:")
 
 
 def _for_method(word: str, name: str) -> str:

@@ -20,6 +20,7 @@ _KINDS = {
     "NoneType": "null",
 }
 _SHOWN = 80
+_WIDTH = 98
 
 
 class UsageError(Exception):
@@ -27,14 +28,32 @@ class UsageError(Exception):
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):  # type: ignore[misc]
-    """Types and defaults beside each option; examples as they are written."""
+    """Types and defaults beside each option, as YAML has them; examples as they are written."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return _as_typed(super()._expand_help(action))
+
+
+def _as_typed(text: str) -> str:
+    """Help without marks of docstrings, and with values as they are typed.
+
+    >>> _as_typed("``None``: all (type: Literal['sgd', 'adamw'], default: False)")
+    'null: all (type: sgd | adamw, default: false)'
+    >>> _as_typed("(type: Union[int, Literal['auto']]) (type: Optional[Literal[0, 1]])")
+    '(type: int | auto) (type: 0 | 1 | null)'
+    """
+    text = re.sub(r"``(.*?)``", lambda m: "null" if m[1] == "None" else m[1].strip('"'), text)
+    text = re.sub(r"Literal\[(.*?)\]", lambda m: m[1].replace("'", "").replace(", ", " | "), text)
+    text = re.sub(r"Optional\[(.*?)\]", r"\1 | null", text)
+    text = re.sub(r"Union\[(.*?)\]", lambda m: m[1].replace(", ", " | "), text)
+    return re.sub(r"default: (True|False)", lambda m: f"default: {m[1].lower()}", text)
 
 
 def parser(command: str, summary: str, examples: str) -> ArgumentParser:
     """A parser with a config file, and examples at the end of its help."""
     made = ArgumentParser(
         prog=f"lotus {command}",
-        description=summary,
+        description=textwrap.fill(summary, _WIDTH),
         formatter_class=_Help,
         epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
         exit_on_error=False,

@@ -4,6 +4,7 @@ The gold model is what ``Retrain`` makes, as in ``lotus demo``: with the seed of
 does not begin where the original began.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.runtime import Runtime, fingerprint
-from lotus_unlearning.splits import Split
+from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import Recipe, Trained, train
 from lotus_unlearning.unlearning import Unlearned, unlearn
 
@@ -87,10 +88,18 @@ def _train(chosen: Any, data: Data, architecture: runs.Architecture, recipe: Rec
         say(f"training {chosen.model} on {len(data.train):,} images of {chosen.data}")
         held_out = data.unseen if recipe.patience is not None else None
         return _Done(start, train(start, data.train, recipe, held_out=held_out, **place), None)
-    splits = options.choose(data, chosen.without, chosen.forget_seed, chosen.on_overlap)
+    splits = _without(chosen, data)
     # where Retrain begins on its own; with pre-trained weights, the last layer begins anew
     seed = Runtime(seed=chosen.seed).draw_seed()
     start = architecture.build(pretrained=chosen.pretrained, seed=seed)
     say(f"training {chosen.model} on {len(splits.retain):,} images of {chosen.data}")
     made = unlearn(start, splits, Retrain(recipe=recipe, start=start), **place)
     return _Done(start, made, splits.forget)
+
+
+def _without(chosen: Any, data: Data) -> Splits:
+    """What ``--without`` leaves out, as ``--forget`` of other commands names it."""
+    try:
+        return options.choose(data, chosen.without, chosen.forget_seed, chosen.on_overlap)
+    except ValueError as error:
+        raise ValueError(re.sub(r"(?m)^(- )?forget: ", r"\1without: ", str(error))) from None

@@ -13,6 +13,7 @@ from lotus_unlearning.datasets.fashion_mnist import load_fashion_mnist
 from lotus_unlearning.datasets.folder import load_folder
 from lotus_unlearning.datasets.function import load_function
 from lotus_unlearning.datasets.imagenet import load_imagenet1k
+from lotus_unlearning.datasets.mislabelled import load_mislabelled
 from lotus_unlearning.datasets.mufac import load_mufac
 from lotus_unlearning.datasets.tiny_imagenet import load_tiny_imagenet
 
@@ -42,6 +43,13 @@ DATASETS = {
         about="1,797 grey 8x8 images of handwritten digits, 10 classes",
         get="ships with scikit-learn",
         source="Alpaydin and Kaynak, 1998, UCI Machine Learning Repository",
+    ),
+    "digits-mislabelled": DatasetInfo(
+        load=load_mislabelled,
+        about="digits, but one in ten training images has a wrong label; --forget official names "
+        "them",
+        get="ships with scikit-learn; the wrong labels are drawn here",
+        source="as digits",
     ),
     "fashion-mnist": DatasetInfo(
         load=load_fashion_mnist,

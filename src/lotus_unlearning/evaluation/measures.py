@@ -47,22 +47,26 @@ class Measured:
 def measure(answers: ByModel, seed: int) -> Measured:
     """Every measure that the given models and splits allow."""
     found = Measured()
+    warned: dict[str, list[str]] = {}
     for model, splits in answers.items():
         found.values[model] = {
             f"{name}_accuracy": metrics.accuracy(split.logits, split.labels)
             for name, split in splits.items()
         }
         found.intervals[model] = {}
-        _attacks(found, model, splits, seed)
+        for message in _attacks(found, model, splits, seed):
+            warned.setdefault(message, []).append(model)
+    found.notes += [f"{', '.join(models)}: {message}" for message, models in warned.items()]
     _divergences(found, answers)
     found.notes += _halves_of_unseen(answers, seed)
     return found
 
 
-def _attacks(found: Measured, model: str, splits: Mapping[str, Answers], seed: int) -> None:
+def _attacks(found: Measured, model: str, splits: Mapping[str, Answers], seed: int) -> list[str]:
+    """Adds what attacks find; returns what is to be said about that."""
     others = [splits[name] for name in ("unseen", "test") if name in splits]
     if not others:
-        return
+        return []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found.values[model]["entropy_attack"] = metrics.entropy_attack(
@@ -70,12 +74,12 @@ def _attacks(found: Measured, model: str, splits: Mapping[str, Answers], seed: i
             np.concatenate([other.entropy for other in others]),
             splits["forget"].entropy,
         )
-    found.notes += [f"{model}: {warning.message}" for warning in caught]
     for score in ATTACKS:
         forget, unseen = splits["forget"].scores[score], others[0].scores[score]
         interval = metrics.bootstrap_auc(forget, unseen, seed=seed)
         found.values[model][f"auc_{score}"] = interval.value
         found.intervals[model][f"auc_{score}"] = interval
+    return [str(warning.message) for warning in caught]
 
 
 def _divergences(found: Measured, answers: ByModel) -> None:

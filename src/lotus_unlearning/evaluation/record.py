@@ -37,6 +37,10 @@ class Evaluation:
             for model in self.page["columns"]
         }
 
+    def with_note(self, note: str) -> "Evaluation":
+        """The same, with one more caveat."""
+        return Evaluation({**self.page, "notes": [*self.page["notes"], note]})
+
     def to_frame(self) -> "pd.DataFrame":
         """One row per measure, one column per model; unrounded floats, NaN where undefined."""
         import pandas as pd

@@ -38,7 +38,7 @@ class Retrain:
     """
 
     recipe: Recipe = field(default_factory=Recipe)
-    start: nn.Module | None = None
+    start: nn.Module | None = field(default=None, repr=False)
 
     @property
     def reads(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from lotus_unlearning.report.audit_charts import LOOKS, WIDTH, band, shared_keys
-from lotus_unlearning.report.chart import Chart, Key, as_percent, line
+from lotus_unlearning.report.chart import Chart, Key, as_percent, line, root_axis
 from lotus_unlearning.report.figures import Figure
 from lotus_unlearning.report.page import number, percent
 from lotus_unlearning.report.palette import GREY, Style
@@ -85,7 +85,7 @@ def entropy(section: Section) -> list[Chart]:
     """
     rows = [v for part in ("forget", "unseen") for v in section[part].values()]
     rows += [section["gold"]["high"]] if section["gold"] else []
-    top = 1.06 * max(max(row) for row in rows)
+    top = max(max(row) for row in rows)
     columns = [column for column in _COLUMNS if column in section["forget"]]
     return [_entropy(f"entropy-{column}", column, section, top) for column in columns]
 
@@ -107,19 +107,13 @@ def _entropy(name: str, column: str, section: Section, top: float) -> Chart:
             axes.stairs(unseen, edges, color=INK, linewidth=1.2, linestyle=(0, _UNSEEN.dashes))
             keys.append(Key("unseen", _UNSEEN))
         axes.stairs(heights, edges, color=look.colour, linewidth=2)
-        axes.set_yscale("function", functions=(_root, np.square))
-        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, top))
+        root_axis(axes, top)
+        axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel("entropy of the prediction (nats)")
-        axes.set_ylabel("share of images")
-        axes.yaxis.set_major_formatter(as_percent())
-        axes.set_yticks([t for t in (0, 0.01, 0.05, 0.2, 0.5, 1) if t <= top])
+        axes.set_ylabel("share of images (root scale)")
         mean = float((heights * (edges[:-1] + edges[1:]) / 2).sum())
         label = f"Entropies of {column} on forget images, about {number(round(mean, 3))} nats"
         return Chart(column, to_svg(drawn, name, label), keys)
-
-
-def _root(values: Any) -> Any:
-    return np.sqrt(np.maximum(values, 0))
 
 
 def relearning(curves: Sequence[Section]) -> list[Chart]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from lotus_unlearning.report.chart import Chart, Key, as_percent, line
+from lotus_unlearning.report.chart import Chart, Key, as_percent, line, root_axis
 from lotus_unlearning.report.page import number, percent
 from lotus_unlearning.report.palette import GREEN, PURPLE, SKY, VERMILION, Style
 from lotus_unlearning.report.svg import INK, MUTED, drawing, figure, plain, to_svg
@@ -83,7 +83,8 @@ def entropy(section: Mapping[str, Any], looks: Mapping[str, Style]) -> list[Char
         looks: The style of each column.
 
     Returns:
-        One histogram per column on the same axes; heights are shares of the images.
+        One histogram per column on the same axes; heights are shares of the images, on a
+        square-root scale.
     """
     edges = np.asarray(section["edges"], dtype=float)
     heights = {
@@ -93,7 +94,7 @@ def entropy(section: Mapping[str, Any], looks: Mapping[str, Style]) -> list[Char
     columns = [c for c in looks if any(c in heights[split] for split in heights)]
     top = max((float(v.max()) for split in heights.values() for v in split.values()), default=1)
     return [
-        _entropy_chart(f"entropy-{i}", column, looks[column], edges, heights, 1.08 * (top or 1))
+        _entropy_chart(f"entropy-{i}", column, looks[column], edges, heights, top or 1)
         for i, column in enumerate(columns)
     ]
 
@@ -115,11 +116,10 @@ def _entropy_chart(
             axes.stairs(unseen, edges, color=INK, linewidth=1.5, linestyle=(0, _UNSEEN.dashes))
             keys.append(Key("unseen", _UNSEEN))
             said.append(f"unseen {_where(unseen, edges)}")
-        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, top))
+        root_axis(axes, top)
+        axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel("entropy of the prediction (nats)")
-        axes.set_ylabel("share of images")
-        axes.yaxis.set_major_formatter(as_percent())
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_ylabel("share of images (root scale)")
         label = f"Entropy of the predictions of {column}: " + ", ".join(said)
         return Chart(column, to_svg(drawn, name, label), keys)
 

@@ -1,18 +1,13 @@
-"""Entropies of forget and unseen images, one small histogram for each method.
-
-Heights are on a square-root scale (Tukey's rootogram): most images are certain, and the few that
-are not, which may give forgotten images away, are still seen.
-"""
+"""Entropies of forget and unseen images, one small histogram for each method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
-from lotus_unlearning.report.chart import Chart, Key, as_percent
+from lotus_unlearning.report.chart import Chart, Key, root_axis
 from lotus_unlearning.report.page import number
 from lotus_unlearning.report.palette import BLUE, ORANGE, Style
 from lotus_unlearning.report.svg import INK, drawing, figure, plain, to_svg
@@ -20,7 +15,6 @@ from lotus_unlearning.report.svg import INK, drawing, figure, plain, to_svg
 WIDTH, HEIGHT = 250, 150
 _FORGET, _UNSEEN = Style(BLUE), Style(INK, (3, 1.5))
 _GOLD = Style(ORANGE)
-_TICKS = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 Shares = NDArray[np.float64]
 
@@ -77,11 +71,8 @@ def _panel(
 
 
 def _frame(axes: Axes, top: float) -> None:
-    axes.set_yscale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
-    axes.set(xlim=(0, 1), ylim=(0, 1.05 * top))
-    axes.yaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if tick <= 1.05 * top]))
-    axes.yaxis.set_minor_locator(FixedLocator([]))
-    axes.yaxis.set_major_formatter(as_percent())
+    root_axis(axes, top)
+    axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "½ ln C", "ln C"])
 
 

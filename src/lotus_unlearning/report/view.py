@@ -72,7 +72,6 @@ def view(page: Mapping[str, Any]) -> dict[str, Any]:
 
 def _row(row: Mapping[str, Any], looks: Mapping[str, Style]) -> dict[str, Any]:
     gap = _gap(row)
-    best = _best(row, list(looks))
     return {
         "label": row["label"],
         "direction": row["direction"],
@@ -85,7 +84,6 @@ def _row(row: Mapping[str, Any], looks: Mapping[str, Style]) -> dict[str, Any]:
                 "column": name,
                 "text": formatted(row["values"][name], row["unit"]),
                 "interval": _interval_text(row, name),
-                "best": name == best,
             }
             for name in looks
         ],
@@ -118,24 +116,6 @@ def _interval_text(row: Mapping[str, Any], name: str) -> str:
     if " " in low and high.endswith(" " + unit):
         low = low.rpartition(" ")[0]
     return f"{low} to {high}"
-
-
-def _best(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """The best column if the direction names one and no other column's interval reaches it."""
-    if row["direction"] == "near gold":
-        return None
-    sign = 1 if row["direction"] == "up" else -1
-    spans = {}
-    for name in names:
-        value = row["values"][name]
-        if value is not None:
-            low, high = sorted(sign * end for end in _interval(row, name) or (value, value))
-            spans[name] = (low, high, sign * value)
-    if len(spans) < 2:
-        return None
-    best = max(spans, key=lambda name: spans[name][2])
-    others = [span for name, span in spans.items() if name != best]
-    return best if all(spans[best][0] > high for _, high, _ in others) else None
 
 
 def _marks(row: Mapping[str, Any], looks: Mapping[str, Style]) -> list[dict[str, Any]]:

@@ -50,14 +50,14 @@ class Runtime:
     seed: int = 0
     progress: bool = False
     processes: Processes = field(default_factory=Processes)
-    history: list[Row] = field(default_factory=list)
-    generator: torch.Generator = field(init=False)
-    _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    _losses: list[Tensor] = field(default_factory=list)
-    _row: Row = field(default_factory=dict)
-    _last: bool = False
-    _warned: bool = False
-    _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list, repr=False)
+    generator: torch.Generator = field(init=False, repr=False)
+    _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _losses: list[Tensor] = field(default_factory=list, repr=False)
+    _row: Row = field(default_factory=dict, repr=False)
+    _last: bool = field(default=False, repr=False)
+    _warned: bool = field(default=False, repr=False)
+    _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:

@@ -5,7 +5,7 @@ import statistics
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,8 @@ class Tuned:
     best: Trial
     default: Trial
     unchanged: float
-    trials: tuple[Trial, ...]
-    facts: Facts
+    trials: tuple[Trial, ...] = field(repr=False)
+    facts: Facts = field(repr=False)
 
     @property
     def method(self) -> Method:
