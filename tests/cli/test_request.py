@@ -130,7 +130,7 @@ def test_closing_a_request(request_, capsys):
         (["add"], "expected at least one image"),
         (["add", "--ids", IDS[0], "--include-near", "--only"], "got both"),
         (["add", "--ids", IDS[0], "--due", "soon"], "due: expected a date"),
-        (["add", "--ids", IDS[0], "--received", "2020-01-01"], "due: 2020-01-31 is in the past"),
+        (["add", "--ids", IDS[0], "--received", "2020-01-01"], "due: 2020-01-29 is in the past"),
         (["show", "7"], "expected the id of one (none yet"),
         (["show", "one"], "expected a whole number"),
         (["show"], "got none"),

@@ -13,10 +13,11 @@ import pytest
 import workspaces
 
 from lotus_unlearning.requests import entries, ledger, signing, verify
+from lotus_unlearning.requests.auditing import Audited
 from lotus_unlearning.requests.canonical import canonical
 from lotus_unlearning.requests.export import export
 from lotus_unlearning.requests.intake import close
-from lotus_unlearning.requests.serve import Audited, serve
+from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.workspace import opened
 
 FILES = {"record.json", "record.html", "public.pem", "SHA256SUMS", "SHA256SUMS.sig"}

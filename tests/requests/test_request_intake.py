@@ -174,7 +174,7 @@ def test_dates_have_defaults_and_limits(workspace):
     today = date.today()
     request = asked(workspace, ids=[one]).request
     assert request.received == str(today)
-    assert request.due == str(today + timedelta(days=30))
+    assert request.due == str(today + timedelta(days=28))
     late = asked(workspace, ids=[one], received="2020-01-01", due="2020-02-01")
     assert late.warnings == ["due: 2020-02-01 is in the past"]
     early = asked(workspace, ids=[one], received="2999-01-01")

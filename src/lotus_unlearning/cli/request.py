@@ -154,8 +154,8 @@ def _add(chosen: Any) -> int:
     for found in request.images:
         if found.verdict != "to forget" or found.note:
             note = f" ({found.note})" if found.note else ""
-            print(f"{found.asked}: {found.verdict}{note}")
-    print(f"request {request.id}, due {request.due}. {answer(request)}")
+            _print(f"{found.asked}: {found.verdict}{note}")
+    _print(f"request {request.id}, due {request.due}. {answer(request)}")
     return 0
 
 
@@ -172,7 +172,7 @@ def _list(chosen: Any) -> int:
         _print_json({"requests": [entries.as_plain(r) for r in requests], "served": facts})
         return 0
     today = date.today()
-    print(text.table(requests, today))
+    _print(text.table(requests, today))
     _say("\n".join(text.standing(run, requests, today)))
     return 0
 
@@ -191,28 +191,34 @@ def _show(chosen: Any) -> int:
         made = None if run is None else entries.as_plain(run)
         _print_json({"request": entries.as_plain(request), "history": rows, "run": made})
     else:
-        print(text.details(request, history, run))
+        _print(text.details(request, history, run))
     return 0
 
 
 def _run(chosen: Any) -> int:
     from lotus_unlearning.requests import text
+    from lotus_unlearning.requests.auditing import against_golds
     from lotus_unlearning.requests.serve import serve
-    from lotus_unlearning.requests.workspace import opened
+    from lotus_unlearning.requests.workspace import WEIGHTS, opened
 
     with opened(chosen.workspace, alone=True) as workspace:
-        made = serve(workspace, retrain=chosen.retrain)
+        audit = against_golds(workspace, workspace.settings, _say)
+        made = serve(workspace, retrain=chosen.retrain, audit=audit)
     if made is None:
         print("no request is pending")
         return 0
     for warning in made.warnings:
         _say(f"warning: {warning}")
     run = made.run
-    print("\n".join(text.outcome(run)))
+    _print("\n".join(text.outcome(run)))
     if run.state == "served":
         numbers = ", ".join(str(number) for number in run.requests)
         print(f"served: request {numbers}; the model is {Path(chosen.workspace) / 'current'}")
         _say("\n".join(text.drift(run.record["drift"])))
+        _say(
+            "not done by this program: the files of the images, and models before, which still "
+            f"know them ({Path(chosen.workspace) / 'runs'}/*/{WEIGHTS}, copies, backups)"
+        )
         return 0
     _say(
         f"run {run.number}: the model before is still served and the requests stay pending, "
@@ -239,7 +245,7 @@ def _verify(chosen: Any) -> int:
     elif found.problems:
         _say("\n".join(["not as it was signed:", *(f"- {p}" for p in found.problems)]))
     else:
-        print(f"as it was signed: {', '.join(found.files)}")
+        _print(f"as it was signed: {', '.join(found.files)}")
         print(f"key: {found.fingerprint}")
         if not found.given:
             _say(
@@ -263,7 +269,7 @@ def _close(chosen: Any, state: str) -> int:
     from lotus_unlearning.requests.workspace import opened
 
     with opened(chosen.workspace) as workspace:
-        print(answer(close(workspace, chosen.id, state, chosen.reason)))
+        _print(answer(close(workspace, chosen.id, state, chosen.reason)))
     return 0
 
 
@@ -284,4 +290,13 @@ def _print_json(value: Any) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(_printable(line), file=sys.stderr, flush=True)
+
+
+def _print(line: str) -> None:
+    print(_printable(line))
+
+
+def _printable(text: str) -> str:
+    """Characters that would steer a terminal, written out: names of files may hold any."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -1,6 +1,7 @@
 """What was measured on the models before and after a run, as plain data for the ledger."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,9 +82,10 @@ def _logits(model: nn.Module, split: Split, run: Runtime) -> Tensor:
 
 def _answers(logits: Tensor, labels: Tensor) -> dict[str, Any]:
     right, count = int((logits.argmax(dim=1) == labels).sum()), len(labels)
+    loss = float(F.cross_entropy(logits, labels))
     ends = binomtest(right, count).proportion_ci(method="exact")
     return {
         "accuracy": right / count,
         "accuracy_interval": [float(ends.low), float(ends.high)],
-        "loss": float(F.cross_entropy(logits, labels)),
+        "loss": loss if math.isfinite(loss) else None,
     }

@@ -9,6 +9,8 @@ from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
 from lotus_unlearning.requests.workspace import Workspace
 
+LONGEST_REFERENCE = 200
+
 
 @dataclass(frozen=True)
 class Added:
@@ -49,9 +51,14 @@ def add(
             there are any.
 
     Raises:
-        ValueError: If an image is not known, a date is none, or similar images want a decision;
-            nothing is written then.
+        ValueError: If an image is not known, a date is none, the reference is no line of text, or
+            similar images want a decision; nothing is written then.
     """
+    if not reference.isprintable() or len(reference) > LONGEST_REFERENCE:
+        raise ValueError(
+            f"reference: expected one line of at most {LONGEST_REFERENCE} characters, got "
+            f"{reference[:40]!r}; a ticket number is enough"
+        )
     settings = workspace.settings
     came = _date(received, "received") or date.today()
     until = _date(due, "due") or came + timedelta(days=settings.due_days)

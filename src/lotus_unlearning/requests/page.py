@@ -39,7 +39,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
         "drift": {} if evidence is None else _drift(evidence["drift"]),
         "notes": [] if evidence is None else evidence["notes"],
         "kept": record["kept_from_being_served"],
-        "audit": record["audit"] or {},
+        "audit": {} if record["audit"] is None else _audit(record["audit"]),
         "limits": record["limits"],
         "not_covered": [*record["not_covered"], *_earlier(record["earlier_models_kept"])],
         "history": record["history"],
@@ -49,6 +49,41 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
             "hash of its last row": record["ledger"]["last_hash"],
             "fingerprint of the key": fingerprint,
         },
+    }
+
+
+_SHOWN_APART = ("sentences", "statistics", "self_test", "notes")
+
+
+def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict, what it rests on, and how far it can be trusted."""
+    facts = audit["facts"]
+    self_test = dict(facts.get("self_test") or {})
+    return {
+        "passed": audit["passed"],
+        "why": audit["why"],
+        "sentences": facts.get("sentences", ()),
+        "rows": [_statistic(row) for row in facts.get("statistics", ())],
+        "trust": self_test.pop("sentences", ()),
+        "tested": self_test,
+        "notes": facts.get("notes", ()),
+        "how": {k.replace("_", " "): v for k, v in facts.items() if k not in _SHOWN_APART},
+    }
+
+
+def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
+    keys = ("before", "value", "gold", "found_below", "found_above")
+    shown = {key: formatted(row[key], row["unit"]) for key in keys}
+    below, above = shown["found_below"], shown["found_above"]
+    seen = [f"below {below}"] if row["found_below"] is not None else []
+    seen += [f"above {above}"] if row["found_above"] is not None else []
+    effect = row["effect"]
+    return {
+        "label": row["label"],
+        **shown,
+        "effect": "–" if effect is None else f"{effect:+.1f} sd",
+        "found": " or ".join(seen) or "–",
+        "differs": "yes" if row["distinguishable"] else "no",
     }
 
 

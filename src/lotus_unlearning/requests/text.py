@@ -98,5 +98,16 @@ def outcome(run: Run) -> list[str]:
         f"{found['images']['forget']:,} images of all requests so far",
         f"weights before: {before['weights_sha256']} (run {before['run']})",
         f"weights after:  {run.weights}",
-        *(f"{'ok ' if rail['holds'] else 'NOT'} {rail['why']}" for rail in found["guard_rails"]),
+        *(_kept(rail["holds"], rail["why"]) for rail in found["guard_rails"]),
+        *_audit(found["audit"]),
     ]
+
+
+def _audit(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    return [_kept(found["passed"], found["why"]), *found["facts"].get("sentences", ())]
+
+
+def _kept(holds: bool, why: str) -> str:
+    return f"{'ok ' if holds else 'NOT'} {why}"
