@@ -1,6 +1,8 @@
 import pytest
 import workspaces
 
+from lotus_unlearning.evaluation import Evaluation
+
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
@@ -12,3 +14,11 @@ def template(tmp_path_factory):
 def workspace(template, tmp_path):
     """A workspace of the test's own."""
     return workspaces.copied(template, tmp_path / "deletion")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def pages():
+    """Pages of runs are not drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Evaluation, "to_html", workspaces.plain_page)
+        yield

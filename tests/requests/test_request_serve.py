@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import warnings
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from lotus_unlearning.requests.intake import add, close
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.settings import DataChoice, Guards, MethodChoice
 from lotus_unlearning.requests.start import start
-from lotus_unlearning.requests.workspace import WEIGHTS, opened, served_run
+from lotus_unlearning.requests.workspace import LEDGER, WEIGHTS, opened, served_run
 from lotus_unlearning.training import Recipe, train
 
 
@@ -181,6 +182,28 @@ def test_a_link_that_was_changed_behind_our_back_is_noticed(workspace):
     (workspace / "current").symlink_to("runs/0000")
     with pytest.raises(ValueError, match=r"link to runs/0001.*got runs/0000.*ln -sfn runs/0001"):
         run(workspace)
+
+
+def test_an_older_ledger_that_is_put_back_takes_no_run_away(workspace, tmp_path):
+    older = tmp_path / "ledger.sqlite"
+    workspaces.ask(workspace, workspaces.ids()[0])
+    shutil.copy(workspace / LEDGER, older)
+    run(workspace)
+    for extra in ("-wal", "-shm"):
+        (workspace / f"{LEDGER}{extra}").unlink(missing_ok=True)
+    shutil.copy(older, workspace / LEDGER)
+    with pytest.raises(ValueError, match="got runs/0001: the ledger is older than the model"):
+        run(workspace)
+    assert states(workspace) == ["pending"]
+    assert runs.read(workspace / "current").model() is not None
+
+
+def test_without_any_image_to_measure_on_a_run_says_so(photos):
+    workspace, place = photos
+    workspaces.ask(workspace, "cat/0.png")
+    (place / "train" / "cat" / "0.png").unlink()
+    with pytest.raises(ValueError, match="at least one image to forget that is still there"):
+        run(workspace, retrain=True)
 
 
 def test_other_data_than_those_of_the_workspace_are_refused(workspace):

@@ -73,6 +73,7 @@ def add(
     )
     alike, decision = _decided(found.near, near)
     images = [*found.images, *alike]
+    twice = _asked_before(entries.requests(workspace.db, "pending"), images)
     with ledger.transaction(workspace.db):
         number = entries.add_request(
             workspace.db,
@@ -83,7 +84,7 @@ def add(
             near=decision,
         )
         _answer_at_once(workspace, number, images)
-    return Added(entries.request(workspace.db, number), _warnings(came, until))
+    return Added(entries.request(workspace.db, number), [*_warnings(came, until), *twice])
 
 
 def close(workspace: Workspace, number: int, state: str, why: str) -> Request:
@@ -129,6 +130,16 @@ def _answer_at_once(workspace: Workspace, number: int, images: Sequence[Found]) 
     else:
         why = "none of these images was trained on"
         entries.change_request(workspace.db, number, "refused", why=why)
+
+
+def _asked_before(pending: Sequence[Request], images: Sequence[Found]) -> list[str]:
+    asked = {image.image for image in images if image.verdict == "to forget"}
+    counts = {request.id: len(asked & request.to_forget.keys()) for request in pending}
+    return [
+        f"request {number}, which is pending, asks for {count} of these images, too"
+        for number, count in counts.items()
+        if count
+    ]
 
 
 def _warnings(received: date, due: date) -> list[str]:

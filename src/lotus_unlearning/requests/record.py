@@ -89,8 +89,9 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
 
 def answer(request: Request) -> str:
     """What became of a request, in one sentence or two."""
-    counts = {v: sum(f.verdict == v for f in request.images) for v in _VERDICTS}
-    parts = [f"{_VERDICTS[v]} {n:,}" for v, n in counts.items() if n]
+    verdicts = {**_VERDICTS, "to forget": _TO_FORGET[request.state]}
+    counts = {v: sum(f.verdict == v for f in request.images) for v in verdicts}
+    parts = [f"{n:,} {verdicts[v]}" for v, n in counts.items() if n]
     found = f" Its images: {', '.join(parts)}." if parts else ""
     first = {
         "pending": "The request is pending: no model without these images is served yet.",
@@ -102,9 +103,14 @@ def answer(request: Request) -> str:
     return f"{first}{why}{found}"
 
 
+_TO_FORGET = {
+    "pending": "to be forgotten",
+    "served": "forgotten",
+    "refused": "not forgotten for this request",
+    "withdrawn": "not forgotten for this request",
+}
 _VERDICTS = {
-    "to forget": "to be forgotten",
-    "already forgotten": "forgotten before",
+    "already forgotten": "forgotten for an earlier request",
     "never trained on": "never trained on",
     "left": "similar, left as decided",
 }
