@@ -68,9 +68,9 @@ def test_images_that_were_never_trained_on_are_refused_and_it_is_said_why(worksp
     files = [str(tmp_path / "noise.png"), str(workspaces.picture(tmp_path, 2, "unseen"))]
     request = asked(workspace, ids=[str(test), str(limited)], files=files, near=False).request
     assert request.state == "refused"
-    assert "none of these images was trained on" in request.why
-    assert {f.verdict for f in request.images} <= {"never trained on", "left"}
-    notes = [f.note for f in request.images if f.verdict == "never trained on"]
+    assert "none of these images was found among the training images" in request.why
+    assert {f.verdict for f in request.images} <= {"never trained on", "not found", "left"}
+    notes = [f.note for f in request.images if f.verdict != "left"]
     assert "held as test image" in notes[0]
     assert "left out of the training data" in notes[1]
     assert "no training image has these pixels" in notes[2]
@@ -148,7 +148,8 @@ def test_a_photo_that_was_resized_is_similar_and_not_equal(photos, folder, tmp_p
     large = Image.open(folder / "train" / "cat" / "1.png").resize((64, 64))
     large.save(tmp_path / "large.png")
     found = find.search(photos, [], [str(tmp_path / "large.png")], forgotten={}, distance=4)
-    assert found.images[0].verdict == "never trained on"
+    assert found.images[0].verdict == "not found"
+    assert f"the most similar is {found.near[0].distance} of 64 bits apart" in found.images[0].note
     assert [f.image for f in found.near] == ["cat/1.png"]
 
 

@@ -55,6 +55,7 @@ def test_all_pending_requests_are_served_in_one_batch(workspace):
     assert record["images"]["retain"] == 147
     assert record["started_from"]["run"] == 0
     assert record["method"]["settings"]["epochs"] == 1
+    assert any("No gold" in note for note in record["notes"])
     assert record["of_requests"]["1"]["images"] == 2
     assert {row["measure"] for row in record["measures"]} >= {"auc_loss", "test_accuracy"}
     loss = next(row for row in record["measures"] if row["measure"] == "auc_loss")

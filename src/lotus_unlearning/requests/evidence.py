@@ -14,15 +14,22 @@ from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split
 
+_NO_GOLD = "No gold model was given"
 _COLUMNS = {"original": "before", "unlearned": "after"}
 
 
-def of_evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    """Measures, caveats, versions, and on what it was measured."""
+def of_evaluation(evaluation: Evaluation, audited: bool) -> dict[str, Any]:
+    """Measures, caveats, versions, and on what it was measured.
+
+    Args:
+        evaluation: Which knows of no gold model.
+        audited: Whether the audit does: then that is no caveat.
+    """
     page = evaluation.page
+    notes = [note for note in page["notes"] if not (audited and note.startswith(_NO_GOLD))]
     return {
         "measures": _measures(evaluation),
-        "notes": list(page["notes"]),
+        "notes": notes,
         "versions": page["manifest"]["versions"],
         "measured_on": page["manifest"]["evaluated on"],
     }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lotus_unlearning.datasets.files import images_in
+from lotus_unlearning.datasets.perceptual import BITS
 from lotus_unlearning.id_files import is_whole, read_ids, some
 from lotus_unlearning.requests.entries import Found
 from lotus_unlearning.requests.index import Index, Print, distances, print_of_file
@@ -177,10 +178,11 @@ def _by_content(index: Index, asked: str, what: Print) -> Found:
         if len(at):
             note = f"held as {name} image {part.ids[at[0]]}"
             return Found(asked, "equal pixels", None, what.content, "never trained on", note)
-    note = "no training image has these pixels"
+    apart = int(distances(what.bits, index.train.bits).min())
+    note = f"no training image has these pixels; the most similar is {apart} of {BITS} bits apart"
     if what.content is None:
-        note = "pixels cannot be compared here; no similar image counts as this one by itself"
-    return Found(asked, "nothing", None, what.content, "never trained on", note)
+        note = f"pixels cannot be compared here; the most similar is {apart} of {BITS} bits apart"
+    return Found(asked, "nothing", None, what.content, "not found", note)
 
 
 def _with_copies(index: Index, images: Sequence[Found]) -> list[Found]:

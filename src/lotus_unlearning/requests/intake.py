@@ -128,7 +128,8 @@ def _answer_at_once(workspace: Workspace, number: int, images: Sequence[Found]) 
         why = "all of these images that were trained on are forgotten already"
         entries.change_request(workspace.db, number, "served", run=run, why=why)
     else:
-        why = "none of these images was trained on"
+        what = "found among the training images" if "not found" in verdicts else "trained on"
+        why = f"none of these images was {what}"
         entries.change_request(workspace.db, number, "refused", why=why)
 
 

@@ -7,6 +7,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from lotus_unlearning.report.page import ARROWS, formatted
 from lotus_unlearning.report.view import environment
+from lotus_unlearning.requests.record import in_words
 
 _SHORT = 16
 
@@ -30,7 +31,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
         "title": f"Deletion request {request['id']}: {request['state']}",
         "summary": [record["answer"]],
         "request": _request(record),
-        "images": [_image(image) for image in record["images"]],
+        "images": [_image(image, request["state"]) for image in record["images"]],
         "run": {} if run is None else _run(run),
         "method": {} if run is None else run["method"],
         "own": [] if evidence is None else _own(evidence["of_this_request"], record["since_then"]),
@@ -103,7 +104,7 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "similar images": record["similar_images"]}
 
 
-def _image(image: Mapping[str, Any]) -> dict[str, str]:
+def _image(image: Mapping[str, Any], state: str) -> dict[str, str]:
     by = image["found_by"]
     if image["distance"] is not None:
         by += f", {image['distance']} of 64 bits apart"
@@ -112,7 +113,8 @@ def _image(image: Mapping[str, Any]) -> dict[str, str]:
         "found_by": by,
         "image": image["image"] or "–",
         "content": (image["content"] or "–")[:_SHORT],
-        "verdict": image["verdict"] + (f": {image['note']}" if image["note"] else ""),
+        "verdict": in_words(image["verdict"], state)
+        + (f": {image['note']}" if image["note"] else ""),
     }
 
 

@@ -120,7 +120,7 @@ def _measured(
     first = entries.runs(workspace.db)[0].record["first"]
     record = {
         **_facts(chosen, batch, made),
-        **evidence.of_evaluation(evaluation),
+        **evidence.of_evaluation(evaluation, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
         "guard_rails": [asdict(rail) for rail in _rails(chosen, made, evaluation)],
         "drift": guards.drift(first, evaluation.values["unlearned"], chosen.drift),

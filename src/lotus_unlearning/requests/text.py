@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.ledger import Event
-from lotus_unlearning.requests.record import answer
+from lotus_unlearning.requests.record import answer, in_words
 
 _HEADS = ("id", "received", "due", "state", "images", "run", "reference")
 
@@ -69,7 +69,7 @@ def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
             found.found_by,
             found.image or "",
             (found.content or "")[:16],
-            found.verdict + (f" ({found.note})" if found.note else ""),
+            in_words(found.verdict, request.state) + (f" ({found.note})" if found.note else ""),
         )
         for found in request.images
     ]
