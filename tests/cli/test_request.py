@@ -43,7 +43,7 @@ def test_from_a_request_to_an_audited_and_verified_record(request_, capsys, tmp_
     shown = capsys.readouterr()
     assert "ticket-1" in shown.out
     assert "pending: 1" in shown.err
-    assert request_("run") == 0
+    assert request_("run", "--retrain") == 0
     shown = capsys.readouterr()
     assert "served: request 1; the model is deletion/current" in shown.out
     assert "ok  accuracy on test kept" in shown.out
@@ -121,6 +121,15 @@ def test_what_was_never_trained_on_is_refused_in_words(request_, capsys):
     shown = capsys.readouterr().out
     assert f"{unseen}: never trained on (held as unseen image)" in shown
     assert "The request was refused. None of these images was trained on." in shown
+
+
+def test_names_of_files_and_folders_cannot_steer_the_terminal(request_, capsys, tmp_path):
+    name = "\x1b[2Jpassed\u202e.png"
+    (tmp_path / name).write_text("no image")
+    assert request_("add", "--images", name) == 1
+    assert request_("verify", name) == 1
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
 
 
 def test_closing_a_request(request_, capsys):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import workspaces
 
@@ -18,7 +20,8 @@ def workspace(template, tmp_path):
 
 @pytest.fixture(autouse=True, scope="module")
 def pages():
-    """Pages of runs are not drawn."""
+    """Pages of runs are not drawn, and nobody waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Evaluation, "to_html", workspaces.plain_page)
+        patch.setattr(os, "fsync", lambda handle: None)
         yield

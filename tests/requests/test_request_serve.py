@@ -68,6 +68,27 @@ def test_all_pending_requests_are_served_in_one_batch(workspace):
     assert page["images"] == []  # no pictures of what is forgotten are kept
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_what_a_run_wrote_is_on_the_disk_before_it_is_served(workspace, monkeypatch):
+    workspaces.ask(workspace, workspaces.ids()[0])
+    done, replace_ = [], os.replace
+
+    def replaced(source, target):
+        done.append(("replaced", str(target)))
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: done.append(("synced", os.readlink(f"/proc/self/fd/{handle}")))
+    )
+    run(workspace)
+    swap = done.index(("replaced", str(workspace / "current")))
+    files = {("synced", str(path)) for path in (workspace / "runs" / "0001").iterdir()}
+    assert files <= {*done[:swap]}
+    assert ("synced", str(workspace / "runs")) in done[:swap]
+    assert ("synced", str(workspace)) in done[swap:]
+
+
 def test_nothing_pending_is_nothing_to_do(workspace):
     assert run(workspace) is None
     assert os.readlink(workspace / "current") == "runs/0000"

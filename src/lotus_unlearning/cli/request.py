@@ -14,6 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning.cli import parsing
+from lotus_unlearning.requests.canonical import is_harmless
 
 WORKSPACE = "deletion"
 _ABOUT = {
@@ -85,7 +86,11 @@ def main(words: list[str]) -> int:
     summary = f"{_ABOUT[action][0].upper()}{_ABOUT[action][1:]}."
     parser = parsing.parser(f"request {action}", summary, _EXAMPLES[action])
     _add_options(parser, action)
-    return _ACTIONS[action](parsing.parse(parser, rest))
+    chosen = parsing.parse(parser, rest)
+    try:
+        return _ACTIONS[action](chosen)
+    except ValueError as error:  # its message may hold names of files, too
+        raise ValueError(_printable(str(error))) from error
 
 
 def _add_options(parser: ArgumentParser, action: str) -> None:
@@ -299,4 +304,4 @@ def _print(line: str) -> None:
 
 def _printable(text: str) -> str:
     """Characters that would steer a terminal, written out: names of files may hold any."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return "".join(c if c == "\n" or is_harmless(c) else ascii(c)[1:-1] for c in text)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,15 @@ def canonical(value: Any) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode("utf-8")
+
+
+def is_harmless(text: str) -> bool:
+    r"""Whether it holds no character that would steer a terminal or a line of text.
+
+    >>> is_harmless("ticket 812 \u3000"), is_harmless("\x1b[2J"), is_harmless("two\nlines")
+    (True, False, False)
+    """
+    return all(unicodedata.category(character)[0] != "C" for character in text)
 
 
 def digest(value: Any) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lotus_unlearning.requests import entries, index, ledger
+from lotus_unlearning.requests.canonical import is_harmless
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
 from lotus_unlearning.requests.workspace import Workspace
@@ -54,7 +55,7 @@ def add(
         ValueError: If an image is not known, a date is none, the reference is no line of text, or
             similar images want a decision; nothing is written then.
     """
-    if not reference.isprintable() or len(reference) > LONGEST_REFERENCE:
+    if not is_harmless(reference) or len(reference) > LONGEST_REFERENCE:
         raise ValueError(
             f"reference: expected one line of at most {LONGEST_REFERENCE} characters, got "
             f"{reference[:40]!r}; a ticket number is enough"
