@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning.cli import parsing
-from lotus_unlearning.requests.canonical import is_harmless
+from lotus_unlearning.requests.canonical import harmless
 
 WORKSPACE = "deletion"
 _ABOUT = {
@@ -90,7 +90,7 @@ def main(words: list[str]) -> int:
     try:
         return _ACTIONS[action](chosen)
     except ValueError as error:  # its message may hold names of files, too
-        raise ValueError(_printable(str(error))) from error
+        raise ValueError(harmless(str(error))) from error
 
 
 def _add_options(parser: ArgumentParser, action: str) -> None:
@@ -204,7 +204,7 @@ def _run(chosen: Any) -> int:
     from lotus_unlearning.requests import text
     from lotus_unlearning.requests.auditing import against_golds
     from lotus_unlearning.requests.serve import serve
-    from lotus_unlearning.requests.workspace import WEIGHTS, opened
+    from lotus_unlearning.requests.workspace import opened
 
     with opened(chosen.workspace, alone=True) as workspace:
         audit = against_golds(workspace, workspace.settings, _say)
@@ -220,10 +220,7 @@ def _run(chosen: Any) -> int:
         numbers = ", ".join(str(number) for number in run.requests)
         print(f"served: request {numbers}; the model is {Path(chosen.workspace) / 'current'}")
         _say("\n".join(text.drift(run.record["drift"])))
-        _say(
-            "not done by this program: the files of the images, and models before, which still "
-            f"know them ({Path(chosen.workspace) / 'runs'}/*/{WEIGHTS}, copies, backups)"
-        )
+        _say(text.not_done(chosen.workspace))
         return 0
     _say(
         f"run {run.number}: the model before is still served and the requests stay pending, "
@@ -295,13 +292,8 @@ def _print_json(value: Any) -> None:
 
 
 def _say(line: str) -> None:
-    print(_printable(line), file=sys.stderr, flush=True)
+    print(harmless(line), file=sys.stderr, flush=True)
 
 
 def _print(line: str) -> None:
-    print(_printable(line))
-
-
-def _printable(text: str) -> str:
-    """Characters that would steer a terminal, written out: names of files may hold any."""
-    return "".join(c if c == "\n" or is_harmless(c) else ascii(c)[1:-1] for c in text)
+    print(harmless(line))

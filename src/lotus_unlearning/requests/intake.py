@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lotus_unlearning.requests import entries, index, ledger
-from lotus_unlearning.requests.canonical import is_harmless
+from lotus_unlearning.requests.canonical import harmless
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
 from lotus_unlearning.requests.workspace import Workspace
@@ -55,9 +55,10 @@ def add(
         ValueError: If an image is not known, a date is none, the reference is no line of text, or
             similar images want a decision; nothing is written then.
     """
-    if not is_harmless(reference) or len(reference) > LONGEST_REFERENCE:
+    longest = LONGEST_REFERENCE
+    if harmless(reference) != reference or "\n" in reference or len(reference) > longest:
         raise ValueError(
-            f"reference: expected one line of at most {LONGEST_REFERENCE} characters, got "
+            f"reference: expected one line of at most {longest} characters, got "
             f"{reference[:40]!r}; a ticket number is enough"
         )
     settings = workspace.settings

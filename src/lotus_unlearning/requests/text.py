@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -9,6 +10,7 @@ from tabulate import tabulate
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.ledger import Event
 from lotus_unlearning.requests.record import answer, in_words
+from lotus_unlearning.requests.workspace import RUNS, WEIGHTS
 
 _HEADS = ("id", "received", "due", "state", "images", "run", "reference")
 
@@ -101,6 +103,14 @@ def outcome(run: Run) -> list[str]:
         *(_kept(rail["holds"], rail["why"]) for rail in found["guard_rails"]),
         *_audit(found["audit"]),
     ]
+
+
+def not_done(workspace: str) -> str:
+    """What is left for a person to do."""
+    return (
+        "not done by this program: deleting the files of the images, and models before, which "
+        f"still know them ({Path(workspace) / RUNS}/*/{WEIGHTS}, copies, backups)"
+    )
 
 
 def _audit(found: Mapping[str, Any] | None) -> list[str]:
