@@ -33,7 +33,9 @@ def request_(original, tmp_path, monkeypatch):
     return lambda *words: main(["request", *words])
 
 
-def test_from_a_request_to_a_verified_record(request_, capsys, tmp_path):
+def test_from_a_request_to_an_audited_and_verified_record(request_, capsys, tmp_path):
+    values = yaml.safe_load(_path("deletion").read_text())
+    _path("deletion").write_text(yaml.safe_dump({**values, "audit_level": 1, "audit_golds": 4}))
     fingerprint = key_fingerprint((tmp_path / "deletion/keys/public.pem").read_bytes())
     assert request_("add", "--ids", *IDS[:20], "--reference", "ticket-1", "--only") == 0
     assert "request 1, due" in capsys.readouterr().out
@@ -41,10 +43,13 @@ def test_from_a_request_to_a_verified_record(request_, capsys, tmp_path):
     shown = capsys.readouterr()
     assert "ticket-1" in shown.out
     assert "pending: 1" in shown.err
-    assert request_("run") == 0
+    assert request_("run", "--retrain") == 0
     shown = capsys.readouterr()
     assert "served: request 1; the model is deletion/current" in shown.out
     assert "ok  accuracy on test kept" in shown.out
+    assert "ok  audit" in shown.out
+    assert "audit: 4 of 4 gold models" in shown.err
+    assert "models before, which still know them" in shown.err
     assert request_("show", "1") == 0
     assert "The request was served by run 1." in capsys.readouterr().out
     assert request_("export", "1", "--out", "record") == 0
@@ -52,6 +57,12 @@ def test_from_a_request_to_a_verified_record(request_, capsys, tmp_path):
     assert request_("verify", "record", "--key", "deletion/keys/public.pem") == 0
     assert f"key: {fingerprint}" in capsys.readouterr().out
     assert runs.read("deletion/current").model() is not None
+    record = json.loads(Path("record/record.json").read_text("utf-8"))
+    assert [image["image"] for image in record["images"][:20]] == IDS[:20]
+    assert record["audit"]["facts"]["golds"] == 4
+    assert record["audit"]["facts"]["self_test"]["held_out"]["golds"] == 4
+    assert not any("No audit" in sentence for sentence in record["limits"])
+    assert "Test of the yardstick itself" in Path("record/record.html").read_text("utf-8")
     page = tmp_path / "record" / "record.html"
     page.write_text(page.read_text("utf-8").replace("served", "done"), "utf-8")
     assert request_("verify", "record") == 1
@@ -112,6 +123,15 @@ def test_what_was_never_trained_on_is_refused_in_words(request_, capsys):
     assert "The request was refused. None of these images was trained on." in shown
 
 
+def test_names_of_files_and_folders_cannot_steer_the_terminal(request_, capsys, tmp_path):
+    name = "\x1b[2Jpassed\u202e.png"
+    (tmp_path / name).write_text("no image")
+    assert request_("add", "--images", name) == 1
+    assert request_("verify", name) == 1
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+
+
 def test_closing_a_request(request_, capsys):
     request_("add", "--ids", IDS[0], "--only")
     request_("add", "--ids", IDS[1], "--only")
@@ -130,7 +150,7 @@ def test_closing_a_request(request_, capsys):
         (["add"], "expected at least one image"),
         (["add", "--ids", IDS[0], "--include-near", "--only"], "got both"),
         (["add", "--ids", IDS[0], "--due", "soon"], "due: expected a date"),
-        (["add", "--ids", IDS[0], "--received", "2020-01-01"], "due: 2020-01-31 is in the past"),
+        (["add", "--ids", IDS[0], "--received", "2020-01-01"], "due: 2020-01-29 is in the past"),
         (["show", "7"], "expected the id of one (none yet"),
         (["show", "one"], "expected a whole number"),
         (["show"], "got none"),

@@ -14,10 +14,11 @@ import workspaces
 from browser import needs_chromium, overflows
 
 from lotus_unlearning.requests import entries, ledger, signing, verify
+from lotus_unlearning.requests.auditing import Audited
 from lotus_unlearning.requests.canonical import canonical
 from lotus_unlearning.requests.export import export
 from lotus_unlearning.requests.intake import close
-from lotus_unlearning.requests.serve import Audited, serve
+from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.workspace import opened
 
 FILES = {"record.json", "record.html", "public.pem", "SHA256SUMS", "SHA256SUMS.sig"}
@@ -159,6 +160,12 @@ def test_files_that_were_added_removed_cut_or_replaced_are_found(exported, tmp_p
         shutil.copytree(exported, tmp_path / name)
         return tmp_path / name
 
+    def special(name):
+        folder = copy(f"special-{name}")
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        return folder
+
     def problems(folder):
         return " ".join(verify.verify(folder).problems)
 
@@ -176,6 +183,12 @@ def test_files_that_were_added_removed_cut_or_replaced_are_found(exported, tmp_p
     file.unlink()
     file.symlink_to(exported / "record.html")
     assert "record.html: expected a file" in problems(tmp_path / "link")
+    with (copy("huge") / "SHA256SUMS.sig").open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: reading all of it would not end
+    assert "expected a signature" in problems(tmp_path / "huge")
+    with pytest.raises(ValueError, match="expected a folder made by"):
+        problems(special("SHA256SUMS"))
+    assert "record.html: expected a file" in problems(special("record.html"))
     (copy("keyless") / "public.pem").unlink()
     assert "public.pem: expected in the folder" in problems(tmp_path / "keyless")
     with pytest.raises(ValueError, match="expected a folder made by lotus request export"):

@@ -1,5 +1,6 @@
 """What is asked for is found, or it is said that it is not there."""
 
+import os
 from datetime import date, timedelta
 
 import numpy as np
@@ -31,9 +32,12 @@ def test_ids_are_those_of_the_published_data_set(workspace):
     assert all(len(f.content) == 32 for f in request.images)
 
 
-def test_an_id_given_twice_counts_once(workspace):
+def test_an_id_given_twice_counts_once_however_it_is_written(workspace, tmp_path):
     one = workspaces.ids()[3]
-    assert len(asked(workspace, ids=[one, one]).request.images) == 1
+    file = workspaces.picture(tmp_path, 3)
+    request = asked(workspace, ids=[one, one, f"0{one}", f"+{one}"], files=[str(file)]).request
+    assert verdicts(request) == [(one, "id", one, "to forget")]
+    assert request.images[0].note == f"also asked for as {file.name}"
 
 
 def test_files_of_ids_are_read(workspace, tmp_path):
@@ -64,9 +68,9 @@ def test_images_that_were_never_trained_on_are_refused_and_it_is_said_why(worksp
     files = [str(tmp_path / "noise.png"), str(workspaces.picture(tmp_path, 2, "unseen"))]
     request = asked(workspace, ids=[str(test), str(limited)], files=files, near=False).request
     assert request.state == "refused"
-    assert "none of these images was trained on" in request.why
-    assert {f.verdict for f in request.images} <= {"never trained on", "left"}
-    notes = [f.note for f in request.images if f.verdict == "never trained on"]
+    assert "none of these images was found among the training images" in request.why
+    assert {f.verdict for f in request.images} <= {"never trained on", "not found", "left"}
+    notes = [f.note for f in request.images if f.verdict != "left"]
     assert "held as test image" in notes[0]
     assert "left out of the training data" in notes[1]
     assert "no training image has these pixels" in notes[2]
@@ -90,11 +94,19 @@ def test_what_is_not_known_is_an_error_and_nothing_is_written(workspace, tmp_pat
         assert entries.requests(found.db) == []
 
 
+def test_images_that_another_request_asks_for_already_are_told(workspace):
+    one, two, *_ = workspaces.ids()
+    assert asked(workspace, ids=[one]).warnings == []
+    again = asked(workspace, ids=[one, two])
+    assert again.warnings == ["request 1, which is pending, asks for 1 of these images, too"]
+    assert list(again.request.to_forget) == [one, two]
+
+
 def test_a_request_for_nothing_is_an_error(workspace, tmp_path):
     with pytest.raises(ValueError, match="expected at least one image"):
         asked(workspace)
-    with pytest.raises(ValueError, match="expected image files in"):
-        asked(workspace, files=[str(tmp_path)])
+    with pytest.raises(ValueError, match=r"files alone in .*, got none"):
+        asked(workspace, files=[str(_folder(tmp_path))])
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +148,8 @@ def test_a_photo_that_was_resized_is_similar_and_not_equal(photos, folder, tmp_p
     large = Image.open(folder / "train" / "cat" / "1.png").resize((64, 64))
     large.save(tmp_path / "large.png")
     found = find.search(photos, [], [str(tmp_path / "large.png")], forgotten={}, distance=4)
-    assert found.images[0].verdict == "never trained on"
+    assert found.images[0].verdict == "not found"
+    assert f"the most similar is {found.near[0].distance} of 64 bits apart" in found.images[0].note
     assert [f.image for f in found.near] == ["cat/1.png"]
 
 
@@ -169,15 +182,56 @@ def test_similar_images_want_a_decision(workspace):
     assert next(f for f in left.images if f.image == other).verdict == "left"
 
 
+@pytest.mark.parametrize("reference", ["two\nlines", "\x1b[2J", "x" * 201, "\udcff"])
+def test_a_reference_is_one_line_of_text(workspace, reference):
+    with pytest.raises(ValueError, match="reference: expected one line of at most 200"):
+        asked(workspace, ids=[workspaces.ids()[0]], reference=reference)
+
+
+def test_files_that_are_no_images_are_not_left_out_without_a_word(workspace, tmp_path):
+    place = _folder(tmp_path)
+    workspaces.picture(place, 5)
+    (place / ".hidden").write_text("x")
+    (place / "holiday.heic").write_text("x")
+    (place / "more").mkdir()
+    with pytest.raises(ValueError, match=r"alone in .*, got holiday\.heic, more; pass the images"):
+        asked(workspace, files=[str(place)])
+
+
+def _folder(tmp_path):
+    """Beside the workspace."""
+    (tmp_path / "letter").mkdir()
+    return tmp_path / "letter"
+
+
+def test_an_image_file_among_ids_is_told_where_it_belongs(workspace, tmp_path):
+    with pytest.raises(ValueError, match="is an image file: pass it with --images"):
+        asked(workspace, ids=[str(workspaces.picture(tmp_path, 5))])
+
+
+def test_names_of_files_in_any_bytes_are_taken(workspace, tmp_path):
+    file = workspaces.picture(tmp_path, 5).rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    assert asked(workspace, files=[str(file)]).request.images[0].asked == "caf\\xe9.png"
+
+
+def test_a_copy_that_is_asked_for_itself_is_named_as_it_was_asked_for(photos):
+    found = find.search(photos, ["cat/0.png", "dog/copy.png"], [], forgotten={}, distance=0)
+    assert [(f.asked, f.found_by) for f in found.images] == [
+        ("cat/0.png", "id"),
+        ("dog/copy.png", "id"),
+    ]
+
+
 def test_dates_have_defaults_and_limits(workspace):
     one = workspaces.ids()[0]
     today = date.today()
     request = asked(workspace, ids=[one]).request
     assert request.received == str(today)
-    assert request.due == str(today + timedelta(days=30))
-    late = asked(workspace, ids=[one], received="2020-01-01", due="2020-02-01")
+    assert request.due == str(today + timedelta(days=28))
+    two, three = workspaces.ids()[1:3]
+    late = asked(workspace, ids=[two], received="2020-01-01", due="2020-02-01")
     assert late.warnings == ["due: 2020-02-01 is in the past"]
-    early = asked(workspace, ids=[one], received="2999-01-01")
+    early = asked(workspace, ids=[three], received="2999-01-01")
     assert early.warnings == ["received: 2999-01-01 is in the future"]
     with pytest.raises(ValueError, match="due: expected a date from received"):
         asked(workspace, ids=[one], received="2020-02-01", due="2020-01-01")

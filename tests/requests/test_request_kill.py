@@ -26,7 +26,8 @@ KILLS = 50
 def forks():
     """Processes that start with everything imported."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the server finds ``killed``
+        place = str(Path(__file__).parent)  # where the server finds ``killed``
+        patch.setenv("PYTHONPATH", place, prepend=os.pathsep)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["killed"])
         forkserver.ensure_running()

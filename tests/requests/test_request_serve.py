@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import warnings
 from dataclasses import replace
 
@@ -16,11 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from lotus_unlearning import datasets, runs
 from lotus_unlearning.requests import entries, ledger, plan
+from lotus_unlearning.requests.auditing import Audited
 from lotus_unlearning.requests.intake import add, close
-from lotus_unlearning.requests.serve import Audited, serve
+from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.settings import DataChoice, Guards, MethodChoice
 from lotus_unlearning.requests.start import start
-from lotus_unlearning.requests.workspace import WEIGHTS, opened, served_run
+from lotus_unlearning.requests.workspace import LEDGER, WEIGHTS, opened, served_run
 from lotus_unlearning.training import Recipe, train
 
 
@@ -53,6 +55,7 @@ def test_all_pending_requests_are_served_in_one_batch(workspace):
     assert record["images"]["retain"] == 147
     assert record["started_from"]["run"] == 0
     assert record["method"]["settings"]["epochs"] == 1
+    assert any("No gold" in note for note in record["notes"])
     assert record["of_requests"]["1"]["images"] == 2
     assert {row["measure"] for row in record["measures"]} >= {"auc_loss", "test_accuracy"}
     loss = next(row for row in record["measures"] if row["measure"] == "auc_loss")
@@ -63,6 +66,27 @@ def test_all_pending_requests_are_served_in_one_batch(workspace):
     folder.model()  # says so if the weights are others
     page = json.loads((workspace / "current" / "metrics.json").read_text())
     assert page["images"] == []  # no pictures of what is forgotten are kept
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_what_a_run_wrote_is_on_the_disk_before_it_is_served(workspace, monkeypatch):
+    workspaces.ask(workspace, workspaces.ids()[0])
+    done, replace_ = [], os.replace
+
+    def replaced(source, target):
+        done.append(("replaced", str(target)))
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: done.append(("synced", os.readlink(f"/proc/self/fd/{handle}")))
+    )
+    run(workspace)
+    swap = done.index(("replaced", str(workspace / "current")))
+    files = {("synced", str(path)) for path in (workspace / "runs" / "0001").iterdir()}
+    assert files <= {*done[:swap]}
+    assert ("synced", str(workspace / "runs")) in done[:swap]
+    assert ("synced", str(workspace)) in done[swap:]
 
 
 def test_nothing_pending_is_nothing_to_do(workspace):
@@ -126,8 +150,6 @@ def test_an_audit_that_fails_keeps_the_old_model_and_one_that_passes_is_recorded
 
     workspaces.ask(workspace, workspaces.ids()[0])
     changed(workspace, audit_level=1)
-    with pytest.raises(ValueError, match="audit_level: expected 0, as no audit is installed"):
-        run(workspace)
     first, second = (run(workspace, audit=audit).run for _ in range(2))
     assert (first.state, first.why) == ("kept", "distinguishable")
     assert second.state == "served"
@@ -182,6 +204,28 @@ def test_a_link_that_was_changed_behind_our_back_is_noticed(workspace):
     (workspace / "current").symlink_to("runs/0000")
     with pytest.raises(ValueError, match=r"link to runs/0001.*got runs/0000.*ln -sfn runs/0001"):
         run(workspace)
+
+
+def test_an_older_ledger_that_is_put_back_takes_no_run_away(workspace, tmp_path):
+    older = tmp_path / "ledger.sqlite"
+    workspaces.ask(workspace, workspaces.ids()[0])
+    shutil.copy(workspace / LEDGER, older)
+    run(workspace)
+    for extra in ("-wal", "-shm"):
+        (workspace / f"{LEDGER}{extra}").unlink(missing_ok=True)
+    shutil.copy(older, workspace / LEDGER)
+    with pytest.raises(ValueError, match="got runs/0001: the ledger is older than the model"):
+        run(workspace)
+    assert states(workspace) == ["pending"]
+    assert runs.read(workspace / "current").model() is not None
+
+
+def test_without_any_image_to_measure_on_a_run_says_so(photos):
+    workspace, place = photos
+    workspaces.ask(workspace, "cat/0.png")
+    (place / "train" / "cat" / "0.png").unlink()
+    with pytest.raises(ValueError, match="at least one image to forget that is still there"):
+        run(workspace, retrain=True)
 
 
 def test_other_data_than_those_of_the_workspace_are_refused(workspace):

@@ -14,6 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning.cli import parsing
+from lotus_unlearning.requests.canonical import harmless
 
 WORKSPACE = "deletion"
 _ABOUT = {
@@ -85,7 +86,11 @@ def main(words: list[str]) -> int:
     summary = f"{_ABOUT[action][0].upper()}{_ABOUT[action][1:]}."
     parser = parsing.parser(f"request {action}", summary, _EXAMPLES[action])
     _add_options(parser, action)
-    return _ACTIONS[action](parsing.parse(parser, rest))
+    chosen = parsing.parse(parser, rest)
+    try:
+        return _ACTIONS[action](chosen)
+    except ValueError as error:  # its message may hold names of files, too
+        raise ValueError(harmless(str(error))) from error
 
 
 def _add_options(parser: ArgumentParser, action: str) -> None:
@@ -154,8 +159,8 @@ def _add(chosen: Any) -> int:
     for found in request.images:
         if found.verdict != "to forget" or found.note:
             note = f" ({found.note})" if found.note else ""
-            print(f"{found.asked}: {found.verdict}{note}")
-    print(f"request {request.id}, due {request.due}. {answer(request)}")
+            _print(f"{found.asked}: {found.verdict}{note}")
+    _print(f"request {request.id}, due {request.due}. {answer(request)}")
     return 0
 
 
@@ -172,7 +177,7 @@ def _list(chosen: Any) -> int:
         _print_json({"requests": [entries.as_plain(r) for r in requests], "served": facts})
         return 0
     today = date.today()
-    print(text.table(requests, today))
+    _print(text.table(requests, today))
     _say("\n".join(text.standing(run, requests, today)))
     return 0
 
@@ -191,28 +196,31 @@ def _show(chosen: Any) -> int:
         made = None if run is None else entries.as_plain(run)
         _print_json({"request": entries.as_plain(request), "history": rows, "run": made})
     else:
-        print(text.details(request, history, run))
+        _print(text.details(request, history, run))
     return 0
 
 
 def _run(chosen: Any) -> int:
     from lotus_unlearning.requests import text
+    from lotus_unlearning.requests.auditing import against_golds
     from lotus_unlearning.requests.serve import serve
     from lotus_unlearning.requests.workspace import opened
 
     with opened(chosen.workspace, alone=True) as workspace:
-        made = serve(workspace, retrain=chosen.retrain)
+        audit = against_golds(workspace, workspace.settings, _say)
+        made = serve(workspace, retrain=chosen.retrain, audit=audit)
     if made is None:
         print("no request is pending")
         return 0
     for warning in made.warnings:
         _say(f"warning: {warning}")
     run = made.run
-    print("\n".join(text.outcome(run)))
+    _print("\n".join(text.outcome(run)))
     if run.state == "served":
         numbers = ", ".join(str(number) for number in run.requests)
         print(f"served: request {numbers}; the model is {Path(chosen.workspace) / 'current'}")
         _say("\n".join(text.drift(run.record["drift"])))
+        _say(text.not_done(chosen.workspace))
         return 0
     _say(
         f"run {run.number}: the model before is still served and the requests stay pending, "
@@ -239,7 +247,7 @@ def _verify(chosen: Any) -> int:
     elif found.problems:
         _say("\n".join(["not as it was signed:", *(f"- {p}" for p in found.problems)]))
     else:
-        print(f"as it was signed: {', '.join(found.files)}")
+        _print(f"as it was signed: {', '.join(found.files)}")
         print(f"key: {found.fingerprint}")
         if not found.given:
             _say(
@@ -263,7 +271,7 @@ def _close(chosen: Any, state: str) -> int:
     from lotus_unlearning.requests.workspace import opened
 
     with opened(chosen.workspace) as workspace:
-        print(answer(close(workspace, chosen.id, state, chosen.reason)))
+        _print(answer(close(workspace, chosen.id, state, chosen.reason)))
     return 0
 
 
@@ -284,4 +292,8 @@ def _print_json(value: Any) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(harmless(line), file=sys.stderr, flush=True)
+
+
+def _print(line: str) -> None:
+    print(harmless(line))

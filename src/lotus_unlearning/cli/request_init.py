@@ -52,9 +52,12 @@ def init(words: list[str]) -> int:
     )
     for record, name in ((Recipe, "recipe"), (Guards, "guards"), (Drift, "drift")):
         parser.add_class_arguments(record, name)
-    parser.add_argument("--audit_level", type=int, default=0, help="0: attacks without more models")
+    parser.add_argument(
+        "--audit_level", type=int, default=0, help="from 1 on each run is compared with retraining"
+    )
+    parser.add_argument("--audit_golds", type=int, default=16, help="retrained models for that")
     parser.add_argument("--near_distance", type=int, default=2, help="of 64 bits: similar images")
-    parser.add_argument("--due_days", type=int, default=30, help="from received to due")
+    parser.add_argument("--due_days", type=int, default=28, help="from received to due")
     parser.add_argument("--seed", type=int, default=0, help="run N takes this number plus N")
     options.add_batch_size(parser)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, ...")
@@ -122,6 +125,7 @@ def _make(chosen: Any) -> None:
 
 _AS_THEY_ARE = (
     "audit_level",
+    "audit_golds",
     "near_distance",
     "due_days",
     "seed",

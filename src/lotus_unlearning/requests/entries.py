@@ -9,7 +9,7 @@ from typing import Any, Literal
 from lotus_unlearning.requests import ledger
 from lotus_unlearning.requests.canonical import canonical, digest
 
-Verdict = Literal["to forget", "already forgotten", "never trained on", "left"]
+Verdict = Literal["to forget", "already forgotten", "never trained on", "not found", "left"]
 Near = Literal["none found", "included", "left"]
 
 
@@ -22,7 +22,9 @@ class Found:
         found_by: ``"id"``, ``"equal pixels"``, ``"similar"`` or ``"nothing"``.
         image: Its id in the training data; ``None`` if it is not there.
         content: Hash of its pixels, where they are known.
-        verdict: ``"left"``: similar to an image that was asked for, and not to be forgotten.
+        verdict: ``"never trained on"``: known, and not among the training images; ``"not found"``:
+            an image file that is none of them, though it may show the same; ``"left"``: similar to
+            an image that was asked for, and not to be forgotten.
         note: More about the verdict.
         distance: Of a similar image: bits of 64 in which the perceptual hashes differ.
     """

@@ -1,6 +1,7 @@
 """What was measured on the models before and after a run, as plain data for the ledger."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,15 +14,22 @@ from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split
 
+_NO_GOLD = "No gold model was given"
 _COLUMNS = {"original": "before", "unlearned": "after"}
 
 
-def of_evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    """Measures, caveats, versions, and on what it was measured."""
+def of_evaluation(evaluation: Evaluation, audited: bool) -> dict[str, Any]:
+    """Measures, caveats, versions, and on what it was measured.
+
+    Args:
+        evaluation: Which knows of no gold model.
+        audited: Whether the audit does: then that is no caveat.
+    """
     page = evaluation.page
+    notes = [note for note in page["notes"] if not (audited and note.startswith(_NO_GOLD))]
     return {
         "measures": _measures(evaluation),
-        "notes": list(page["notes"]),
+        "notes": notes,
         "versions": page["manifest"]["versions"],
         "measured_on": page["manifest"]["evaluated on"],
     }
@@ -81,9 +89,10 @@ def _logits(model: nn.Module, split: Split, run: Runtime) -> Tensor:
 
 def _answers(logits: Tensor, labels: Tensor) -> dict[str, Any]:
     right, count = int((logits.argmax(dim=1) == labels).sum()), len(labels)
+    loss = float(F.cross_entropy(logits, labels))
     ends = binomtest(right, count).proportion_ci(method="exact")
     return {
         "accuracy": right / count,
         "accuracy_interval": [float(ends.low), float(ends.high)],
-        "loss": float(F.cross_entropy(logits, labels)),
+        "loss": loss if math.isfinite(loss) else None,
     }

@@ -1,13 +1,15 @@
 """Which training images are meant: by id, by equal pixels, or by looking alike."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lotus_unlearning.datasets.files import images_in
+from lotus_unlearning.datasets.perceptual import BITS
 from lotus_unlearning.id_files import is_whole, read_ids, some
 from lotus_unlearning.requests.entries import Found
 from lotus_unlearning.requests.index import Index, Print, distances, print_of_file
@@ -79,8 +81,13 @@ def _expanded(words: Sequence[str], index: Index, problems: list[str]) -> list[s
     known = {*index.train.ids.tolist()}
     found: list[str] = []
     for word in words:
+        if is_whole(word) and index.official:
+            word = str(int(word))
         if word in known or is_whole(word) or not Path(word).is_file():
             found.append(word)
+            continue
+        if Path(word).name in images_in(Path(word).parent):
+            problems.append(f"{word!r} is an image file: pass it with --images")
             continue
         try:
             columns = read_ids(word)
@@ -126,15 +133,26 @@ def _kind(index: Index) -> str:
 
 
 def _files(words: Sequence[str], problems: list[str]) -> list[Path]:
+    """Files as they are, and image files of folders; nothing is left out without a word."""
     found = []
     for word in words:
         path = Path(word)
-        inside = [path / name for name in images_in(path)]
-        if path.is_dir() and not inside:
-            problems.append(f"images: expected image files in {word!r}, found none")
-        elif not path.exists():
+        if path.is_dir():
+            inside = images_in(path)
+            other = sorted(
+                p.name for p in path.iterdir() if p.name not in inside and p.name[0] != "."
+            )
+            if other or not inside:
+                got = some(other) if other else "none"
+                problems.append(
+                    f"images: expected .jpg, .jpeg and .png files alone in {word!r}, got {got}; "
+                    "pass the images one by one, or move the others away"
+                )
+            found += [path / name for name in inside]
+        elif path.is_file():
+            found.append(path)
+        else:
             problems.append(f"images: expected an image file or a folder at {word!r}, found none")
-        found += inside if path.is_dir() else [path] if path.exists() else []
     return found
 
 
@@ -146,7 +164,8 @@ def _by_files(index: Index, files: Sequence[Path], problems: list[str]) -> list[
         except ValueError as error:
             problems.append(str(error))
             continue
-        found.append((_by_content(index, path.name, what), what.bits))
+        name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+        found.append((_by_content(index, name, what), what.bits))
     return found
 
 
@@ -159,32 +178,35 @@ def _by_content(index: Index, asked: str, what: Print) -> Found:
         if len(at):
             note = f"held as {name} image {part.ids[at[0]]}"
             return Found(asked, "equal pixels", None, what.content, "never trained on", note)
-    note = "no training image has these pixels"
+    apart = int(distances(what.bits, index.train.bits).min())
+    note = f"no training image has these pixels; the most similar is {apart} of {BITS} bits apart"
     if what.content is None:
-        note = "pixels cannot be compared here; no similar image counts as this one by itself"
-    return Found(asked, "nothing", None, what.content, "never trained on", note)
+        note = f"pixels cannot be compared here; the most similar is {apart} of {BITS} bits apart"
+    return Found(asked, "nothing", None, what.content, "not found", note)
 
 
 def _with_copies(index: Index, images: Sequence[Found]) -> list[Found]:
-    """Each training image once, and all that have equal pixels."""
-    train, taken = index.train, set()
-    found = []
+    """All that were asked for, each training image once; then its copies, of equal pixels."""
+    asked: dict[object, Found] = {}
     for image in images:
-        if image.image is not None and image.image in taken:
+        key = object() if image.image is None else image.image
+        known = asked.get(key)
+        if known is None:
+            asked[key] = image
+        elif image.asked != known.asked:
+            note = ", ".join(filter(None, (known.note, f"also asked for as {image.asked}")))
+            asked[key] = replace(known, note=note)
+    copies: dict[str, Found] = {}
+    for image in asked.values():
+        if image.image is None or image.content is None:
             continue
-        found.append(image)
-        taken.add(image.image)
-        if image.content is None:
-            continue
-        for at in np.flatnonzero(train.content == image.content):
-            name = str(train.ids[at])
-            if name not in taken:
-                note = f"a copy of {image.asked}"
-                found.append(
-                    Found(image.asked, "equal pixels", name, image.content, "to forget", note)
+        for at in np.flatnonzero(index.train.content == image.content):
+            name, note = str(index.train.ids[at]), f"a copy of {image.asked}"
+            if name not in asked and name not in copies:
+                copies[name] = Found(
+                    image.asked, "equal pixels", name, image.content, "to forget", note
                 )
-                taken.add(name)
-    return found
+    return [*asked.values(), *copies.values()]
 
 
 def _near(
@@ -213,9 +235,7 @@ def _near(
 def _known(image: Found, forgotten: Mapping[str, str | None]) -> Found:
     if image.image is None or image.image not in forgotten:
         return image
-    return Found(
-        **{**vars(image), "verdict": "already forgotten"},
-    )
+    return replace(image, verdict="already forgotten")
 
 
 def _places(ids: NDArray[np.str_]) -> dict[str, int]:

@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lotus_unlearning.requests import entries, index, ledger
+from lotus_unlearning.requests.canonical import harmless
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
 from lotus_unlearning.requests.workspace import Workspace
+
+LONGEST_REFERENCE = 200
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,15 @@ def add(
             there are any.
 
     Raises:
-        ValueError: If an image is not known, a date is none, or similar images want a decision;
-            nothing is written then.
+        ValueError: If an image is not known, a date is none, the reference is no line of text, or
+            similar images want a decision; nothing is written then.
     """
+    longest = LONGEST_REFERENCE
+    if harmless(reference) != reference or "\n" in reference or len(reference) > longest:
+        raise ValueError(
+            f"reference: expected one line of at most {longest} characters, got "
+            f"{reference[:40]!r}; a ticket number is enough"
+        )
     settings = workspace.settings
     came = _date(received, "received") or date.today()
     until = _date(due, "due") or came + timedelta(days=settings.due_days)
@@ -66,6 +75,7 @@ def add(
     )
     alike, decision = _decided(found.near, near)
     images = [*found.images, *alike]
+    twice = _asked_before(entries.requests(workspace.db, "pending"), images)
     with ledger.transaction(workspace.db):
         number = entries.add_request(
             workspace.db,
@@ -76,7 +86,7 @@ def add(
             near=decision,
         )
         _answer_at_once(workspace, number, images)
-    return Added(entries.request(workspace.db, number), _warnings(came, until))
+    return Added(entries.request(workspace.db, number), [*_warnings(came, until), *twice])
 
 
 def close(workspace: Workspace, number: int, state: str, why: str) -> Request:
@@ -120,8 +130,19 @@ def _answer_at_once(workspace: Workspace, number: int, images: Sequence[Found]) 
         why = "all of these images that were trained on are forgotten already"
         entries.change_request(workspace.db, number, "served", run=run, why=why)
     else:
-        why = "none of these images was trained on"
+        what = "found among the training images" if "not found" in verdicts else "trained on"
+        why = f"none of these images was {what}"
         entries.change_request(workspace.db, number, "refused", why=why)
+
+
+def _asked_before(pending: Sequence[Request], images: Sequence[Found]) -> list[str]:
+    asked = {image.image for image in images if image.verdict == "to forget"}
+    counts = {request.id: len(asked & request.to_forget.keys()) for request in pending}
+    return [
+        f"request {number}, which is pending, asks for {count} of these images, too"
+        for number, count in counts.items()
+        if count
+    ]
 
 
 def _warnings(received: date, due: date) -> list[str]:

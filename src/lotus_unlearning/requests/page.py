@@ -7,6 +7,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from lotus_unlearning.report.page import ARROWS, formatted
 from lotus_unlearning.report.view import environment
+from lotus_unlearning.requests.record import in_words
 
 _SHORT = 16
 
@@ -30,7 +31,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
         "title": f"Deletion request {request['id']}: {request['state']}",
         "summary": [record["answer"]],
         "request": _request(record),
-        "images": [_image(image) for image in record["images"]],
+        "images": [_image(image, request["state"]) for image in record["images"]],
         "run": {} if run is None else _run(run),
         "method": {} if run is None else run["method"],
         "own": [] if evidence is None else _own(evidence["of_this_request"], record["since_then"]),
@@ -39,7 +40,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
         "drift": {} if evidence is None else _drift(evidence["drift"]),
         "notes": [] if evidence is None else evidence["notes"],
         "kept": record["kept_from_being_served"],
-        "audit": record["audit"] or {},
+        "audit": {} if record["audit"] is None else _audit(record["audit"]),
         "limits": record["limits"],
         "not_covered": [*record["not_covered"], *_earlier(record["earlier_models_kept"])],
         "history": record["history"],
@@ -49,6 +50,41 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
             "hash of its last row": record["ledger"]["last_hash"],
             "fingerprint of the key": fingerprint,
         },
+    }
+
+
+_SHOWN_APART = ("sentences", "statistics", "self_test", "notes")
+
+
+def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict, what it rests on, and how far it can be trusted."""
+    facts = audit["facts"]
+    self_test = dict(facts.get("self_test") or {})
+    return {
+        "passed": audit["passed"],
+        "why": audit["why"],
+        "sentences": facts.get("sentences", ()),
+        "rows": [_statistic(row) for row in facts.get("statistics", ())],
+        "trust": self_test.pop("sentences", ()),
+        "tested": self_test,
+        "notes": facts.get("notes", ()),
+        "how": {k.replace("_", " "): v for k, v in facts.items() if k not in _SHOWN_APART},
+    }
+
+
+def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
+    keys = ("before", "value", "gold", "found_below", "found_above")
+    shown = {key: formatted(row[key], row["unit"]) for key in keys}
+    below, above = shown["found_below"], shown["found_above"]
+    seen = [f"below {below}"] if row["found_below"] is not None else []
+    seen += [f"above {above}"] if row["found_above"] is not None else []
+    effect = row["effect"]
+    return {
+        "label": row["label"],
+        **shown,
+        "effect": "–" if effect is None else f"{effect:+.1f} sd",
+        "found": " or ".join(seen) or "–",
+        "differs": "yes" if row["distinguishable"] else "no",
     }
 
 
@@ -68,7 +104,7 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "similar images": record["similar_images"]}
 
 
-def _image(image: Mapping[str, Any]) -> dict[str, str]:
+def _image(image: Mapping[str, Any], state: str) -> dict[str, str]:
     by = image["found_by"]
     if image["distance"] is not None:
         by += f", {image['distance']} of 64 bits apart"
@@ -77,7 +113,8 @@ def _image(image: Mapping[str, Any]) -> dict[str, str]:
         "found_by": by,
         "image": image["image"] or "–",
         "content": (image["content"] or "–")[:_SHORT],
-        "verdict": image["verdict"] + (f": {image['note']}" if image["note"] else ""),
+        "verdict": in_words(image["verdict"], state)
+        + (f": {image['note']}" if image["note"] else ""),
     }
 
 

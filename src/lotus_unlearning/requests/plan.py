@@ -102,7 +102,10 @@ def plan(
         union |= request.to_forget
     ids = [image for image in union if image in there]
     if not ids:
-        problems.append("data: expected at least one image to forget, got none that is still there")
+        problems.append(
+            "data: expected at least one image to forget that is still there, to measure on, got "
+            "none; put one back until the run is done"
+        )
     if problems:
         raise ValueError("; ".join(problems))
     splits = Splits.from_ids(data, ids, on_overlap="drop")

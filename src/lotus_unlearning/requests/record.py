@@ -1,5 +1,6 @@
 """The record of one request: what was asked, found and done, and what is not claimed."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -89,8 +90,8 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
 
 def answer(request: Request) -> str:
     """What became of a request, in one sentence or two."""
-    counts = {v: sum(f.verdict == v for f in request.images) for v in _VERDICTS}
-    parts = [f"{_VERDICTS[v]} {n:,}" for v, n in counts.items() if n]
+    counts = Counter(in_words(found.verdict, request.state) for found in request.images)
+    parts = [f"{n:,} {verdict}" for verdict, n in counts.items()]
     found = f" Its images: {', '.join(parts)}." if parts else ""
     first = {
         "pending": "The request is pending: no model without these images is served yet.",
@@ -102,10 +103,21 @@ def answer(request: Request) -> str:
     return f"{first}{why}{found}"
 
 
+def in_words(verdict: str, state: str) -> str:
+    """What became of an image of a request in ``state``."""
+    return _TO_FORGET[state] if verdict == "to forget" else _VERDICTS[verdict]
+
+
+_TO_FORGET = {
+    "pending": "to be forgotten",
+    "served": "forgotten",
+    "refused": "not forgotten for this request",
+    "withdrawn": "not forgotten for this request",
+}
 _VERDICTS = {
-    "to forget": "to be forgotten",
-    "already forgotten": "forgotten before",
+    "already forgotten": "forgotten for an earlier request",
     "never trained on": "never trained on",
+    "not found": "not found among the training images",
     "left": "similar, left as decided",
 }
 

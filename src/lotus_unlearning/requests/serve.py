@@ -3,14 +3,16 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 
+from lotus_unlearning import audit as audits
 from lotus_unlearning import runs
 from lotus_unlearning.evaluation import Evaluation, describe, evaluate
 from lotus_unlearning.methods import Retrain
-from lotus_unlearning.requests import entries, evidence, guards, ledger
+from lotus_unlearning.requests import auditing, entries, evidence, guards, ledger
+from lotus_unlearning.requests.auditing import Audit, Audited
 from lotus_unlearning.requests.canonical import file_digest, settle
 from lotus_unlearning.requests.entries import Run
 from lotus_unlearning.requests.plan import (
@@ -30,32 +32,7 @@ from lotus_unlearning.requests.workspace import (
     served_run,
 )
 from lotus_unlearning.runtime import fingerprint
-from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Unlearned, unlearn
-
-
-@dataclass(frozen=True)
-class Audited:
-    """What an audit says of the new model.
-
-    Attributes:
-        passed: Whether the new model may be served.
-        why: In words.
-        facts: For the record: the verdict, and the self-test of the yardstick under ``self_test``.
-    """
-
-    passed: bool
-    why: str
-    facts: Mapping[str, Any]
-
-
-class Audit(Protocol):
-    """A function that compares the models before and after, more deeply than the guard rails."""
-
-    def __call__(
-        self, before: nn.Module, after: nn.Module, splits: Splits, *, level: int, seed: int
-    ) -> Audited:
-        """Audit ``after`` at ``level``."""
 
 
 @dataclass(frozen=True)
@@ -79,26 +56,21 @@ def serve(
     Args:
         workspace: Opened alone.
         retrain: Train anew by the recipe in ``lotus.yaml``, without these images.
-        audit: What ``audit_level`` asks for.
+        audit: What ``audit_level`` asks for; ``None``: :func:`auditing.against_golds`.
 
     Returns:
         ``None`` if no request is pending.
 
     Raises:
-        ValueError: If the served model or the data are not those of the ledger, or ``audit_level``
-            asks for an audit that there is none for; nothing is changed then.
+        ValueError: If the served model or the data are not those of the ledger; nothing is
+            changed then.
     """
     chosen = workspace.settings
     method = Retrain(recipe=recipe_of(chosen)) if retrain else method_of(chosen)
-    if chosen.audit_level and audit is None:
-        raise ValueError(
-            f"audit_level: expected 0, as no audit is installed, got {chosen.audit_level}; "
-            "set it in lotus.yaml"
-        )
     pending = entries.requests(workspace.db, "pending")
     if not pending:
         return None
-    before = served_run(workspace)
+    before, audit = served_run(workspace), audit or auditing.against_golds(workspace, chosen)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         batch = plan(workspace, chosen, before, pending, retrain)
@@ -106,8 +78,12 @@ def serve(
         if retrain:
             method = from_start(method, chosen, batch.number)
         made = unlearn(model, batch.splits, method, seed=chosen.seed + batch.number, **_how(chosen))
-        record, evaluation = _measured(workspace, chosen, batch, model, made, audit)
-    run = _kept(workspace, chosen, batch, made, record, evaluation)
+        found = None
+        if chosen.audit_level:
+            how = {"level": chosen.audit_level, "seed": chosen.seed + batch.number}
+            found = audit(model, made.model, batch.splits, **how)
+        record, evaluation = _measured(workspace, chosen, batch, model, made, found)
+    run = _kept(workspace, chosen, batch, made, record, evaluation, found)
     return Served(run, _said(caught))
 
 
@@ -134,27 +110,30 @@ def _measured(
     batch: Batch,
     model: nn.Module,
     made: Unlearned,
-    audit: Audit | None,
+    audited: Audited | None,
 ) -> tuple[dict[str, Any], Evaluation]:
     """All that the ledger is to know of a run, and the page of its folder."""
     seed, splits = chosen.seed + batch.number, batch.splits
     evaluation = evaluate(made, splits, original=model, seed=seed, device=chosen.device)
-    found = None
-    if audit is not None and chosen.audit_level:
-        found = audit(model, made.model, splits, level=chosen.audit_level, seed=seed)
     both = {"before": model, "after": made.model}
     requests = [*batch.earlier, *batch.pending]
     first = entries.runs(workspace.db)[0].record["first"]
     record = {
         **_facts(chosen, batch, made),
-        **evidence.of_evaluation(evaluation),
+        **evidence.of_evaluation(evaluation, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
         "guard_rails": [asdict(rail) for rail in _rails(chosen, made, evaluation)],
         "drift": guards.drift(first, evaluation.values["unlearned"], chosen.drift),
-        "audit": None if found is None else {**asdict(found), "facts": dict(found.facts)},
+        "audit": _of_audit(audited),
     }
     title = f"Run {batch.number}: forgetting {len(splits.forget):,} images"
     return record, evidence.without_pictures(evaluation, title)
+
+
+def _of_audit(found: Audited | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"passed": found.passed, "why": found.why, "facts": dict(found.facts)}
 
 
 def _facts(chosen: Settings, batch: Batch, made: Unlearned) -> dict[str, Any]:
@@ -193,6 +172,7 @@ def _kept(
     made: Unlearned,
     record: dict[str, Any],
     evaluation: Evaluation,
+    audited: Audited | None,
 ) -> Run:
     """Write the run, and swap the model if it may be; ``workspace`` tells why in this order."""
     reasons = [rail["why"] for rail in record["guard_rails"] if not rail["holds"]]
@@ -209,11 +189,15 @@ def _kept(
             manifest={"command": "request run", **_public(record)},
             evaluation=evaluation,
         )
+        if audited is not None and audited.page:
+            audits.Audit(audited.page).to_json(path / "audit.json")
+            audits.Audit(audited.page).to_html(path / "audit.html")
     settle(folder)
     _write(workspace, batch, record, reasons)
     if not reasons:
         point_to(workspace, batch.number)
         mark_served(workspace, entries.runs(workspace.db, "prepared")[-1])
+        auditing.clear(workspace)
     return entries.runs(workspace.db)[-1]
 
 

@@ -73,10 +73,13 @@ class Settings:
         recipe: How ``--retrain`` trains: fields of :class:`lotus_unlearning.Recipe`.
         guards: What a new model must keep.
         drift: When to recommend retraining.
-        audit_level: 0: the attacks of ``lotus evaluate``; more needs an audit function.
+        audit_level: 0: the attacks of ``lotus evaluate``; from 1 on as for ``lotus audit``, against
+            models that are retrained without the images.
+        audit_golds: How many such models. With fewer than 8 the verdict can find a difference, but
+            cannot say that there is none.
         near_distance: Perceptual hashes that differ in at most so many of 64 bits are of similar
             images.
-        due_days: From received to due, where no date is given.
+        due_days: From received to due, where no date is given; 28 are no longer than any month.
         seed: The seed of run N is this number plus N.
         batch_size: Images per step, where the method has no size of its own.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
@@ -92,8 +95,9 @@ class Settings:
     guards: Guards = field(default_factory=Guards)
     drift: Drift = field(default_factory=Drift)
     audit_level: int = 0
+    audit_golds: int = 16
     near_distance: int = 2
-    due_days: int = 30
+    due_days: int = 28
     seed: int = 0
     batch_size: int = 128
     device: str = "auto"
@@ -102,6 +106,7 @@ class Settings:
     def __post_init__(self) -> None:
         limits = {
             "audit_level 0 to 3": self.audit_level in range(4),
+            "audit_golds >= 3": self.audit_golds >= 3,
             "near_distance 0 to 31": self.near_distance in range(32),
             "due_days >= 0": self.due_days >= 0,
             "seed >= 0": self.seed >= 0,

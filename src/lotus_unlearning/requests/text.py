@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.ledger import Event
-from lotus_unlearning.requests.record import answer
+from lotus_unlearning.requests.record import answer, in_words
+from lotus_unlearning.requests.workspace import RUNS, WEIGHTS
 
 _HEADS = ("id", "received", "due", "state", "images", "run", "reference")
 
@@ -69,7 +71,7 @@ def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
             found.found_by,
             found.image or "",
             (found.content or "")[:16],
-            found.verdict + (f" ({found.note})" if found.note else ""),
+            in_words(found.verdict, request.state) + (f" ({found.note})" if found.note else ""),
         )
         for found in request.images
     ]
@@ -98,5 +100,24 @@ def outcome(run: Run) -> list[str]:
         f"{found['images']['forget']:,} images of all requests so far",
         f"weights before: {before['weights_sha256']} (run {before['run']})",
         f"weights after:  {run.weights}",
-        *(f"{'ok ' if rail['holds'] else 'NOT'} {rail['why']}" for rail in found["guard_rails"]),
+        *(_kept(rail["holds"], rail["why"]) for rail in found["guard_rails"]),
+        *_audit(found["audit"]),
     ]
+
+
+def not_done(workspace: str) -> str:
+    """What is left for a person to do."""
+    return (
+        "not done by this program: deleting the files of the images, and models before, which "
+        f"still know them ({Path(workspace) / RUNS}/*/{WEIGHTS}, copies, backups)"
+    )
+
+
+def _audit(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    return [_kept(found["passed"], found["why"]), *found["facts"].get("sentences", ())]
+
+
+def _kept(holds: bool, why: str) -> str:
+    return f"{'ok ' if holds else 'NOT'} {why}"

@@ -123,6 +123,12 @@ def served_run(workspace: Workspace) -> Run:
     """
     run = entries.runs(workspace.db, "original", "served")[-1]
     link = workspace.folder / CURRENT
+    known = {_target(found.number) for found in entries.runs(workspace.db)}
+    if workspace.pointed_to().startswith(f"{RUNS}/") and workspace.pointed_to() not in known:
+        raise ValueError(
+            f"{link}: expected a run that the ledger knows, got {workspace.pointed_to()}: the "
+            "ledger is older than the model that is served; put the newer one back"
+        )
     if not workspace.points_to(run.number):
         raise ValueError(
             f"{link}: expected a link to {_target(run.number)}, which is served by the ledger, got "
@@ -217,7 +223,14 @@ def _put_right(workspace: Workspace) -> None:
 
 
 def _litter(workspace: Workspace) -> list[Path]:
-    """Folders of runs that were cut short, which the ledger does not know or has given up."""
+    """Folders of runs that were cut short, which the ledger does not know or has given up.
+
+    Where a run is served that the ledger does not know, an older ledger was put back: then what it
+    does not know is no litter.
+    """
+    known = {_target(run.number) for run in entries.runs(workspace.db)}
+    if workspace.pointed_to() not in known:
+        return []
     kept = {
         workspace.run_folder(run.number).name
         for run in entries.runs(workspace.db)

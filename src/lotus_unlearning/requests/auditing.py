@@ -1,0 +1,188 @@
+"""The audit of a run: the new model beside models that were retrained without the images."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from lotus_unlearning import audit as audits
+from lotus_unlearning import runs
+from lotus_unlearning.audit.members import Chosen, digest
+from lotus_unlearning.requests.plan import recipe_of
+from lotus_unlearning.requests.settings import Settings
+from lotus_unlearning.requests.workspace import Workspace
+from lotus_unlearning.splits import Splits
+
+BANKS = "banks"
+_FINDING = ("name", "label", "unit", "value", "gold", "effect", "corrected", "distinguishable")
+_REACH = ("found_below", "found_above")
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What an audit says of the new model.
+
+    Attributes:
+        passed: Whether the new model may be served.
+        why: In words.
+        facts: For the record: the verdict, and the self-test of the yardstick under ``self_test``.
+        page: For the run's folder, see :class:`lotus_unlearning.audit.Audit`; empty: none.
+    """
+
+    passed: bool
+    why: str
+    facts: Mapping[str, Any]
+    page: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Audit(Protocol):
+    """A function that compares the models before and after, more deeply than the guard rails."""
+
+    def __call__(
+        self, before: nn.Module, after: nn.Module, splits: Splits, *, level: int, seed: int
+    ) -> Audited:
+        """Audit ``after`` at ``level``."""
+
+
+def against_golds(
+    workspace: Workspace, chosen: Settings, say: Callable[[str], None] = lambda _: None
+) -> Audit:
+    """The audit that ``audit_level`` and ``audit_golds`` ask for.
+
+    Its golds are kept in ``banks`` until a run is served: a run that was killed, or whose model
+    was kept from being served, does not train them again.
+
+    Args:
+        workspace: Whose ``banks`` keep the golds.
+        chosen: How golds are trained, and how many.
+        say: Told of every gold that is done.
+    """
+
+    def compare(
+        before: nn.Module, after: nn.Module, splits: Splits, *, level: int, seed: int
+    ) -> Audited:
+        bank = _bank(workspace.folder / BANKS, before, splits, chosen, level, say)
+        found = audits.audit(
+            after,
+            splits,
+            original=before,
+            golds=bank,
+            level=level,  # type: ignore[arg-type]
+            seed=seed,
+            device=chosen.device,
+        )
+        page = _without_pictures(found.page)
+        passed, why = judged(page)
+        return Audited(passed, why, _facts(page, chosen), page)
+
+    return compare
+
+
+def judged(page: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether a model may be served, and why: its audit is not worse than that of the one before.
+
+    Farther from the golds is worse: by the largest distance of a statistic, in standard deviations
+    of the golds. A model that is not distinguishable from them passes.
+    """
+    verdict, original = page["verdict"], (page["self_test"] or {}).get("original")
+    outcome = str(verdict["outcome"])
+    if outcome != "distinguishable":
+        return True, f"audit: {outcome}"
+    after = _farthest(verdict["findings"])
+    before = _farthest(original["findings"]) if original else 0.0
+    holds = after <= before
+    return holds, (
+        f"audit {'not worse' if holds else 'worse'}: distinguishable from retraining; farthest "
+        f"statistic {_away(before)} before, {_away(after)} after"
+    )
+
+
+def clear(workspace: Workspace) -> None:
+    """Take the golds away; the caller is alone."""
+    shutil.rmtree(workspace.folder / BANKS, ignore_errors=True)
+
+
+def _farthest(findings: Sequence[Mapping[str, Any]]) -> float:
+    """Infinite where all golds agree and the model differs."""
+    away = [float("inf") if f["effect"] is None else abs(f["effect"]) for f in findings]
+    return max(away, default=0.0)
+
+
+def _away(effect: float) -> str:
+    if effect == float("inf"):
+        return "where all golds agree on another value"
+    return f"{effect:.1f} standard deviations from the golds"
+
+
+@dataclass(frozen=True)
+class _Pretrained:
+    """Models that begin from published weights."""
+
+    architecture: runs.Architecture
+
+    def __call__(self, seed: int) -> nn.Module:
+        return self.architecture.build(pretrained=True, seed=seed)
+
+
+def _bank(
+    folder: Path,
+    model: nn.Module,
+    splits: Splits,
+    chosen: Settings,
+    level: int,
+    say: Callable[[str], None],
+) -> audits.Bank:
+    """Golds for what is to be forgotten; those that are there already are not trained again."""
+    material = audits.of_model(model, splits, recipe_of(chosen), precision=chosen.precision)
+    if chosen.pretrained:
+        start = _Pretrained(runs.Architecture(**chosen.architecture))
+        facts = {**material.facts, "pretrained": True}
+        material = replace(material, fresh=start, facts=facts)
+    name = digest([dict(material.facts), asdict(Chosen.of(splits))])
+
+    def watch(members: Sequence[audits.Member], done: int, total: int) -> None:
+        say(f"audit: {done} of {total} gold models")
+
+    return audits.bank(
+        material,
+        splits,
+        folder / name,
+        audits.Wanted(golds=chosen.audit_golds),
+        keep_weights=level >= 3,
+        where=audits.Where(device=chosen.device),
+        watch=watch,
+    )
+
+
+def _without_pictures(page: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of a deletion must not keep the images."""
+    return {**page, "worst": [{**image, "png": None} for image in page["worst"]]}
+
+
+def _facts(page: Mapping[str, Any], chosen: Settings) -> dict[str, Any]:
+    """What the record tells; nothing of single images."""
+    verdict, self_test = page["verdict"], page["self_test"] or {}
+    original = self_test.get("original") or {}
+    before = {f["name"]: f["value"] for f in original.get("findings", ())}
+    rows = [
+        {key: row[key] for key in (*_FINDING, *_REACH)} | {"before": before.get(row["name"])}
+        for row in page["statistics"]
+    ]
+    return {
+        "outcome": verdict["outcome"],
+        "sentences": list(verdict["sentences"]),
+        "level": page["level"],
+        "golds": verdict["golds"],
+        "golds_needed": verdict["golds_needed"],
+        "recipe_of_golds": dict(chosen.recipe),
+        "statistics": rows,
+        "self_test": {
+            "sentences": list(self_test.get("sentences", ())),
+            "held_out": self_test.get("held_out"),
+            "original": original.get("outcome"),
+        },
+        "notes": list(page["notes"]),
+    }

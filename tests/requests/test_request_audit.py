@@ -1,0 +1,109 @@
+"""A run is audited against models that were retrained without the images."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import workspaces
+import yaml
+
+from lotus_unlearning.requests import auditing
+from lotus_unlearning.requests.auditing import against_golds, judged
+from lotus_unlearning.requests.serve import serve
+from lotus_unlearning.requests.workspace import opened
+
+GOLDS = 4
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """A workspace in which a first model was kept from being served, and a second was not."""
+    folder = workspaces.make(
+        tmp_path_factory.mktemp("audit") / "deletion",
+        recipe={"epochs": 2, "batch_size": 32},
+        audit_level=1,
+        audit_golds=GOLDS,
+        guards=replace(workspaces.LENIENT, test_accuracy_loss=0.0, attack=None),
+        method=replace(workspaces.SETTINGS.method, settings={"epochs": 1, "learning_rate": 30.0}),
+    )
+    workspaces.ask(folder, *workspaces.ids()[:20], near=False)
+    said = []
+    runs = [_run(folder, said)]
+    assert len(list((folder / auditing.BANKS).iterdir())) == 1
+    values = yaml.safe_load((folder / "lotus.yaml").read_text())
+    values["method"]["settings"]["learning_rate"] = 1e-6
+    values["guards"]["test_accuracy_loss"] = 1.0
+    (folder / "lotus.yaml").write_text(yaml.safe_dump(values))
+    runs.append(_run(folder, said))
+    return folder, runs, said
+
+
+def _run(folder, said):
+    with opened(folder, alone=True) as workspace:
+        return serve(workspace, audit=against_golds(workspace, workspace.settings, said.append)).run
+
+
+def test_the_record_of_a_run_holds_the_verdict_and_the_test_of_the_yardstick(audited):
+    _, (_, run), _ = audited
+    facts = run.record["audit"]["facts"]
+    assert (facts["level"], facts["golds"]) == (1, GOLDS)
+    assert {row["name"] for row in facts["statistics"]} >= {"jsd_to_golds", "forget_accuracy"}
+    for row in facts["statistics"]:
+        assert row["before"] is not None
+        assert row["value"] is not None
+    assert facts["self_test"]["held_out"]["golds"] == GOLDS
+    assert any(
+        "gold models, each judged by the others" in s for s in facts["self_test"]["sentences"]
+    )
+    assert facts["self_test"]["original"] in facts["outcome"] or facts["self_test"]["original"]
+    # a model that was hardly changed is about as far from the golds as the one before
+    row = next(row for row in facts["statistics"] if row["name"] == "jsd_to_golds")
+    assert row["value"] == pytest.approx(row["before"], abs=0.02)
+
+
+def test_a_model_far_from_the_golds_is_not_served(audited):
+    _, (ruined, _), _ = audited
+    assert ruined.state == "kept"
+    assert not ruined.record["audit"]["passed"]
+    assert "audit worse: distinguishable from retraining" in ruined.why
+
+
+def test_golds_are_trained_once_for_a_request_and_are_gone_when_it_is_served(audited):
+    folder, (_, run), said = audited
+    assert said == [f"audit: {n} of {GOLDS} gold models" for n in range(1, GOLDS + 1)]
+    assert run.state == "served"
+    assert not (folder / auditing.BANKS).exists()
+
+
+def test_the_folder_of_a_run_holds_the_page_of_its_audit_without_pictures(audited):
+    folder, _, _ = audited
+    page = json.loads((folder / "current" / "audit.json").read_text())
+    assert page["columns"] == ["original", "unlearned", "gold"]
+    assert [image["png"] for image in page["worst"]] == [None] * len(page["worst"])
+    html = (folder / "current" / "audit.html").read_text("utf-8")
+    assert "data:image/png" not in html
+
+
+def page(outcome, after=(), before=None):
+    def verdict(effects):
+        return {"outcome": outcome, "findings": [{"effect": e} for e in effects]}
+
+    original = None if before is None else verdict(before)
+    return {"verdict": verdict(after), "self_test": {"original": original}}
+
+
+@pytest.mark.parametrize(
+    ("found", "passes"),
+    [
+        (page("indistinguishable from retraining at the tested power", [1.0], [0.5]), True),
+        (page("not enough gold models to say", [9.0], [0.5]), True),
+        (page("distinguishable", [-6.0, 1.0], [2.0, 7.0]), True),
+        (page("distinguishable", [-8.0, 1.0], [2.0, 7.0]), False),
+        (page("distinguishable", [None], [7.0]), False),  # golds agree, and the model differs
+        (page("distinguishable", [6.0], [None]), True),
+        (page("distinguishable", [6.0]), False),
+    ],
+)
+def test_a_model_passes_unless_it_is_found_out_and_farther_off_than_the_one_before(found, passes):
+    assert judged(found)[0] == passes
+    assert judged(found)[1].startswith("audit")
