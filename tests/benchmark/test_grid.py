@@ -1,5 +1,5 @@
 import pytest
-from small import grid
+from small import BLOCK, grid
 
 from lotus_unlearning import LoTUS
 from lotus_unlearning.benchmark.blocks import BLOCKS
@@ -35,6 +35,34 @@ def test_crossed_seeds_share_the_golds_of_a_choice_of_images(tmp_path):
     assert sum(isinstance(cell, Gold) for cell in cells) == 2 * 3
     assert sum(isinstance(cell, Original) for cell in cells) == 3
     assert list(Seeds(split=2).pairs()) == [(0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("seeds", [3, {"split": 2, "training": 3}])
+def test_a_choice_that_no_seed_draws_is_made_once_with_its_golds(tmp_path, seeds):
+    block = {**BLOCK, "label": "8"}
+    changes = {"blocks": [block], "scenarios": [{"kind": "class"}], "seeds": seeds}
+    fixed = grid(tmp_path, **changes)
+    (section,) = fixed.sections()
+    assert not section.choices_differ
+    assert [(draw.split, draw.training) for draw in section.draws()] == [(0, 0), (1, 1), (2, 2)]
+    cells = order(fixed.cells())
+    assert sum(isinstance(cell, Gold) for cell in cells) == 3  # as many as golds are asked for
+    assert sum(isinstance(cell, Original) for cell in cells) == 3
+    (section,) = grid(tmp_path, **{**changes, "scenarios": [{"kind": "official"}]}).sections()
+    assert not section.choices_differ
+    assert len({draw.reference.forget for draw in section.draws()}) == 1
+
+
+def test_choices_that_seeds_or_originals_make_differ(tmp_path):
+    for kind in ("random", "class", "group"):
+        (section,) = grid(tmp_path, scenarios=[{"kind": kind}], seeds=3).sections()
+        assert section.choices_differ
+        assert [draw.reference.forget.seed for draw in section.draws()] == [0, 1, 2]
+    crossed = {"split": 2, "training": 3}
+    (section,) = grid(tmp_path, scenarios=[{"kind": "memorised"}], seeds=crossed).sections()
+    assert section.choices_differ
+    choices = [draw.reference.forget for draw in section.draws()]
+    assert [choice.ranked_by.seed for choice in choices] == [0, 1, 2]  # each original once
 
 
 def test_settings_that_agree_make_one_row(tmp_path):
