@@ -174,6 +174,30 @@ def test_records_hold_what_a_reader_needs(finished):
             assert record["method"]["settings"]
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ([], "table2"),
+        (["--blocks", "cifake", "cifar-10", "cifar-10-vit", "cifake-vit"], "table2"),
+        (["--blocks", "digits"], "table2-digits"),
+        (["--blocks", "digits", "cifar-10", "--seeds", "5"], "table2-digits-cifar-10"),
+        (["--pretrained", "false"], "table2-not-pretrained"),
+    ],
+)
+def test_tables_of_other_blocks_have_files_of_their_own(words, name, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        "lotus_unlearning.cli.bench._write", lambda grid, store, base: written.append(base)
+    )
+    assert main(["bench", "table2", "--out", str(tmp_path), "--show", *words]) == 0
+    assert written == [tmp_path / "tables" / name]
+
+
+def test_models_that_are_not_trained_cannot_start_from_scratch(capsys):
+    assert main(["bench", "table4", "--pretrained", "false", "--dry_run"]) == 1
+    assert "pretrained: expected true for imagenet1k" in capsys.readouterr().err
+
+
 def test_hard_images_and_a_class_can_be_forgotten(tmp_path, capsys):
     scenarios = "[{kind: memorised}, {kind: near-duplicates}, {kind: class}]"
     text = YAML.replace("seeds: 2", "seeds: 1").replace(

@@ -4,7 +4,7 @@ from small import BLOCK, grid
 from lotus_unlearning import LoTUS
 from lotus_unlearning.benchmark.blocks import BLOCKS
 from lotus_unlearning.benchmark.cells import Gold, Original
-from lotus_unlearning.benchmark.grid import Seeds
+from lotus_unlearning.benchmark.grid import Seeds, with_pretrained
 from lotus_unlearning.benchmark.read import grids, read_grid
 from lotus_unlearning.benchmark.schedule import order
 
@@ -63,6 +63,19 @@ def test_choices_that_seeds_or_originals_make_differ(tmp_path):
     assert section.choices_differ
     choices = [draw.reference.forget for draw in section.draws()]
     assert [choice.ranked_by.seed for choice in choices] == [0, 1, 2]  # each original once
+
+
+def test_models_can_start_from_scratch_and_then_no_printed_value_stands_beside_them():
+    table = read_grid("table2")
+    scratch = with_pretrained(table, False)
+    assert not any(block.setup.pretrained for block in scratch.blocks.values())
+    assert scratch.blocks["cifar-10"] == table.blocks["cifar-10"]
+    assert table.blocks["cifar-10-vit"].published is not None
+    assert scratch.blocks["cifar-10-vit"].published is None
+    assert next(scratch.cells()).key != next(table.cells()).key
+    assert all(block.setup.pretrained for block in with_pretrained(table, True).blocks.values())
+    with pytest.raises(ValueError, match="pretrained: expected true for imagenet1k"):
+        with_pretrained(read_grid("table4"), False)
 
 
 def test_settings_that_agree_make_one_row(tmp_path):

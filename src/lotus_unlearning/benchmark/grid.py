@@ -270,3 +270,29 @@ def block_named(name: str) -> Block:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"blocks: expected some of {', '.join(BLOCKS)}; got {name!r}{hint}")
     return BLOCKS[name]
+
+
+def with_pretrained(grid: Grid, pretrained: bool) -> Grid:
+    """The grid with originals and golds that start from published weights, or from scratch.
+
+    Printed values are of models that started as the blocks say: no others stand beside them.
+
+    Raises:
+        ValueError: If models that are not trained at all would start from scratch.
+    """
+    untrained = [name for name, block in grid.blocks.items() if block.setup.recipe is None]
+    if untrained and not pretrained:
+        raise ValueError(
+            f"pretrained: expected true for {', '.join(untrained)}, whose original is the "
+            "published model itself; leave the block out"
+        )
+    return dataclasses.replace(
+        grid, blocks={name: _started(block, pretrained) for name, block in grid.blocks.items()}
+    )
+
+
+def _started(block: Block, pretrained: bool) -> Block:
+    if block.setup.pretrained == pretrained:
+        return block
+    setup = dataclasses.replace(block.setup, pretrained=pretrained)
+    return dataclasses.replace(block, setup=setup, published=None)

@@ -12,7 +12,7 @@ from lotus_unlearning.benchmark import preflight, render
 from lotus_unlearning.benchmark.cells import Cell, title
 from lotus_unlearning.benchmark.estimate import estimates
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
-from lotus_unlearning.benchmark.grid import Grid
+from lotus_unlearning.benchmark.grid import Grid, with_pretrained
 from lotus_unlearning.benchmark.page import page
 from lotus_unlearning.benchmark.read import grids, read_grid
 from lotus_unlearning.benchmark.schedule import (
@@ -41,6 +41,7 @@ lotus bench table1 --blocks digits --seeds 5
 lotus bench table1 --blocks digits fashion-mnist --dry_run
 lotus bench my-grid.yaml --jobs 2 --out results
 lotus bench table2                # CIFAR-10 as in the paper
+lotus bench table2 --pretrained false       # where there are no published weights
 lotus bench table1 --blocks digits --show   # only the tables, of what is finished
 """
 _CHANGES = ("blocks", "methods", "settings", "measures", "seeds", "golds")
@@ -60,7 +61,10 @@ def main(words: list[str]) -> int:
     parser.add_argument("--show", action="store_true", help="only the tables, of what is finished")
     chosen = parsing.parse(parser, words)
     changes = {key: value for key in _CHANGES if (value := getattr(chosen, key)) is not None}
-    grid, store = read_grid(chosen.grid, changes), Store(Path(chosen.out))
+    grid = read_grid(chosen.grid, changes)
+    if chosen.pretrained is not None:
+        grid = with_pretrained(grid, chosen.pretrained)
+    store = Store(Path(chosen.out))
     place = Place(chosen.device, chosen.root)
     if chosen.dry_run:
         _list(list(grid.cells()), store, place)
@@ -68,10 +72,19 @@ def main(words: list[str]) -> int:
     failed = (
         failures(grid.cells(), store) if chosen.show else _run(grid, store, place, chosen).failed
     )
-    _write(grid, store, Path(chosen.out) / "tables" / Path(chosen.grid).stem)
+    _write(grid, store, Path(chosen.out) / "tables" / _file_name(grid, chosen))
     for cell, error in failed.items():
         say(f"failed: {title(cell)}: {_in_short(error)}")
     return 1 if failed else 0
+
+
+def _file_name(grid: Grid, chosen: Any) -> str:
+    """Of the tables: runs of other blocks, or from other weights, have files of their own."""
+    whole = read_grid(chosen.grid).blocks.keys()
+    parts = [] if grid.blocks.keys() == whole else list(grid.blocks)
+    if chosen.pretrained is not None:
+        parts.append("pretrained" if chosen.pretrained else "not-pretrained")
+    return "-".join([Path(chosen.grid).stem, *parts])
 
 
 def _in_short(error: str) -> str:
@@ -89,6 +102,10 @@ def _add_changes(made: ArgumentParser) -> None:
     made.add_argument("--measures", type=words, nargs="+", help="columns of the table")
     made.add_argument("--seeds", type=int | None, help="choices of images, each with an original")
     made.add_argument("--golds", type=int | None, help="retrained models for each of them")
+
+    made.add_argument(
+        "--pretrained", type=bool | None, help="start from published weights; the grid says which"
+    )
 
 
 def _add_place(made: ArgumentParser) -> None:
@@ -182,5 +199,5 @@ def _write(grid: Grid, store: Store, base: Path) -> None:
         "html": render_results(page(grid, parts, made)),
     }
     for ending, text in texts.items():
-        replace_text(base.with_suffix(f".{ending}"), text)
+        replace_text(base.with_name(f"{base.name}.{ending}"), text)
     say(f"tables: {base}.html, .md, .tex, .csv")
