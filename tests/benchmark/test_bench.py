@@ -11,6 +11,8 @@ import time
 
 import pytest
 from small import YAML
+from test_elpv import elpv
+from test_mufac import mufac
 
 from lotus_unlearning.cli import main
 
@@ -49,6 +51,7 @@ def test_a_killed_run_goes_on_where_it_stopped(finished):
     assert len(after) == 14
     assert all(after[name] == contents for name, contents in before.items())
     assert second.stderr.count(" done, ") == 14 - len(before)
+    assert "14 of 14 done, 0 at work, 0 left" in second.stderr
 
 
 def test_the_tables_are_printed_and_written(finished):
@@ -117,8 +120,45 @@ def test_a_failed_cell_is_listed_and_the_exit_code_says_so(finished, tmp_path, c
     assert "the given model is unchanged" in said.err
     assert "ruin (authors): failed for 2 of 2 seeds" in said.out
     assert "lotus" in said.out
-    assert main(words) == 1  # it is not run again, and still said
-    assert " done, " not in capsys.readouterr().err
+    for again in (words, [*words, "--show"]):
+        assert main(again) == 1  # it is not run again, and still said
+        told = capsys.readouterr().err
+        assert " done, " not in told
+        assert "failed: GradientAscent forgets random 10% (seed 1)" in told
+
+
+MISSING = """
+title: "Data to come"
+blocks:
+  - name: cells
+    data: {name: elpv, limit: 40, size: 8}
+    model: resnet-thin
+    recipe: {epochs: 1}
+  - name: faces
+    data: {name: mufac, limit: 40, size: 8}
+    model: resnet-thin
+    recipe: {epochs: 1}
+methods: [finetune]
+seeds: 1
+golds: 1
+"""
+
+
+def test_data_that_were_missing_can_be_put_there_later(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lotus_unlearning.datasets.elpv.find_spec", lambda _: None)
+    (tmp_path / "grid.yaml").write_text(MISSING)
+    root, out = tmp_path / "data", tmp_path / "r"
+    words = ["bench", str(tmp_path / "grid.yaml"), "--out", str(out), "--root", str(root)]
+    assert main([*words, "--device", "cuda:99"]) == 1
+    said = capsys.readouterr().err
+    assert 'got "cuda:99"' in said
+    assert "elpv: expected the data set in" in said
+    assert "mufac: expected the data set in" in said
+    assert not list(out.rglob("*.json"))
+    elpv(root)
+    mufac(root / "custom_korean_family_dataset_resolution_128")
+    assert main([*words, "--device", "cpu"]) == 0
+    assert len(records(out)) == 8
 
 
 def test_records_hold_what_a_reader_needs(finished):
@@ -132,6 +172,30 @@ def test_records_hold_what_a_reader_needs(finished):
             assert record["images"] == {"forget": 20, "retain": 180, "unseen": 50, "test": 300}
             assert record["history"]
             assert record["method"]["settings"]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ([], "table2"),
+        (["--blocks", "cifake", "cifar-10", "cifar-10-vit", "cifake-vit"], "table2"),
+        (["--blocks", "digits"], "table2-digits"),
+        (["--blocks", "digits", "cifar-10", "--seeds", "5"], "table2-digits-cifar-10"),
+        (["--pretrained", "false"], "table2-not-pretrained"),
+    ],
+)
+def test_tables_of_other_blocks_have_files_of_their_own(words, name, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        "lotus_unlearning.cli.bench._write", lambda grid, store, base: written.append(base)
+    )
+    assert main(["bench", "table2", "--out", str(tmp_path), "--show", *words]) == 0
+    assert written == [tmp_path / "tables" / name]
+
+
+def test_models_that_are_not_trained_cannot_start_from_scratch(capsys):
+    assert main(["bench", "table4", "--pretrained", "false", "--dry_run"]) == 1
+    assert "pretrained: expected true for imagenet1k" in capsys.readouterr().err
 
 
 def test_hard_images_and_a_class_can_be_forgotten(tmp_path, capsys):

@@ -1,10 +1,10 @@
 import pytest
-from small import grid
+from small import BLOCK, grid
 
 from lotus_unlearning import LoTUS
 from lotus_unlearning.benchmark.blocks import BLOCKS
 from lotus_unlearning.benchmark.cells import Gold, Original
-from lotus_unlearning.benchmark.grid import Seeds
+from lotus_unlearning.benchmark.grid import Seeds, with_pretrained
 from lotus_unlearning.benchmark.read import grids, read_grid
 from lotus_unlearning.benchmark.schedule import order
 
@@ -35,6 +35,47 @@ def test_crossed_seeds_share_the_golds_of_a_choice_of_images(tmp_path):
     assert sum(isinstance(cell, Gold) for cell in cells) == 2 * 3
     assert sum(isinstance(cell, Original) for cell in cells) == 3
     assert list(Seeds(split=2).pairs()) == [(0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("seeds", [3, {"split": 2, "training": 3}])
+def test_a_choice_that_no_seed_draws_is_made_once_with_its_golds(tmp_path, seeds):
+    block = {**BLOCK, "label": "8"}
+    changes = {"blocks": [block], "scenarios": [{"kind": "class"}], "seeds": seeds}
+    fixed = grid(tmp_path, **changes)
+    (section,) = fixed.sections()
+    assert not section.choices_differ
+    assert [(draw.split, draw.training) for draw in section.draws()] == [(0, 0), (1, 1), (2, 2)]
+    cells = order(fixed.cells())
+    assert sum(isinstance(cell, Gold) for cell in cells) == 3  # as many as golds are asked for
+    assert sum(isinstance(cell, Original) for cell in cells) == 3
+    (section,) = grid(tmp_path, **{**changes, "scenarios": [{"kind": "official"}]}).sections()
+    assert not section.choices_differ
+    assert len({draw.reference.forget for draw in section.draws()}) == 1
+
+
+def test_choices_that_seeds_or_originals_make_differ(tmp_path):
+    for kind in ("random", "class", "group"):
+        (section,) = grid(tmp_path, scenarios=[{"kind": kind}], seeds=3).sections()
+        assert section.choices_differ
+        assert [draw.reference.forget.seed for draw in section.draws()] == [0, 1, 2]
+    crossed = {"split": 2, "training": 3}
+    (section,) = grid(tmp_path, scenarios=[{"kind": "memorised"}], seeds=crossed).sections()
+    assert section.choices_differ
+    choices = [draw.reference.forget for draw in section.draws()]
+    assert [choice.ranked_by.seed for choice in choices] == [0, 1, 2]  # each original once
+
+
+def test_models_can_start_from_scratch_and_then_no_printed_value_stands_beside_them():
+    table = read_grid("table2")
+    scratch = with_pretrained(table, False)
+    assert not any(block.setup.pretrained for block in scratch.blocks.values())
+    assert scratch.blocks["cifar-10"] == table.blocks["cifar-10"]
+    assert table.blocks["cifar-10-vit"].published is not None
+    assert scratch.blocks["cifar-10-vit"].published is None
+    assert next(scratch.cells()).key != next(table.cells()).key
+    assert all(block.setup.pretrained for block in with_pretrained(table, True).blocks.values())
+    with pytest.raises(ValueError, match="pretrained: expected true for imagenet1k"):
+        with_pretrained(read_grid("table4"), False)
 
 
 def test_settings_that_agree_make_one_row(tmp_path):

@@ -5,7 +5,7 @@ import time
 import pytest
 from small import grid
 
-from lotus_unlearning.benchmark.cells import Gold
+from lotus_unlearning.benchmark.cells import DataChoice, Gold
 from lotus_unlearning.benchmark.schedule import run_all
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.work import Place
@@ -56,6 +56,32 @@ def test_the_cells_of_a_lost_node_are_run_on_another(cluster, tmp_path):
     assert lost
     assert not progress.failed
     assert all(store.record(cell)["values"] for cell in cells)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_what_cannot_run_is_refused_and_what_is_not_needed_any_more_is_freed(cluster):
+    from lotus_unlearning.benchmark.on_ray import OnRay
+
+    with pytest.raises(ValueError, match=r"a machine with 1 cores and 1 GPUs .* change --cpus"):
+        OnRay(cluster.address, Place("cpu"), gpus=1)
+    with pytest.raises(ValueError, match="a machine with 2 cores"):  # though two have one each
+        OnRay(cluster.address, Place("cpu"), cpus=2)
+    assert not ray.is_initialized()
+    ray.init(address=cluster.address, logging_level="warning")
+    executor = OnRay(cluster.address, Place("cpu"))
+    executor.check([DataChoice(name="digits")])
+    with pytest.raises(ValueError, match=r"^data: expected one of"):
+        executor.check([DataChoice(name="digits"), DataChoice(name="fingers")])
+    executor._task = ray.remote(lambda cell, place, keys, *files: files[-1])
+    futures = [executor.submit(None, {"shared": {}, f"gold {i}": {"w": b"1"}}) for i in range(40)]
+    assert len(executor._kept) == 16
+    assert "shared" in executor._kept
+    assert [future.result(timeout=60) for future in futures] == [{"w": b"1"}] * 40
+    executor.close()
+    assert ray.is_initialized()  # it was not entered by the executor
 
 
 def test_without_a_cluster_the_error_says_how_to_start_one(tmp_path):

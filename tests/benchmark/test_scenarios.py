@@ -31,8 +31,9 @@ def test_a_class_is_the_one_named_or_drawn_by_the_seed():
     named = scenarios.splits(Forget(kind="class", label="bee"), data())
     assert set(named.forget.labels.tolist()) == {1}
     assert 1 not in named.retain.labels
-    drawn = {scenarios.label(Forget(kind="class", seed=s), data()) for s in range(20)}
-    assert drawn == {0, 1, 2}
+    drawn = [scenarios.label(Forget(kind="class", seed=s), data()) for s in range(6)]
+    assert sorted(drawn[:3]) == [0, 1, 2]  # none twice before each was drawn once
+    assert drawn[3:] == drawn[:3]
     with pytest.raises(ValueError, match=r"expected a class of own \(ant, bee, cat\), got 'dog'"):
         scenarios.splits(Forget(kind="class", label="dog"), data())
 

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
@@ -8,9 +9,9 @@ from small import grid
 
 from lotus_unlearning.benchmark.cells import Gold, Original, Unlearning
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
-from lotus_unlearning.benchmark.schedule import order, run_all, unfinished
+from lotus_unlearning.benchmark.schedule import failures, order, run_all, unfinished
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Made, Place
+from lotus_unlearning.benchmark.work import Made, MethodError, Place
 
 
 class Fake:
@@ -84,17 +85,56 @@ def test_errors_of_the_machine_are_tried_again_by_the_next_run_those_of_the_meth
     cells, tmp_path
 ):
     store = Store(tmp_path / "r")
-    run_all(cells, store, Fake(fails={Unlearning: ValueError("refused")}))
+    run_all(cells, store, Fake(fails={Unlearning: MethodError("refused")}))
     again = Fake()
     progress = run_all(cells, store, again)
     assert again.ran == []
+    assert set(progress.failed.values()) == {"refused"}
     assert len(progress.failed) == 4
+    assert (progress.done, progress.left) == (len(cells) - 4, 0)
+    assert failures(cells, store) == progress.failed
     other = Store(tmp_path / "s")
     run_all(cells, other, Fake(fails={Unlearning: OSError("disk full")}))
+    assert len(failures(cells, other)) == 4
     again = Fake()
     assert not run_all(cells, other, again).failed
     assert len(again.ran) == 4
     assert not list((tmp_path / "s" / "failed").iterdir())
+    assert not failures(cells, other)
+
+
+@pytest.mark.parametrize("error", [ValueError("no such folder"), FloatingPointError("NaN")])
+def test_a_model_that_could_not_be_trained_is_trained_by_the_next_run(cells, tmp_path, error):
+    store = Store(tmp_path / "r")
+    assert run_all(cells, store, Fake(fails={Original: error})).failed
+    again = Fake()
+    progress = run_all(cells, store, again)
+    assert not progress.failed
+    assert progress.done == len(cells)
+
+
+def test_a_model_that_was_recorded_as_failed_for_good_is_trained_by_the_next_run(cells, tmp_path):
+    store = Store(tmp_path / "r")
+    gold = next(cell for cell in cells if isinstance(cell, Gold))
+    store.save_failure(gold, "data not found", final=True)  # as earlier versions did
+    assert gold in unfinished(cells, store)
+    assert not run_all(cells, store, Fake()).failed
+    assert "error" not in store.record(gold)
+
+
+def test_cells_are_done_at_work_failed_or_left_and_never_two_of_these(cells, tmp_path):
+    seen = []
+
+    def watch(progress, cell, made):
+        parts = (progress.done, len(progress.running), len(progress.failed), progress.left)
+        seen.append((sum(parts), progress.left, len(progress.running)))
+        assert cell not in progress.running
+
+    fake = Fake(slots=3, fails={Unlearning: MethodError("refused")})
+    progress = run_all(cells, Store(tmp_path / "r"), fake, watch)
+    assert {total for total, _, _ in seen} == {len(cells)}
+    assert max(at_work for _, _, at_work in seen) == 3
+    assert (progress.left, progress.running) == (0, [])
 
 
 def test_a_cell_whose_process_dies_is_begun_again_but_not_for_ever(cells, tmp_path):
@@ -134,7 +174,7 @@ def test_cells_in_processes_give_what_cells_in_this_process_give(tmp_path):
 
     def kill_one(progress, cell, made):
         if progress.done == 1 and not killed:
-            killed.append(next(iter(executor._pool._processes)))
+            killed.append(next(iter(executor._pools[0]._processes)))
             os.kill(killed[0], signal.SIGKILL)
 
     assert not run_all(cells, two, executor, kill_one).failed
@@ -144,3 +184,21 @@ def test_cells_in_processes_give_what_cells_in_this_process_give(tmp_path):
         assert mine["values"].keys() == theirs["values"].keys()
         for name, value in mine["values"].items():
             assert value == pytest.approx(theirs["values"][name], abs=1e-3), name
+
+
+def sleep(cell, needs, place):
+    time.sleep(cell)
+    return cell
+
+
+def test_a_process_that_dies_takes_no_cell_but_its_own(monkeypatch):
+    monkeypatch.setattr("lotus_unlearning.benchmark.executors.run", sleep)
+    executor = InProcesses(2, Place("cpu"))
+    try:
+        long, short = executor.submit(60, {}), executor.submit(1, {})
+        os.kill(next(iter(executor._pools[0]._processes)), signal.SIGKILL)
+        assert isinstance(long.exception(timeout=60), BrokenProcessPool)
+        assert short.result(timeout=60) == 1
+        assert executor.submit(0, {}).result(timeout=60) == 0  # by a new process
+    finally:
+        executor.close()

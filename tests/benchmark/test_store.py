@@ -1,4 +1,6 @@
 import json
+import os
+import time
 
 import pytest
 from small import grid
@@ -71,3 +73,53 @@ def test_failures_for_good_are_records_the_others_are_not(cell, tmp_path):
     store.save_failure(cell, "refused", final=True)
     assert store.record(cell)["error"] == "refused"
     assert json.loads((tmp_path / "cells" / f"{cell.key}.json").read_text())["key"] == cell.key
+
+
+def test_a_result_takes_the_place_of_an_error(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save_failure(cell, "refused", final=True)
+    store.save(cell, Made({"values": {"a": 1.0}}), files=False)
+    assert store.record(cell)["values"] == {"a": 1.0}
+    assert "error" not in store.record(cell)
+
+
+def test_files_that_another_process_made_meanwhile_stay(cell, tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    write = type(tmp_path).write_bytes
+
+    def overtaken(path, contents):
+        monkeypatch.setattr(type(tmp_path), "write_bytes", write)
+        Store(tmp_path).save(cell, Made({"values": {"a": 1.0}}, {"w": b"theirs"}), files=True)
+        return write(path, contents)
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", overtaken)
+    store.save(cell, Made({"values": {"a": 2.0}}, {"w": b"mine"}), files=True)
+    assert store.files(cell) == {"w": b"theirs"}
+    assert store.record(cell)["values"] == {"a": 1.0}
+    assert [path.name for path in (tmp_path / "files").iterdir()] == [cell.key]
+
+
+def test_files_without_a_record_are_made_again(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save(cell, Made({"values": {}}, {"w": b"1", "old": b"1"}), files=True)
+    (tmp_path / "cells" / f"{cell.key}.json").unlink()
+    store.save(cell, Made({"values": {}}, {"w": b"2"}), files=True)
+    assert store.files(cell) == {"w": b"2"}
+
+
+def test_what_killed_runs_left_half_written_is_removed_when_it_is_old(cell, tmp_path):
+    store = Store(tmp_path)
+    store.save(cell, Made({"values": {}}, {"w": b"1"}), files=True)
+    folder, file = tmp_path / "files" / f".{cell.key}.abc", tmp_path / "cells" / ".x.json.7.tmp"
+    young = tmp_path / "files" / f".{cell.key}.def"
+    for place in (folder, young):
+        place.mkdir()
+        (place / "w").write_bytes(b"half")
+    file.write_text("{")
+    for path in (folder, file):
+        os.utime(path, (time.time() - 7200,) * 2)
+    store.tidy()
+    assert not folder.exists()
+    assert not file.exists()
+    assert young.exists()  # a run beside this one may be writing it
+    assert store.files(cell) == {"w": b"1"}

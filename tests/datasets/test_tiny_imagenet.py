@@ -23,10 +23,9 @@ def picture(path, seed, grey=False, size=64):
     Image.fromarray(pixels).save(path, "JPEG")
 
 
-@pytest.fixture
-def tiny(tmp_path):
+def tiny_imagenet(root):
     """The folder as it is unpacked: 20 training and 4 validation images of each class."""
-    folder = tmp_path / "tiny-imagenet-200"
+    folder = root / "tiny-imagenet-200"
     (folder / "val").mkdir(parents=True)
     (folder / "wnids.txt").write_text("".join(f"{w}\n" for w in WNIDS))
     (folder / "words.txt").write_text("".join(f"{w}\t{words}\n" for w, words in WORDS.items()))
@@ -41,6 +40,11 @@ def tiny(tmp_path):
         lines.append(f"val_{i}.JPEG\t{WNIDS[i % 3]}\t0\t32\t44\t62\n")
     (folder / "val" / "val_annotations.txt").write_text("".join(lines))
     return folder
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return tiny_imagenet(tmp_path)
 
 
 def test_the_published_zip_is_read_with_its_own_order_of_classes(tiny, tmp_path):

@@ -93,8 +93,8 @@ class Forget:
             of a person), the ``"official"`` choice of the data set's authors, the most
             ``"memorised"`` images, or ``"near-duplicates"`` of retained ones.
         fraction: Of the training images; a class has its own size.
-        label: Name of the class; ``None``: drawn by ``seed``.
-        seed: Draws what is drawn.
+        label: Name of the class; ``None``: drawn by ``seed``, without replacement.
+        seed: Draws what is drawn; 0 where nothing is.
         ranked_by: The model whose memory is looked at, for the last two kinds.
     """
 
@@ -239,6 +239,13 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 
 def _key(cell: Cell) -> str:
-    text = json.dumps([FORMAT, canonical(cell)], sort_keys=True)
+    redrawn = [] if isinstance(cell, Original) else _redrawn(cell.forget)
+    text = json.dumps([FORMAT, canonical(cell), *redrawn], sort_keys=True)
     digest = blake2b(text.encode(), digest_size=10).hexdigest()
     return f"{type(cell).__name__.lower()}-{digest}"
+
+
+def _redrawn(forget: Forget) -> list[str]:
+    """Part of the names of cells whose choice of images is no longer what FORMAT 1 drew."""
+    drawn = forget.kind == "class" and forget.label is None
+    return ["classes without replacement"] if drawn else []

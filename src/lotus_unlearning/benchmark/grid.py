@@ -48,7 +48,7 @@ class Seeds:
     """Which seeds are crossed with which.
 
     Attributes:
-        split: Number of choices of images to forget.
+        split: Number of choices of images to forget, where they differ.
         training: Number of originals for each choice; 1: each choice has its own.
     """
 
@@ -164,16 +164,22 @@ class Section:
         made = changed(method, f"{name} ({variant.label})", variant.settings)
         return Row(name, variant.label, (settings,), made)
 
+    @property
+    def choices_differ(self) -> bool:
+        """Whether other seeds forget other images, or all forget the same ones."""
+        kind = self.scenario.kind
+        return not (kind == "official" or (kind == "class" and self.block.label is not None))
+
     def draws(self) -> "Iterator[Draw]":
         """One for each pair of seeds: what all methods share."""
         setup, kind = self.block.setup, self.scenario.kind
-        for split, training in self.grid.seeds.pairs():
+        for split, training in self._pairs():
             original = Original(setup=setup, seed=training)
             forget = Forget(
                 kind=kind,
                 fraction=self.scenario.fraction,
                 label=self.block.label if kind == "class" else None,
-                seed=split,
+                seed=split if self.choices_differ else 0,
                 ranked_by=original if kind in HARD else None,
             )
             count = self.grid.golds if setup.recipe is not None else 0
@@ -181,6 +187,13 @@ class Section:
                 Gold(setup=setup, forget=forget, seed=FIRST_GOLD_SEED + i) for i in range(count)
             )
             yield Draw(split, training, Reference(original=original, forget=forget, golds=golds))
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        """Seeds; each original once where no seed draws: it makes the choice, or none does."""
+        if self.choices_differ and self.scenario.kind not in HARD:
+            return self.grid.seeds.pairs()
+        training = dict.fromkeys(training for _, training in self.grid.seeds.pairs())
+        return ((seed, seed) for seed in training)
 
 
 @dataclass(frozen=True)
@@ -205,7 +218,7 @@ class Draw:
     """A choice of images and an original.
 
     Attributes:
-        split: Seed of the choice.
+        split: Seed of the choice; of the original where no seed draws.
         training: Seed of the original and of unlearning.
         reference: The cell that measures original and golds.
     """
@@ -257,3 +270,29 @@ def block_named(name: str) -> Block:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"blocks: expected some of {', '.join(BLOCKS)}; got {name!r}{hint}")
     return BLOCKS[name]
+
+
+def with_pretrained(grid: Grid, pretrained: bool) -> Grid:
+    """The grid with originals and golds that start from published weights, or from scratch.
+
+    Printed values are of models that started as the blocks say: no others stand beside them.
+
+    Raises:
+        ValueError: If models that are not trained at all would start from scratch.
+    """
+    untrained = [name for name, block in grid.blocks.items() if block.setup.recipe is None]
+    if untrained and not pretrained:
+        raise ValueError(
+            f"pretrained: expected true for {', '.join(untrained)}, whose original is the "
+            "published model itself; leave the block out"
+        )
+    return dataclasses.replace(
+        grid, blocks={name: _started(block, pretrained) for name, block in grid.blocks.items()}
+    )
+
+
+def _started(block: Block, pretrained: bool) -> Block:
+    if block.setup.pretrained == pretrained:
+        return block
+    setup = dataclasses.replace(block.setup, pretrained=pretrained)
+    return dataclasses.replace(block, setup=setup, published=None)

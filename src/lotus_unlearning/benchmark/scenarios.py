@@ -1,7 +1,7 @@
 """Which images are to be forgotten: at random, a class, a person, or the hard ones.
 
 * random: a share of each class.
-* class: every image of one class.
+* class: every image of one class; other seeds, other classes.
 * group: whole groups (all photos of a person) until the share is reached.
 * official: the images that the authors of the data set chose.
 * memorised: the images whose label the original knows only because it saw them. The proxy for what
@@ -53,9 +53,13 @@ def splits(forget: Forget, data: Data, chosen: Ints | None = None) -> Splits:
 
 
 def label(forget: Forget, data: Data) -> int:
-    """The class that is forgotten: the one named, or one drawn by the seed."""
+    """The class that is forgotten: the one named, or number ``seed`` of a shuffled list of all.
+
+    So no class is drawn twice before each was drawn once.
+    """
     if forget.label is None:
-        return int(np.random.default_rng(forget.seed).integers(len(data.classes)))
+        shuffled = np.random.default_rng(0).permutation(len(data.classes))
+        return int(shuffled[forget.seed % len(shuffled)])
     if forget.label not in data.classes:
         raise ValueError(
             f"forget: expected a class of {data.name} ({', '.join(data.classes[:20])}), got "

@@ -7,9 +7,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lotus_unlearning.benchmark.cells import Cell, Gold, Original
+from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Unlearning
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Files, Made
+from lotus_unlearning.benchmark.work import Files, Made, MethodError
 
 ATTEMPTS = 3
 """How often a cell is begun whose process dies; then it counts as failed."""
@@ -35,7 +35,7 @@ class Progress:
 
     Attributes:
         total: Cells to be run, finished before or not.
-        done: Cells that are finished.
+        done: Cells that are finished and have not failed.
         ran: Cells that this run finished.
         failed: Cell -> why.
         running: Cells at work now.
@@ -46,6 +46,11 @@ class Progress:
     ran: int = 0
     failed: dict[Cell, str] = field(default_factory=dict)
     running: list[Cell] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """Cells that are not begun yet."""
+        return self.total - self.done - len(self.failed) - len(self.running)
 
 
 Watcher = Callable[[Progress, Cell | None, Made | None], None]
@@ -69,11 +74,25 @@ def order(targets: Iterable[Cell]) -> list[Cell]:
 def unfinished(cells: Iterable[Cell], store: Store) -> list[Cell]:
     """Those without a record, and the finished ones whose deleted files they need."""
     cells = list(cells)
-    missing = {cell for cell in cells if store.record(cell) is None}
+    missing = {cell for cell in cells if not _is_finished(cell, store)}
     for cell in reversed(cells):  # what needs comes after what is needed
         if cell in missing:
             missing |= {need for need in cell.needs if not store.has_files(need)}
     return [cell for cell in cells if cell in missing]
+
+
+def _is_finished(cell: Cell, store: Store) -> bool:
+    """Only methods fail for good: models that were not trained are tried again."""
+    record = store.record(cell)
+    return record is not None and ("error" not in record or isinstance(cell, Unlearning))
+
+
+def failures(targets: Iterable[Cell], store: Store) -> dict[Cell, str]:
+    """Cells that failed, for good or the last time, and why."""
+    cells = order(targets)
+    known = {c: store.failure(c) for c in cells if not _is_finished(c, store)}
+    tried = {cell: error for cell, error in known.items() if error is not None}
+    return _failed_for_good(cells, store) | tried
 
 
 def run_all(
@@ -95,8 +114,8 @@ def run_all(
     """
     cells = order(targets)
     todo = unfinished(cells, store)
-    progress = Progress(total=len(cells), done=len(cells) - len(todo))
-    progress.failed |= _failed_for_good(cells, store)
+    progress = Progress(total=len(cells), failed=_failed_for_good(cells, store))
+    progress.done = len(cells) - len(todo) - len(progress.failed)
     waiting = dict.fromkeys(todo)
     running: dict[Future[Made], Cell] = {}
     attempts: dict[Cell, int] = {}
@@ -112,6 +131,7 @@ def run_all(
             watch(progress, None, None)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 cell = running.pop(future)
+                progress.running = list(running.values())
                 died = isinstance(future.exception(), BrokenProcessPool)
                 if died and attempts[cell] < ATTEMPTS:
                     continue
@@ -124,7 +144,7 @@ def run_all(
 
 
 def _failed_for_good(cells: Iterable[Cell], store: Store) -> dict[Cell, str]:
-    records = {cell: store.record(cell) for cell in cells}
+    records = {cell: store.record(cell) for cell in cells if _is_finished(cell, store)}
     return {c: r["error"] for c, r in records.items() if r is not None and "error" in r}
 
 
@@ -158,12 +178,20 @@ def _finish(
         progress.ran += 1
         watch(progress, cell, made)
         return
-    # the method's own errors come again on every try; others (memory, disk) may not
-    final = isinstance(error, ValueError | FloatingPointError)
-    text = str(error) if final else "".join(traceback.format_exception(error)).strip()
-    store.save_failure(cell, text, final=final)
+    # the method's own errors come again on every try; others (memory, disk, data) may not
+    text = _in_words(error)
+    store.save_failure(cell, text, final=isinstance(error, MethodError))
     progress.failed[cell] = text
     watch(progress, cell, None)
+
+
+def _in_words(error: BaseException) -> str:
+    """What was meant to be read as it is, or where it happened."""
+    if isinstance(error, MethodError):
+        return error.reason
+    if isinstance(error, ValueError):
+        return str(error)
+    return "".join(traceback.format_exception(error)).strip()
 
 
 def _give_up(waiting: dict[Cell, None], progress: Progress, store: Store) -> None:

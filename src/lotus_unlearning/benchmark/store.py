@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
 from lotus_unlearning.benchmark.work import Made
+
+_STALE = 3600.0
+"""Seconds after which what is half written will never be finished: writing takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,12 @@ class Store:
         """Keep what a cell gave; complete or not at all, the record last.
 
         A record that is there stays: who makes files again on another machine gets other bits.
+        That of an error does not.
         """
         if files and made.files:
             self._save_files(cell, made.files)
-        if not self._record(cell).exists():
+        known = self.record(cell)
+        if known is None or "error" in known:
             facts = {"format": FORMAT, "key": cell.key, "cell": canonical(cell), **made.record}
             self._write(self._record(cell), json.dumps(facts, indent=1) + "\n")
 
@@ -81,6 +87,17 @@ class Store:
         """It is tried again now."""
         self._failure(cell).unlink(missing_ok=True)
 
+    def tidy(self) -> None:
+        """Remove what killed runs left half written."""
+        for part in ("cells", "failed", "files"):
+            for path in (self.folder / part).glob(".*"):
+                if time.time() - path.lstat().st_mtime < _STALE:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
     def _record(self, cell: Cell) -> Path:
         return self.folder / "cells" / f"{cell.key}.json"
 
@@ -97,11 +114,21 @@ class Store:
         try:
             for name, contents in files.items():
                 (temporary / name).write_bytes(contents)
-            shutil.rmtree(final, ignore_errors=True)
-            temporary.rename(final)
+            self._move(temporary, final, replace=not self._record(cell).exists())
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+    def _move(self, temporary: Path, final: Path, *, replace: bool) -> None:
+        """Files of a finished cell stay: another process may have made them, and read them."""
+        if replace:
+            shutil.rmtree(final, ignore_errors=True)
+        try:
+            temporary.rename(final)
+        except OSError:
+            if not final.is_dir():
+                raise
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def _write(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ from lotus_unlearning.runtime import (
 )
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import train
-from lotus_unlearning.unlearning import unlearn
+from lotus_unlearning.unlearning import Unlearned, unlearn
 
 Files = Mapping[str, bytes]
 WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.npz"
@@ -60,6 +60,18 @@ class Place:
 
     device: str = "auto"
     root: str | None = None
+
+
+class MethodError(Exception):
+    """A method cannot do it: settings that do not fit the data, or a loss that is not finite.
+
+    It comes again on every try, unlike what is wrong with a machine or its files.
+    """
+
+    @property
+    def reason(self) -> str:
+        """What the method said."""
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,9 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         cell: Which.
         needs: Key of each of ``cell.needs`` -> its files.
         place: Device and data.
+
+    Raises:
+        MethodError: If the method of an :class:`Unlearning` cell cannot do it.
     """
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -185,17 +200,7 @@ def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> M
     setup = cell.original.setup
     data = load(setup.data, place.root)
     splits = _splits(setup, cell.forget, needs, data, place)
-    model = trained_model(setup, data, needs[cell.original.key])
-    made = unlearn(
-        model,
-        splits,
-        cell.method,
-        seed=cell.seed,
-        batch_size=setup.batch_size,
-        device=place.device,
-        precision=setup.precision,
-        progress=False,
-    )
+    made = _unlearned(cell, trained_model(setup, data, needs[cell.original.key]), splits, place)
     original, golds = _known(cell, needs)
     logits = _predict(made.model, data, place)
     described = describe(cell.method)
@@ -209,6 +214,23 @@ def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> M
         "images": _sizes(splits),
     }
     return Made(record, {PREDICTIONS: _zipped(logits)})
+
+
+def _unlearned(cell: Unlearning, model: nn.Module, splits: Splits, place: Place) -> Unlearned:
+    setup, device = cell.original.setup, choose_device(place.device)  # not the method's fault
+    try:
+        return unlearn(
+            model,
+            splits,
+            cell.method,
+            seed=cell.seed,
+            batch_size=setup.batch_size,
+            device=device,
+            precision=setup.precision,
+            progress=False,
+        )
+    except (ValueError, FloatingPointError) as error:
+        raise MethodError(str(error)) from error
 
 
 @lru_cache(maxsize=2)

@@ -2,22 +2,23 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from lotus_unlearning.benchmark import render
+from lotus_unlearning.benchmark import preflight, render
 from lotus_unlearning.benchmark.cells import Cell, title
 from lotus_unlearning.benchmark.estimate import estimates
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
-from lotus_unlearning.benchmark.grid import Grid
+from lotus_unlearning.benchmark.grid import Grid, with_pretrained
 from lotus_unlearning.benchmark.page import page
 from lotus_unlearning.benchmark.read import grids, read_grid
 from lotus_unlearning.benchmark.schedule import (
-    Executor,
     Progress,
     Watcher,
+    failures,
     order,
     run_all,
     unfinished,
@@ -32,11 +33,15 @@ from lotus_unlearning.report import render_results
 from lotus_unlearning.report.page import seconds
 from lotus_unlearning.runs import replace_text
 
+if TYPE_CHECKING:
+    from lotus_unlearning.benchmark.on_ray import OnRay
+
 _EXAMPLES = """
 lotus bench table1 --blocks digits --seeds 5
 lotus bench table1 --blocks digits fashion-mnist --dry_run
 lotus bench my-grid.yaml --jobs 2 --out results
 lotus bench table2                # CIFAR-10 as in the paper
+lotus bench table2 --pretrained false       # where there are no published weights
 lotus bench table1 --blocks digits --show   # only the tables, of what is finished
 """
 _CHANGES = ("blocks", "methods", "settings", "measures", "seeds", "golds")
@@ -56,16 +61,36 @@ def main(words: list[str]) -> int:
     parser.add_argument("--show", action="store_true", help="only the tables, of what is finished")
     chosen = parsing.parse(parser, words)
     changes = {key: value for key in _CHANGES if (value := getattr(chosen, key)) is not None}
-    grid, store = read_grid(chosen.grid, changes), Store(Path(chosen.out))
+    grid = read_grid(chosen.grid, changes)
+    if chosen.pretrained is not None:
+        grid = with_pretrained(grid, chosen.pretrained)
+    store = Store(Path(chosen.out))
     place = Place(chosen.device, chosen.root)
     if chosen.dry_run:
         _list(list(grid.cells()), store, place)
         return 0
-    failed = {} if chosen.show else _run(grid, store, place, chosen).failed
-    _write(grid, store, Path(chosen.out) / "tables" / Path(chosen.grid).stem)
+    failed = (
+        failures(grid.cells(), store) if chosen.show else _run(grid, store, place, chosen).failed
+    )
+    _write(grid, store, Path(chosen.out) / "tables" / _file_name(grid, chosen))
     for cell, error in failed.items():
-        say(f"failed: {title(cell)}: {error.strip().splitlines()[-1]}")
+        say(f"failed: {title(cell)}: {_in_short(error)}")
     return 1 if failed else 0
+
+
+def _file_name(grid: Grid, chosen: Any) -> str:
+    """Of the tables: runs of other blocks, or from other weights, have files of their own."""
+    whole = read_grid(chosen.grid).blocks.keys()
+    parts = [] if grid.blocks.keys() == whole else list(grid.blocks)
+    if chosen.pretrained is not None:
+        parts.append("pretrained" if chosen.pretrained else "not-pretrained")
+    return "-".join([Path(chosen.grid).stem, *parts])
+
+
+def _in_short(error: str) -> str:
+    """One line of a message or a traceback."""
+    lines = error.strip().splitlines()
+    return lines[-1 if lines[0].startswith("Traceback") else 0]
 
 
 def _add_changes(made: ArgumentParser) -> None:
@@ -77,6 +102,10 @@ def _add_changes(made: ArgumentParser) -> None:
     made.add_argument("--measures", type=words, nargs="+", help="columns of the table")
     made.add_argument("--seeds", type=int | None, help="choices of images, each with an original")
     made.add_argument("--golds", type=int | None, help="retrained models for each of them")
+
+    made.add_argument(
+        "--pretrained", type=bool | None, help="start from published weights; the grid says which"
+    )
 
 
 def _add_place(made: ArgumentParser) -> None:
@@ -112,37 +141,46 @@ def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress:
         from lotus_unlearning.benchmark.tracking import tracker
 
         watchers.append(tracker(chosen.track))
-    executor: Executor = InThisProcess(place)
-    if chosen.ray is not None:
-        from lotus_unlearning.benchmark.on_ray import OnRay
-
-        executor = OnRay(chosen.ray, place, cpus=chosen.cpus, gpus=chosen.gpus)
-    elif chosen.jobs > 1:
-        executor = InProcesses(chosen.jobs, place)
 
     def watch(progress: Progress, cell: Cell | None, made: Made | None) -> None:
         for watcher in watchers:
             watcher(progress, cell, made)
 
-    return run_all(grid.cells(), store, executor, watch, keep_predictions=chosen.keep_predictions)
+    targets, keep = list(grid.cells()), chosen.keep_predictions
+    with closing(_executor(place, chosen)) as executor:
+        store.tidy()
+        executor.check(preflight.choices(unfinished(order(targets), store)))
+        return run_all(targets, store, executor, watch, keep_predictions=keep)
+
+
+def _executor(place: Place, chosen: Any) -> "InThisProcess | InProcesses | OnRay":
+    if chosen.ray is not None:
+        from lotus_unlearning.benchmark.on_ray import OnRay
+
+        return OnRay(chosen.ray, place, cpus=chosen.cpus, gpus=chosen.gpus)
+    if chosen.jobs > 1:
+        return InProcesses(chosen.jobs, place)
+    return InThisProcess(place)
 
 
 class _Lines:
     """A line for each finished cell: how many are done, at work and left, and for how long."""
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
+        self._start, self._finished = time.perf_counter(), 0
 
     def watch(self, progress: Progress, cell: Cell | None, made: Made | None) -> None:
         """Told of every change."""
         if cell is None:
             return
-        left = progress.total - progress.done - len(progress.failed)
-        each = (time.perf_counter() - self._start) / max(1, progress.ran + len(progress.failed))
+        self._finished += 1
+        each = (time.perf_counter() - self._start) / self._finished
+        at_work, failed = len(progress.running), len(progress.failed)
         took = "failed" if made is None else seconds(made.record["cell_seconds"])
         say(
-            f"{progress.done} of {progress.total} done, {left} left (about "
-            f"{seconds(left * each)}): {title(cell)}: {took}"
+            f"{progress.done} of {progress.total} done, {at_work} at work, "
+            f"{f'{failed} failed, ' if failed else ''}{progress.left} left (about "
+            f"{seconds((progress.left + at_work) * each)}): {title(cell)}: {took}"
         )
 
 
@@ -161,5 +199,5 @@ def _write(grid: Grid, store: Store, base: Path) -> None:
         "html": render_results(page(grid, parts, made)),
     }
     for ending, text in texts.items():
-        replace_text(base.with_suffix(f".{ending}"), text)
+        replace_text(base.with_name(f"{base.name}.{ending}"), text)
     say(f"tables: {base}.html, .md, .tex, .csv")
