@@ -172,6 +172,8 @@ def _notes(part: Part) -> Iterator[str]:
         if done > 1
         else "One seed: no interval and no test."
     )
+    if done > 1 and not part.section.choices_differ:
+        yield "All seeds forget the same images: intervals and tests are over originals alone."
     if done < planned:
         yield f"{planned - done} of {planned} seeds are not finished."
     lines = [line for line in part.lines if line.is_known]
