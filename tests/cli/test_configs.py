@@ -78,7 +78,7 @@ def test_a_list_is_not_inherited_from_a_run_that_forgot_it(place, capsys):
     assert "out has forgotten 15 images already: to measure it, lotus evaluate" in told
     assert "lotus unlearn --config out/config.yaml" in told
     assert main(["unlearn", "--model", "original"]) == 1
-    assert "pass --forget FILE, ids:3,7, 0.1 or class:NAME" in capsys.readouterr().err
+    assert "pass --forget FILE, ids:3,9, 0.1 or class:NAME" in capsys.readouterr().err
 
 
 def test_paths_in_a_config_are_found_beside_it_then_in_the_working_folder(place, tmp_path):

@@ -90,7 +90,7 @@ def test_ids_are_official_in_files_and_in_words(tmp_path):
     [
         ("5", "a share between 0 and 1, got 5; for ids write a file, or ids:5"),
         ("3, 7", "a share between 0 and 1, got 3, 7; for ids write a file, or ids:3, 7"),
-        ("1.5", "a share between 0 and 1, got 1.5; for ids write a file, or ids:3,7"),
+        ("1.5", "a share between 0 and 1, got 1.5; for ids write a file, or ids:3,9"),
         ("nan", "a share between 0 and 1, got nan"),
         ("0", "a share between 0 and 1"),
         ("ids:", "at least one image, got none"),

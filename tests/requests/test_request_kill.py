@@ -64,6 +64,7 @@ def outcome(folder) -> str:
     return state
 
 
+@pytest.mark.timeout(900)
 def test_killed_at_random_moments_ledger_and_model_agree(asked, forks, tmp_path):
     def start(name):
         folder = workspaces.copied(asked, tmp_path / name)

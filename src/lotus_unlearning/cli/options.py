@@ -60,7 +60,7 @@ def add_forget(made: ArgumentParser, flag: str, default: str | None, meaning: st
         type=str | int | float | None,
         default=default,
         help=f"{meaning}: a file of ids (one per line, or CSV with a column path, id or index), "
-        "ids:3,7,12, a share such as 0.1 (drawn by --forget_seed, stratified), class:NAME, or "
+        "ids:3,9,14, a share such as 0.1 (drawn by --forget_seed, stratified), class:NAME, or "
         "official (the choice of the data set's authors, where they made one). An id is the "
         "position, from 0, in the data set as it is published, whatever --data_seed and --limit; "
         "for image folders it may be a path relative to the folder that is trained on",
@@ -140,7 +140,7 @@ def choose(
     seed: int,
     on_overlap: OnOverlap | _Auto = "auto",
 ) -> Splits:
-    """Splits that forget a file of ids, ``ids:3,7``, a share, ``class:NAME`` or ``official``.
+    """Splits that forget a file of ids, ``ids:3,9``, a share, ``class:NAME`` or ``official``.
 
     A list holds ids, as the manifest of a run has them.
 
@@ -191,7 +191,7 @@ def _chosen(data: datasets.Data, text: str, seed: int, on_overlap: OnOverlap) ->
         )
     if share is None:
         raise ValueError(
-            "forget: expected a file of ids, ids:3,7, a share between 0 and 1, class:NAME or "
+            "forget: expected a file of ids, ids:3,9, a share between 0 and 1, class:NAME or "
             f"official; got {text!r}, and there is no such file"
         )
     return Splits.random(data, fraction=share, seed=seed, on_overlap=on_overlap)

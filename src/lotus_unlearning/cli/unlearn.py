@@ -112,7 +112,7 @@ def _load(chosen: Any, given: set[str], output: Output) -> _Inputs:
 
 
 def _nothing_to_forget(run: runs.Run | None) -> str:
-    message = "forget: expected images to forget; pass --forget FILE, ids:3,7, 0.1 or class:NAME"
+    message = "forget: expected images to forget; pass --forget FILE, ids:3,9, 0.1 or class:NAME"
     forgotten = () if run is None else run.manifest.get("forgotten", ())
     if run is None or not forgotten:
         return message
