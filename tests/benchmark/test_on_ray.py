@@ -8,7 +8,7 @@ from small import grid
 from lotus_unlearning.benchmark.cells import DataChoice, Gold
 from lotus_unlearning.benchmark.schedule import run_all
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Place
+from lotus_unlearning.benchmark.work import MethodError, Place
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'lotus-unlearning[bench]'")
 
@@ -80,6 +80,14 @@ def test_what_cannot_run_is_refused_and_what_is_not_needed_any_more_is_freed(clu
     assert len(executor._kept) == 16
     assert "shared" in executor._kept
     assert [future.result(timeout=60) for future in futures] == [{"w": b"1"}] * 40
+
+    def refuse(cell, place, keys, *files):
+        raise MethodError("refused")
+
+    executor._task = ray.remote(refuse)
+    error = executor.submit(None, {}).exception(timeout=60)
+    assert isinstance(error, MethodError)  # it is final, as in any other process
+    assert error.reason == "refused"
     executor.close()
     assert ray.is_initialized()  # it was not entered by the executor
 

@@ -5,13 +5,14 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+import torch
 from small import grid
 
 from lotus_unlearning.benchmark.cells import Gold, Original, Unlearning
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
 from lotus_unlearning.benchmark.schedule import failures, order, run_all, unfinished
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Made, MethodError, Place
+from lotus_unlearning.benchmark.work import Made, MethodError, Place, _unlearned
 
 
 class Fake:
@@ -111,6 +112,12 @@ def test_a_model_that_could_not_be_trained_is_trained_by_the_next_run(cells, tmp
     progress = run_all(cells, store, again)
     assert not progress.failed
     assert progress.done == len(cells)
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_method(cells):
+    cell = next(cell for cell in cells if isinstance(cell, Unlearning))
+    with pytest.raises(ValueError, match="cuda:99"):
+        _unlearned(cell, torch.nn.Identity(), None, Place("cuda:99"))
 
 
 def test_a_model_that_was_recorded_as_failed_for_good_is_trained_by_the_next_run(cells, tmp_path):

@@ -110,16 +110,21 @@ def test_files_without_a_record_are_made_again(cell, tmp_path):
 def test_what_killed_runs_left_half_written_is_removed_when_it_is_old(cell, tmp_path):
     store = Store(tmp_path)
     store.save(cell, Made({"values": {}}, {"w": b"1"}), files=True)
-    folder, file = tmp_path / "files" / f".{cell.key}.abc", tmp_path / "cells" / ".x.json.7.tmp"
+    folder, file = (
+        tmp_path / "files" / f".{cell.key}.abc",
+        tmp_path / "cells" / ".gold-1.json.7.tmp",
+    )
+    (tmp_path / "cells" / ".gitignore").write_text("*")
     young = tmp_path / "files" / f".{cell.key}.def"
     for place in (folder, young):
         place.mkdir()
         (place / "w").write_bytes(b"half")
     file.write_text("{")
-    for path in (folder, file):
+    for path in (folder, file, tmp_path / "cells" / ".gitignore"):
         os.utime(path, (time.time() - 7200,) * 2)
     store.tidy()
     assert not folder.exists()
     assert not file.exists()
+    assert (tmp_path / "cells" / ".gitignore").exists()
     assert young.exists()  # a run beside this one may be writing it
     assert store.files(cell) == {"w": b"1"}

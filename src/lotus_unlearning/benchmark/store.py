@@ -89,14 +89,13 @@ class Store:
 
     def tidy(self) -> None:
         """Remove what killed runs left half written."""
-        for part in ("cells", "failed", "files"):
-            for path in (self.folder / part).glob(".*"):
-                if time.time() - path.lstat().st_mtime < _STALE:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+        for path in [*self.folder.glob("*/.*.json.*.tmp"), *self.folder.glob("files/.*-*.*/")]:
+            if time.time() - path.stat().st_mtime < _STALE:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _record(self, cell: Cell) -> Path:
         return self.folder / "cells" / f"{cell.key}.json"

@@ -1,7 +1,6 @@
 """One cell of a benchmark from its needs to its result: no files, no clock but the methods' own."""
 
 import copy
-import io
 import time
 import warnings
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load as load_weights
-from safetensors.torch import save as save_weights
 from torch import nn
 
 import lotus_unlearning
@@ -30,6 +28,7 @@ from lotus_unlearning.benchmark.cells import (
     Unlearning,
 )
 from lotus_unlearning.benchmark.measures import Logits, entropies, measure
+from lotus_unlearning.benchmark.packing import packed, unzipped, zipped
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.runtime import (
@@ -172,7 +171,7 @@ def _trained(setup: Setup, seed: int, images: object, data: Data, place: Place) 
         for part in _PARTS
     }
     record["weights_sha256"] = fingerprint(model)
-    return Made(record, {WEIGHTS: _packed(model), PREDICTIONS: _zipped(logits)})
+    return Made(record, {WEIGHTS: packed(model), PREDICTIONS: zipped(logits)})
 
 
 def _reference(cell: Reference, needs: Mapping[str, Files], place: Place) -> Made:
@@ -213,7 +212,7 @@ def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> M
         "method": {"name": described["name"], "settings": described["settings"]},
         "images": _sizes(splits),
     }
-    return Made(record, {PREDICTIONS: _zipped(logits)})
+    return Made(record, {PREDICTIONS: zipped(logits)})
 
 
 def _unlearned(cell: Unlearning, model: nn.Module, splits: Splits, place: Place) -> Unlearned:
@@ -301,11 +300,6 @@ def _sizes(splits: Splits) -> dict[str, int]:
     return {name: len(part) for name, part in parts.items() if part is not None}
 
 
-def _packed(model: nn.Module) -> bytes:
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    return save_weights({name: value.clone().contiguous() for name, value in state.items()})
-
-
 def trained_model(setup: Setup, data: Data, files: Files) -> nn.Module:
     """The model that was kept, in evaluation mode."""
     model = build(setup, data, 0, pretrained=False)
@@ -313,13 +307,6 @@ def trained_model(setup: Setup, data: Data, files: Files) -> nn.Module:
     return model.eval()
 
 
-def _zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
-    return stream.getvalue()
-
-
 def predictions(files: Files) -> dict[str, NDArray[np.float32]]:
     """Outputs ``[N, C]`` for all images of each part, as they were kept."""
-    with np.load(io.BytesIO(files[PREDICTIONS]), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return unzipped(files[PREDICTIONS])

@@ -1,0 +1,33 @@
+"""Weights and predictions as the bytes of the files that hold them."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import nn
+
+
+def packed(model: nn.Module) -> bytes:
+    """A safetensors file of the weights."""
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return save({name: value.clone().contiguous() for name, value in state.items()})
+
+
+def zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """An npz file."""
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def unzipped(contents: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file.
+
+    >>> unzipped(zipped({"train": np.arange(3)}))
+    {'train': array([0, 1, 2])}
+    """
+    with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
