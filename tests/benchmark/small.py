@@ -1,5 +1,7 @@
 """A grid that takes seconds: few digits, a small network, few epochs."""
 
+import time
+
 from lotus_unlearning.benchmark.read import read_grid
 
 BLOCK = {
@@ -28,3 +30,9 @@ def grid(tmp_path, **changes):
     file = tmp_path / "small.yaml"
     file.write_text(YAML)
     return read_grid(str(file), changes)
+
+
+def sleep(cell, needs, place):
+    """A cell that takes its own number of seconds; here, where a new process finds it."""
+    time.sleep(cell)
+    return cell

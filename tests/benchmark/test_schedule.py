@@ -1,10 +1,10 @@
 import os
 import signal
-import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+import small
 import torch
 from small import grid
 
@@ -193,13 +193,8 @@ def test_cells_in_processes_give_what_cells_in_this_process_give(tmp_path):
             assert value == pytest.approx(theirs["values"][name], abs=1e-3), name
 
 
-def sleep(cell, needs, place):
-    time.sleep(cell)
-    return cell
-
-
 def test_a_process_that_dies_takes_no_cell_but_its_own(monkeypatch):
-    monkeypatch.setattr("lotus_unlearning.benchmark.executors.run", sleep)
+    monkeypatch.setattr("lotus_unlearning.benchmark.executors.run", small.sleep)
     executor = InProcesses(2, Place("cpu"))
     try:
         long, short = executor.submit(60, {}), executor.submit(1, {})

@@ -113,7 +113,8 @@ class Store:
         try:
             for name, contents in files.items():
                 (temporary / name).write_bytes(contents)
-            self._move(temporary, final, replace=not self._record(cell).exists())
+            more = files.keys() - self.files(cell).keys()  # weights that were not kept at first
+            self._move(temporary, final, replace=bool(more) or not self._record(cell).exists())
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
