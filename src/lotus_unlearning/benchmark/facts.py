@@ -51,6 +51,10 @@ def _seeds(grid: Grid) -> str:
         )
     if seeds.split == 1:
         return "One seed: one choice of images to forget and one original."
+    if not all(section.choices_differ for section in grid.sections()):
+        return (
+            f"{seeds.split} seeds, each with an original of its own; some forget the same images."
+        )
     return f"{seeds.split} seeds, each with images to forget and an original of its own."
 
 
