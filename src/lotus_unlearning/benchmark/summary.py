@@ -277,7 +277,7 @@ def fisher(p_values: Sequence[float]) -> float:
     """One p-value of independent tests of the same kind (Fisher's method).
 
     >>> round(fisher([0.1, 0.1, 0.1]), 3)
-    0.033
+    0.032
     """
     from scipy.stats import combine_pvalues
 
