@@ -1,7 +1,7 @@
 """Audit the original, four methods and one more gold on digits and Fashion-MNIST.
 
-    python benchmarks/audit_all.py digits --golds 64 --shadows 64 --put_back 1 2 5 10 20 40
-    python benchmarks/audit_all.py fashion-mnist --golds 16 --shadows 32 --put_back 25 100
+    python benchmarks/audit_all.py digits --golds 16 --put_back 5 20 80
+    python benchmarks/audit_all.py fashion-mnist --golds 10 --level 2
     python docs/write_audit.py
 
 Each step is a ``lotus`` command, printed before it runs. What is there already is not made again,
