@@ -204,3 +204,24 @@ def test_a_process_that_dies_takes_no_cell_but_its_own(monkeypatch):
         assert executor.submit(0, {}).result(timeout=60) == 0  # by a new process
     finally:
         executor.close()
+
+
+def test_a_process_that_dies_while_it_answers_keeps_nobody_waiting(monkeypatch):
+    monkeypatch.setattr("lotus_unlearning.benchmark.executors.run", small.dies_with_much_to_say)
+    executor = InProcesses(1, Place("cpu"))
+    try:
+        future = executor.submit(0, {"much": {"needed": bytes(10_000_000)}})
+        assert isinstance(future.exception(timeout=60), BrokenProcessPool)
+    finally:
+        executor.close()
+
+
+def test_files_go_to_and_fro(monkeypatch):
+    monkeypatch.setattr("lotus_unlearning.benchmark.executors.run", small.turns_round)
+    executor = InProcesses(1, Place("cpu"))
+    try:
+        made = executor.submit(small.Named("a"), {"b": {"one": b"12", "two": bytes(200_000)}})
+        assert made.result(timeout=60).files == {"one": b"21", "two": bytes(200_000)}
+        assert made.result().record == {"needed": ["b"]}
+    finally:
+        executor.close()
