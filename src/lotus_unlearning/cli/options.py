@@ -187,7 +187,7 @@ def _chosen(data: datasets.Data, text: str, seed: int, on_overlap: OnOverlap) ->
     if numbers or (share is not None and not 0 < share < 1):
         raise ValueError(
             f"forget: expected a share between 0 and 1, got {text}; for ids write a file, or "
-            f"ids:{text if numbers else '3,7'}"
+            f"ids:{text if numbers else '3,9'}"
         )
     if share is None:
         raise ValueError(
