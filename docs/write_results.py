@@ -13,11 +13,10 @@ from tabulate import tabulate
 from lotus_unlearning.benchmark import facts, render
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.page import page
+from lotus_unlearning.benchmark.significance import holm, paired_p_value
 from lotus_unlearning.benchmark.summary import (
     by_split,
     estimate,
-    holm,
-    paired_p_value,
     rank,
     summarise,
 )

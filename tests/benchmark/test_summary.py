@@ -5,14 +5,12 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, ttest_rel
 
 from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.significance import fisher, holm, paired_p_value
 from lotus_unlearning.benchmark.summary import (
     Line,
     _gaps_to_gold,
     by_split,
     estimate,
-    fisher,
-    holm,
-    paired_p_value,
     rank,
 )
 

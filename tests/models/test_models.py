@@ -110,8 +110,10 @@ def test_a_prefix_that_the_model_has_itself_stays(tmp_path):
             super().__init__()
             self.model = nn.Linear(2, 2)
 
-    torch.save(Wrapped().state_dict(), tmp_path / "w.pt")
-    load_weights(Wrapped(), tmp_path / "w.pt")
+    known = Wrapped()
+    torch.save(known.state_dict(), tmp_path / "w.pt")
+    loaded = load_weights(Wrapped(), tmp_path / "w.pt")
+    assert torch.equal(loaded.model.weight, known.model.weight)
 
 
 def test_weights_of_another_architecture_are_refused_and_change_nothing(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.columns import COLUMNS, WITHOUT_TEST
 from lotus_unlearning.benchmark.grid import Grid, Section
+from lotus_unlearning.benchmark.significance import holm, paired_p_value
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.metrics import Interval
 
@@ -254,50 +255,6 @@ def _badness(line: Line, measure: str) -> dict[int, float] | None:
         values = {at: min(1.0, value) for at, value in values.items()}
     sign = -1 if good == "up" else 1
     return {split: sign * value for split, value in by_split(values).items()}
-
-
-def paired_p_value(one: Mapping[int, float], other: Mapping[int, float]) -> float:
-    """Two-sided p-value of a paired t-test.
-
-    Where all differences are equal, which a t-test calls infinitely significant, that of the sign
-    test: 2 to the power of 1 minus their number. 1 where there are fewer than two, or all are 0.
-    """
-    from scipy.stats import ttest_rel
-
-    shared = sorted(one.keys() & other.keys())
-    difference = np.array([one[split] - other[split] for split in shared])
-    if len(shared) < 2 or not difference.any():
-        return 1.0
-    if np.ptp(difference) <= 1e-12 * np.abs(difference).max():
-        return float(2.0 ** (1 - len(shared)))
-    return float(ttest_rel([one[s] for s in shared], [other[s] for s in shared]).pvalue)
-
-
-def fisher(p_values: Sequence[float]) -> float:
-    """One p-value of independent tests of the same kind (Fisher's method).
-
-    >>> round(fisher([0.1, 0.1, 0.1]), 3)
-    0.032
-    """
-    from scipy.stats import combine_pvalues
-
-    return float(combine_pvalues(np.clip(p_values, 1e-300, 1.0)).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: the chance of one false alarm among all tests is bounded.
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = np.empty(len(order)), 0.0
-    for step, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - step) * p_values[i]))
-        adjusted[i] = highest
-    return [float(value) for value in adjusted]
 
 
 def failures(parts: Sequence[Part]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.published import published
+from lotus_unlearning.benchmark.significance import fisher
 from lotus_unlearning.benchmark.summary import (
     COSTS,
     TESTED_FROM,
@@ -18,7 +19,6 @@ from lotus_unlearning.benchmark.summary import (
     Ranking,
     estimate,
     failures,
-    fisher,
     middle,
     rank,
 )
