@@ -1,6 +1,6 @@
+from lotus_unlearning.benchmark.layout import Entry, Table
 from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.render import as_csv, as_latex, as_markdown, as_text
-from lotus_unlearning.benchmark.tables import Entry, Table
 from lotus_unlearning.metrics import Interval
 
 

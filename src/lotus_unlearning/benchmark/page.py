@@ -9,8 +9,9 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark import facts
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.grid import Grid
+from lotus_unlearning.benchmark.layout import Entry, Table
 from lotus_unlearning.benchmark.summary import Line, Part, Values, estimate
-from lotus_unlearning.benchmark.tables import Entry, Table, title
+from lotus_unlearning.benchmark.tables import title
 
 CHARTED = 6
 """At most so many measures have a chart."""

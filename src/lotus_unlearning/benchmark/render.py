@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from lotus_unlearning.benchmark.tables import PRINTED, Entry, Table
+from lotus_unlearning.benchmark.layout import PRINTED, Entry, Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
