@@ -218,7 +218,7 @@ def main():
     done = {(r["run"], r["seed"]) for r in read(options.out) if key(options).items() <= r.items()}
     for name, seed, run in jobs(options, splits, model):
         if (name, seed) not in done:
-            add(options.out, measured(name, run, seed, options, splits, model))
+            add(options.out, measured(name, run, seed, options, shown, model))
     for repeat in range(3):
         if ("evaluate", repeat) not in done:
             whole, forward = evaluation(model, shown)
