@@ -97,6 +97,17 @@ def add_run(made: ArgumentParser, out: str, seed: str) -> None:
     )
 
 
+def add_checkpoint(made: ArgumentParser) -> None:
+    """The option of commands that change a model epoch by epoch."""
+    made.add_argument(
+        "--checkpoint",
+        type=str | None,
+        default=None,
+        help="folder for where the work stands after each epoch: when it was killed, the same "
+        "command goes on from there; emptied when the run is written",
+    )
+
+
 def check_run(chosen: Namespace) -> None:
     """What can be said of the options of a run without any work.
 
@@ -111,6 +122,13 @@ def check_run(chosen: Namespace) -> None:
     ]
     if getattr(chosen, "batch_size", 1) < 1:
         problems.append(f"batch_size: expected at least 1, got {chosen.batch_size}")
+    checkpoint = getattr(chosen, "checkpoint", None)
+    if (
+        checkpoint is not None
+        and chosen.out is not None
+        and os.path.realpath(checkpoint) == os.path.realpath(chosen.out)
+    ):
+        problems.append(f"checkpoint: expected another folder than out, got {checkpoint!r} twice")
     try:
         choose_precision(chosen.precision, choose_device(chosen.device))
     except ValueError as error:

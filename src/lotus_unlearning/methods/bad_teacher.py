@@ -76,7 +76,7 @@ class BadTeacher:
         teacher, both = torch.cat([bad, good]), data.forget + retain
         bad_accuracy = accuracy(bad, data.forget.labels)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             run.log(bad_teacher_accuracy=bad_accuracy)
             model.train()
             for x, _, i in run.batches(both, self.batch_size):

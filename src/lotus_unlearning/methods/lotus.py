@@ -17,7 +17,7 @@ there and swings between forgetting and teaching again (``published_class_mode``
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -94,13 +94,12 @@ class LoTUS:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        beliefs = teacher[: len(data.forget)]
-        best, best_gap = snapshot(model) if self._keeps_best else {}, math.inf
-        for epoch in run.epochs(self.epochs):
-            forget_accuracy = accuracy(beliefs, data.forget.labels)
-            gap = forget_accuracy - target
+        forget_accuracy = accuracy(teacher[: len(data.forget)], data.forget.labels)
+        now: dict[str, Any] = {"accuracy": forget_accuracy, "best": {}, "best_gap": math.inf}
+        for epoch in run.epochs(self.epochs, optimizer, now):
+            gap = now["accuracy"] - target
             tau = math.exp(self.alpha * gap) if self.temperature is None else self.temperature
-            run.log(tau=tau, forget_accuracy=forget_accuracy, **{aim: target})
+            run.log(tau=tau, forget_accuracy=now["accuracy"], **{aim: target})
             if self._stops(gap):
                 break
             targets = self._targets(teacher, len(data.forget), tau, run)
@@ -108,12 +107,12 @@ class LoTUS:
             for x, _, i in run.batches(both, self.batch_size):
                 run.step(optimizer, soft_cross_entropy(model(x), targets[i]))
             if epoch + 1 < self.epochs or self._keeps_best:
-                beliefs = run.predict(model, data.forget)
-            if self._keeps_best:
-                miss = abs(accuracy(beliefs, data.forget.labels) - target)
-                best, best_gap = (snapshot(model), miss) if miss < best_gap else (best, best_gap)
-        if best:
-            restore(model, best)
+                now["accuracy"] = run.accuracy(model, data.forget)
+            miss = abs(now["accuracy"] - target)
+            if self._keeps_best and miss < now["best_gap"]:
+                now.update(best=snapshot(model), best_gap=miss)
+        if now["best"]:
+            restore(model, now["best"])
 
     def _target(self, model: nn.Module, data: Splits, run: Runtime) -> float:
         """The accuracy to come down to: that of the original on unseen images, unless given."""
