@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lotus_unlearning.images import Images, ImageTensors, StreamedImages
 from lotus_unlearning.runtime import cut
+from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
@@ -71,8 +72,8 @@ class Runtime:
         layout = torch.channels_last if images else torch.preserve_format
         wide = torch.float64 if self.precision is torch.float64 else torch.float32
         model.to(self.device, wide).to(memory_format=layout)
-        self.processes.synchronize_batch_norm(model)
-        vars(model)["forward"] = MethodType(_in_precision(self.device, self.precision), model)
+        share_batch_statistics(model, self.processes)
+        vars(model)["forward"] = MethodType(_in_precision(self), model)
         try:
             yield model
         finally:
@@ -171,6 +172,10 @@ class Runtime:
             shared = self.processes.mean(value.detach()) if isinstance(value, Tensor) else value
             self._row[name] = float(shared)
 
+    def counted(self, mean: Tensor) -> Tensor:
+        """A mean over this process's shard as it counts in that over the batch at hand, to log."""
+        return mean.detach() * self.processes.weight
+
     def backward(self, parameters: Iterable[Tensor], loss: Tensor) -> None:
         """Gradients of ``loss``, a mean over the batch (this process's shard), from zero."""
         parameters = list(parameters)
@@ -188,7 +193,7 @@ class Runtime:
                 parameter.grad.masked_fill_(~mask, 0)
         optimizer.step()
         self._hold()  # weight decay and momentum move what has no gradient, too
-        self._losses.append(loss.detach())
+        self._losses.append(self.counted(loss))
 
     @torch.no_grad()
     def _hold(self) -> None:
@@ -229,12 +234,11 @@ class Runtime:
 
     def shifted(self, images: Tensor, pixels: int, flip: bool) -> Tensor:
         """``images`` ``[B, C, H, W]`` of the batch at hand, each moved and mirrored at random."""
-        shares = self.processes.count if self.processes.sharded else 1
-        size = shares * len(images), images.shape[-2], images.shape[-1]
-        rows, columns = random_shifts(size, pixels, flip, self.generator)
-        part = self.processes.rank if shares > 1 else 0  # every process draws for the whole batch
-        mine = slice(part * len(images), (part + 1) * len(images))
-        return moved(images, (rows[mine], columns[mine]))
+        whole = self.processes.whole if self.processes.sharded else len(images)
+        size = whole, images.shape[-2], images.shape[-1]
+        drawn = random_shifts(size, pixels, flip, self.generator)  # by every process for all
+        rows, columns = (self.processes.shard(places) for places in drawn)
+        return moved(images, (rows, columns))
 
     def _mean_loss(self, epoch: int) -> float | None:
         if not self._losses:
@@ -278,15 +282,15 @@ class Runtime:
         return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
-def _in_precision(device: torch.device, precision: torch.dtype):  # type: ignore[no-untyped-def]
+def _in_precision(run: Runtime):  # type: ignore[no-untyped-def]
     """A ``forward`` that computes in ``precision`` and returns logits in float32 or float64."""
-    half = precision is torch.bfloat16
-    autocast = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+    half = run.precision is torch.bfloat16
+    autocast = torch.autocast(run.device.type, torch.bfloat16) if half else nullcontext()
 
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         with autocast:
             outputs = type(self).forward(self, *args, **kwargs)
-        return outputs.float() if half else outputs
+        return run.processes.weighted(outputs.float() if half else outputs)
 
     return forward
 
