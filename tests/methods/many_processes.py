@@ -1,9 +1,6 @@
 """Every method, and measuring it, by one process and by several."""
 
 import json
-import multiprocessing
-import os
-import socket
 
 import torch
 import torch.nn.functional as F
@@ -106,27 +103,3 @@ def write(folder):
 def read(folder):
     numbers = json.loads((folder / "numbers.json").read_text())
     return load_file(folder / "weights.safetensors"), numbers
-
-
-def together(count, folder):
-    """As :func:`write`, by so many processes, which have imported everything when they start."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["many_processes", "accelerate", "timm.layers"])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    members = [
-        context.Process(target=_member, args=(rank, count, port, folder)) for rank in range(count)
-    ]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join()
-    return [member.exitcode for member in members]
-
-
-def _member(rank, count, port, folder):
-    """What torchrun tells the processes that it starts."""
-    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in told.items()}}
-    torch.set_num_threads(1)
-    write(folder)

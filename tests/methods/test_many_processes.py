@@ -3,6 +3,7 @@
 import many_processes
 import pytest
 from many_processes import ALL, MODELS
+from worlds import together
 
 COUNTS = (2, 4)
 EXACT = 1e-9
@@ -20,7 +21,7 @@ def alone(tmp_path_factory):
 def both(request, alone, tmp_path_factory):
     """Weights and numbers by one process, and by several."""
     folder = tmp_path_factory.mktemp("many")
-    assert many_processes.together(request.param, folder) == [0] * request.param
+    assert together(request.param, many_processes.write, folder) == [0] * request.param
     return alone, many_processes.read(folder)
 
 
