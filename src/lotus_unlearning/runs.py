@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 import yaml
@@ -221,7 +222,7 @@ def folder(final: Path) -> Iterator[Path]:
 def replace_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``: complete, or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # another process may, too
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 

@@ -88,6 +88,23 @@ def test_a_finished_run_runs_nothing(finished, capsys):
     assert records(out) == before
 
 
+def test_two_runs_on_one_folder_at_once_share_its_cells(finished, tmp_path):
+    place, alone, _, _ = finished
+    less = ("--methods", "finetune", "--seeds", "1", "--golds", "2")
+    words = command(place / "small.yaml", *less, "--out", tmp_path / "r", "--device", "cpu")
+    both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    lines = [line for run in both for line in run.communicate()[1].splitlines()]
+    assert [run.returncode for run in both] == [0, 0]
+    made, before = records(tmp_path / "r"), records(alone)
+    assert len(made) == sum(" done, " in line for line in lines) == 5
+    models = [name for name in made if "weights_sha256" in json.loads(made[name])]
+    assert len(models) == 3
+    for name in models:
+        one, other = (json.loads(cells[name])["weights_sha256"] for cells in (made, before))
+        assert one == other
+    assert (tmp_path / "r" / "tables" / "small.html").exists()
+
+
 def test_a_dry_run_lists_what_is_left_with_its_time_and_runs_nothing(finished, capsys):
     place, out, _, _ = finished
     words = ["bench", str(place / "small.yaml"), "--out", str(out), "--seeds", "3", "--dry_run"]

@@ -1,6 +1,7 @@
 import os
 import signal
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -8,6 +9,7 @@ import small
 import torch
 from small import grid
 
+from lotus_unlearning.benchmark import schedule
 from lotus_unlearning.benchmark.cells import Gold, Original, Unlearning
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
 from lotus_unlearning.benchmark.schedule import failures, order, run_all, unfinished
@@ -35,6 +37,20 @@ class Fake:
 
     def close(self):
         self.closed = True
+
+
+class Slow(Fake):
+    """Takes a moment; is interrupted when it has run so many cells."""
+
+    def __init__(self, stops_at=None, **more):
+        super().__init__(**more)
+        self.stops_at = stops_at
+
+    def submit(self, cell, needs):
+        if len(self.ran) == self.stops_at:
+            raise KeyboardInterrupt
+        time.sleep(0.02)
+        return super().submit(cell, needs)
 
 
 @pytest.fixture
@@ -158,6 +174,34 @@ def test_watchers_hear_of_every_cell_once(cells, tmp_path):
     run_all(cells, Store(tmp_path / "r"), Fake(slots=3), lambda p, c, m: heard.append((p.done, c)))
     finished = [cell for _, cell in heard if cell is not None]
     assert sorted(c.key for c in finished) == sorted(c.key for c in cells)
+
+
+def test_runs_on_one_folder_share_the_cells_and_each_ends_with_all_of_them(
+    cells, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(schedule, "PAUSE", 0.01)
+    fakes = [Slow(fails={Unlearning: MethodError("refused")}) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        runs = [
+            threads.submit(run_all, cells, Store(tmp_path / "r"), fake, keep_predictions=True)
+            for fake in fakes
+        ]
+    ran = [cell for fake in fakes for cell in fake.ran]
+    assert sorted(c.key for c in ran) == sorted(c.key for c in cells)
+    assert all(fake.ran for fake in fakes)
+    for run in runs:
+        assert len(run.result().failed) == 4
+        assert run.result().done == len(cells) - 4
+
+
+def test_an_interrupted_run_gives_back_its_claims(cells, tmp_path):
+    store = Store(tmp_path / "r")
+    with pytest.raises(KeyboardInterrupt):
+        run_all(cells, store, Slow(stops_at=2))
+    claims = [store.claim(cell) for cell in cells]
+    assert None not in claims
+    for claim in claims:
+        claim.close()
 
 
 def test_an_interrupted_run_lets_go_of_its_executor(cells, tmp_path):

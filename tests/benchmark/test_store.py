@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import time
@@ -97,6 +99,27 @@ def test_files_that_another_process_made_meanwhile_stay(cell, tmp_path, monkeypa
     assert store.files(cell) == {"w": b"theirs"}
     assert store.record(cell)["values"] == {"a": 1.0}
     assert [path.name for path in (tmp_path / "files").iterdir()] == [cell.key]
+
+
+def test_a_cell_is_claimed_by_one_run_at_a_time(cell, tmp_path):
+    claim = Store(tmp_path).claim(cell)
+    assert Store(tmp_path).claim(cell) is None
+    claim.close()
+    again = Store(tmp_path).claim(cell)
+    assert again is not None
+    again.close()
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+def test_where_there_are_no_locks_every_run_claims_every_cell(cell, tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    both = [Store(tmp_path).claim(cell) for _ in range(2)]
+    assert None not in both
+    for claim in both:
+        claim.close()
 
 
 def test_files_without_a_record_are_made_again(cell, tmp_path):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands_of_lost import MODULE, RAISES
 from commands_together import COMMANDS
 from safetensors.torch import load_file
 
@@ -15,32 +16,6 @@ from lotus_unlearning.cli import main
 
 HERE = Path(__file__).parent
 RUNS = ("original", "gold", "runs/unlearned", "runs/evaluation", "runs/demo")
-
-MODULE = """
-import os
-import torch
-from torch import nn
-
-def make():
-    draw = torch.Generator().manual_seed(0)
-    def images(size):
-        return torch.rand(size, 1, 4, 4, generator=draw), torch.arange(size) % 2
-    return images(40), images(10), images(10)
-
-class Model(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer, self.steps = nn.Linear(16, 2), 0
-
-    def forward(self, images):
-        self.steps += self.training
-        if self.steps > 5 and os.environ["RANK"] == "1":
-            raise ArithmeticError("only process 1 miscalculates")
-        return self.layer(images.flatten(1))
-
-def model():
-    return Model()
-"""
 
 
 def launched(place, *words):
@@ -119,7 +94,7 @@ def test_a_mistake_is_said_once(tmp_path):
 
 
 def test_an_error_in_the_second_process_alone_ends_both(tmp_path):
-    (tmp_path / "alone.py").write_text(MODULE)
+    (tmp_path / "alone.py").write_text(MODULE.replace("DIES", RAISES))
     words = ["--data", "python:alone:make", "--model", "python:alone:model", "--out", "out"]
     said = failure(tmp_path, "train", *words, "--recipe.batch_size", "8", "--recipe.epochs", "200")
     error = "lotus train: ArithmeticError: only process 1 miscalculates"

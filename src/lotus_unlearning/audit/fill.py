@@ -1,6 +1,7 @@
 """bank(): train what is missing of a bank, wherever there is room, and survive being killed."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -153,8 +154,13 @@ class _Shelf:
     store: Store
 
     def record(self, group: Group) -> dict[str, Any] | None:
-        """Groups are made of what is missing."""
-        return None
+        """Groups are made of what is missing; another run may have made it meanwhile."""
+        there = (_is_there(member, self.store, group.keep_weights) for member in group.members)
+        return {} if all(there) else None
+
+    def claim(self, group: Group) -> ExitStack | None:
+        """By the first of its members."""
+        return self.store.claim(cast(Any, group.members[0]))
 
     def save(self, group: Group, made: Made, *, files: bool) -> None:
         """Keep each member, complete or not at all."""

@@ -1,9 +1,11 @@
 """Run cells in the order of their needs, wherever an executor runs them, and survive failures."""
 
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +15,8 @@ from lotus_unlearning.benchmark.work import Files, Made, MethodError
 
 ATTEMPTS = 3
 """How often a cell is begun whose process dies; then it counts as failed."""
+PAUSE = 1.0
+"""Seconds between two looks at the cells that another run is at."""
 
 
 class Executor(Protocol):
@@ -105,6 +109,8 @@ def run_all(
 ) -> Progress:
     """Run every cell that is not finished; a failure stops only what depends on it.
 
+    What another run on the same folder is at, or finished meanwhile, is not run again.
+
     Args:
         targets: Cells; what they need is run, too.
         store: Where results are kept; everything in it counts as finished.
@@ -116,31 +122,125 @@ def run_all(
     todo = unfinished(cells, store)
     progress = Progress(total=len(cells), failed=_failed_for_good(cells, store))
     progress.done = len(cells) - len(todo) - len(progress.failed)
-    waiting = dict.fromkeys(todo)
-    running: dict[Future[Made], Cell] = {}
-    attempts: dict[Cell, int] = {}
+    work = _Work(store, executor, watch, keep_predictions, progress, dict.fromkeys(todo))
     try:
-        while waiting or running:
-            for cell in _ready(waiting, running, progress):
-                if len(running) >= executor.slots:
-                    break
-                store.forget_failure(cell)
-                attempts[cell] = attempts.get(cell, 0) + 1
-                running[executor.submit(cell, _needs(cell, store))] = cell
-            progress.running = list(running.values())
-            watch(progress, None, None)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                cell = running.pop(future)
-                progress.running = list(running.values())
-                died = isinstance(future.exception(), BrokenProcessPool)
-                if died and attempts[cell] < ATTEMPTS:
-                    continue
-                del waiting[cell]
-                _finish(future, cell, store, progress, watch, keep_predictions)
-            _give_up(waiting, progress, store)
+        while work.waiting:
+            work.begin()
+            work.collect()
+            work.give_up()
     finally:
         executor.close()
+        for claim in work.claims.values():
+            claim.close()
     return progress
+
+
+@dataclass
+class _Work:
+    """Cells on their way from ``waiting`` to the store; those at work are in both."""
+
+    store: Store
+    executor: Executor
+    watch: Watcher
+    keep_predictions: bool
+    progress: Progress
+    waiting: dict[Cell, None]
+    running: dict["Future[Made]", Cell] = field(default_factory=dict)
+    attempts: dict[Cell, int] = field(default_factory=dict)
+    claims: dict[Cell, ExitStack] = field(default_factory=dict)
+    elsewhere: bool = False
+
+    def begin(self) -> None:
+        """Begin what can be begun; notes whether another run has some of it."""
+        self.elsewhere = False
+        for cell in self._ready():
+            if len(self.running) >= self.executor.slots:
+                break
+            if not self._claimed(cell):
+                self.elsewhere = True
+            elif _is_there(cell, self.store):
+                self._found(cell)
+            else:
+                self.store.forget_failure(cell)
+                self.attempts[cell] = self.attempts.get(cell, 0) + 1
+                needs = {need.key: self.store.files(need) for need in cell.needs}
+                self.running[self.executor.submit(cell, needs)] = cell
+        self._tell()
+
+    def collect(self) -> None:
+        """Keep what is finished; wait for something to happen, here or elsewhere."""
+        pause = PAUSE if self.elsewhere else None
+        if not self.running:
+            time.sleep(pause or 0)
+        for future in wait(self.running, pause, return_when=FIRST_COMPLETED).done:
+            cell = self.running.pop(future)
+            self.progress.running = list(self.running.values())
+            died = isinstance(future.exception(), BrokenProcessPool)
+            if not died or self.attempts[cell] >= ATTEMPTS:
+                self._finish(future, cell)
+
+    def give_up(self) -> None:
+        """Take out what can never begin because a need failed."""
+        for cell in list(self.waiting):
+            lost = next((need for need in cell.needs if need in self.progress.failed), None)
+            if lost is not None:
+                text = f"needs {lost.key}, which failed"
+                self.store.save_failure(cell, text, final=False)
+                self.progress.failed[cell] = text
+                self._done_with(cell)
+
+    def _ready(self) -> Iterator[Cell]:
+        busy = set(self.running.values())
+        for cell in list(self.waiting):
+            needs = cell.needs
+            blocked = any(n in self.waiting or n in self.progress.failed for n in needs)
+            if cell not in busy and not blocked:
+                yield cell
+
+    def _claimed(self, cell: Cell) -> bool:
+        """Whether it is this run's to begin; one whose process died is still."""
+        if cell not in self.claims:
+            claim = self.store.claim(cell)
+            if claim is not None:
+                self.claims[cell] = claim
+        return cell in self.claims
+
+    def _found(self, cell: Cell) -> None:
+        """Another run finished it."""
+        error = (self.store.record(cell) or {}).get("error")
+        if error is None:
+            self.progress.done += 1
+        else:
+            self.progress.failed[cell] = error
+        self._done_with(cell)
+
+    def _finish(self, future: "Future[Made]", cell: Cell) -> None:
+        error = future.exception()
+        made = None if error is not None else future.result()
+        if made is not None:
+            files = self.keep_predictions or isinstance(cell, Original | Gold)
+            self.store.save(cell, made, files=files)
+            self.progress.done += 1
+            self.progress.ran += 1
+        elif error is not None:
+            # a method's own errors come again on every try; others (memory, disk, data) may not
+            text = _in_words(error)
+            self.store.save_failure(cell, text, final=isinstance(error, MethodError))
+            self.progress.failed[cell] = text
+        self._done_with(cell)
+        self.watch(self.progress, cell, made)
+
+    def _done_with(self, cell: Cell) -> None:
+        del self.waiting[cell]
+        claim = self.claims.pop(cell, None)
+        if claim is not None:
+            claim.close()
+
+    def _tell(self) -> None:
+        running = list(self.running.values())
+        if running != self.progress.running:
+            self.progress.running = running
+            self.watch(self.progress, None, None)
 
 
 def _failed_for_good(cells: Iterable[Cell], store: Store) -> dict[Cell, str]:
@@ -148,41 +248,10 @@ def _failed_for_good(cells: Iterable[Cell], store: Store) -> dict[Cell, str]:
     return {c: r["error"] for c, r in records.items() if r is not None and "error" in r}
 
 
-def _ready(
-    waiting: Mapping[Cell, None], running: Mapping["Future[Made]", Cell], progress: Progress
-) -> Iterator[Cell]:
-    busy = set(running.values())
-    for cell in list(waiting):
-        blocked = any(need in waiting or need in progress.failed for need in cell.needs)
-        if cell not in busy and not blocked:
-            yield cell
-
-
-def _needs(cell: Cell, store: Store) -> dict[str, Files]:
-    return {need.key: store.files(need) for need in cell.needs}
-
-
-def _finish(
-    future: "Future[Made]",
-    cell: Cell,
-    store: Store,
-    progress: Progress,
-    watch: Watcher,
-    keep_predictions: bool,
-) -> None:
-    error = future.exception()
-    if error is None:
-        made = future.result()
-        store.save(cell, made, files=keep_predictions or isinstance(cell, Original | Gold))
-        progress.done += 1
-        progress.ran += 1
-        watch(progress, cell, made)
-        return
-    # the method's own errors come again on every try; others (memory, disk, data) may not
-    text = _in_words(error)
-    store.save_failure(cell, text, final=isinstance(error, MethodError))
-    progress.failed[cell] = text
-    watch(progress, cell, None)
+def _is_there(cell: Cell, store: Store) -> bool:
+    """Whether another run finished a cell that this one was to run."""
+    files = not isinstance(cell, Original | Gold) or store.has_files(cell)
+    return files and _is_finished(cell, store)
 
 
 def _in_words(error: BaseException) -> str:
@@ -192,14 +261,3 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, ValueError):
         return str(error)
     return "".join(traceback.format_exception(error)).strip()
-
-
-def _give_up(waiting: dict[Cell, None], progress: Progress, store: Store) -> None:
-    """Take out what can never begin because a need failed."""
-    for cell in list(waiting):
-        lost = next((need for need in cell.needs if need in progress.failed), None)
-        if lost is not None:
-            del waiting[cell]
-            text = f"needs {lost.key}, which failed"
-            store.save_failure(cell, text, final=False)
-            progress.failed[cell] = text

@@ -1,14 +1,17 @@
 """A folder of finished cells: one JSON file each, and their weights and predictions beside it."""
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
 from lotus_unlearning.benchmark.work import Made
@@ -87,6 +90,26 @@ class Store:
         """It is tried again now."""
         self._failure(cell).unlink(missing_ok=True)
 
+    def claim(self, cell: Cell) -> ExitStack | None:
+        """Take a cell, to give it back with ``close()``; ``None`` if another process has it.
+
+        So runs on one folder share the work. The lock is the operating system's and ends with the
+        process, however that ends. Where a file system has no locks, or none between machines,
+        several compute the cell: a waste, but right, as the first result stays.
+        """
+        path = self.folder / "claims" / cell.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("a", encoding="utf-8"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            except OSError:  # no locks here
+                pass
+            stack.callback(path.unlink, missing_ok=True)  # who had it open looks at the record
+            return stack.pop_all()
+
     def tidy(self) -> None:
         """Remove what killed runs left half written."""
         for path in [*self.folder.glob("*/.*.json.*.tmp"), *self.folder.glob("files/.*-*.*/")]:
@@ -132,6 +155,6 @@ class Store:
 
     def _write(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # machines may share pids
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

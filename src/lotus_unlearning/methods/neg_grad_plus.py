@@ -85,9 +85,9 @@ class NegGradPlus:
             for loss, forget_loss in steps(model, data, run):
                 run.step(optimizer, loss)
                 if forget_loss is not None:
-                    forget_losses.append(forget_loss.detach())
+                    forget_losses.append(run.counted(forget_loss))
             if forget_losses:
-                run.log(forget_loss=torch.stack(forget_losses).mean().item())
+                run.log(forget_loss=torch.stack(forget_losses).mean())
 
     def _joint(self, model: nn.Module, data: Splits, run: Runtime) -> Losses:
         forget = _endless(run, data.forget, self.batch_size)

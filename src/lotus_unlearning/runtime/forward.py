@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from lotus_unlearning.runtime.run import Runtime
 
 
-def in_precision(device: torch.device, precision: torch.dtype) -> Callable[..., Any]:
-    """A ``forward`` that computes in ``precision`` and returns logits in float32 or float64."""
-    half = precision is torch.bfloat16
-    autocast = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+def in_precision(run: "Runtime") -> Callable[..., Tensor]:
+    """A ``forward`` in the precision of ``run`` that returns logits in float32 or float64."""
+    half = run.precision is torch.bfloat16
+    autocast = torch.autocast(run.device.type, torch.bfloat16) if half else nullcontext()
 
-    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
         with autocast:
-            outputs = type(self).forward(self, *args, **kwargs)
-        return outputs.float() if half else outputs
+            outputs: Tensor = type(self).forward(self, x)
+        return run.processes.weighted(outputs.float() if half else outputs)
 
     return forward
 

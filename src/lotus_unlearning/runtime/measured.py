@@ -42,7 +42,7 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
     model.requires_grad_(True)
     cost = Cost()
     with (
-        seeded(run.seed, run.device),
+        seeded(run.seed + run.processes.rank, run.device),  # each drops out for its own images
         run.prepared(model),
         measure_peak_memory(run.device) as peak,
     ):

@@ -1,4 +1,4 @@
-"""Several processes as one: equal shards, averaged gradients, shared batch statistics.
+"""Several processes as one: shards of each batch, gradients of the whole one.
 
 Started by ``torchrun`` (or ``accelerate launch``, which calls it); alone, everything here does
 nothing.
@@ -8,14 +8,25 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MethodType
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 Value = TypeVar("Value")
+
+PATIENCE = timedelta(minutes=10)
+"""How long one process waits for another before it gives up.
+
+They start together and do the same work. What takes longest is what one of them does alone, such
+as a download, and the first batch (cold disks, libraries and kernels that are loaded): minutes. A
+process that died is noticed at once; this is for one that hangs, or a network that is gone.
+"""
+_BRIEF = timedelta(seconds=10)
+_BROKEN = ("connection", "broken pipe", "timed out", "timeout")
+"""In messages of gloo, which has no exception of its own."""
 
 
 @dataclass
@@ -25,12 +36,14 @@ class Processes:
     Attributes:
         count: Number of processes.
         rank: This one's number, from 0.
-        sharded: Whether the batch at hand is cut into shards (else each process has all of it).
+        whole: Images in the batch at hand.
+        part: Those of them that this process has: its shard, or all.
     """
 
     count: int = 1
     rank: int = 0
-    sharded: bool = False
+    whole: int = 1
+    part: int = 1
 
     @classmethod
     def start(cls) -> "Processes":
@@ -39,7 +52,7 @@ class Processes:
             return cls()
         from accelerate import PartialState
 
-        state = PartialState(cpu=not torch.cuda.is_available())
+        state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
         return cls(count=state.num_processes, rank=state.process_index)
 
     def from_first(self, make: Callable[[], Value]) -> Value:
@@ -47,14 +60,16 @@ class Processes:
         if self.count == 1:
             return make()
         made: list[Any] = [make() if self.rank == 0 else None]
-        dist.broadcast_object_list(made)
+        with self._in_touch():
+            dist.broadcast_object_list(made)
         found: Value = made[0]
         return found
 
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.count > 1:
-            dist.barrier()
+            with self._in_touch():
+                dist.barrier()
 
     @contextmanager
     def first_goes_ahead(self) -> Iterator[None]:
@@ -75,28 +90,51 @@ class Processes:
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         try:
-            store = dist.TCPStore(*place, is_master=False)  # type: ignore[attr-defined]
+            store = dist.TCPStore(*place, is_master=False, timeout=_BRIEF)  # type: ignore[attr-defined]
             return int(store.add(f"lotus-unlearning/failed/{attempt}", 1)) == 1
         except RuntimeError:  # whoever kept count has failed, and said why
             return False
 
     def shard(self, positions: Tensor) -> Tensor:
-        """This process's part of a batch; all of it where it cannot be cut equally.
+        """This process's part of a batch; all of it where there are fewer images than processes.
 
-        Equal shards make the average of the processes' means the mean over the batch.
+        No shard has two images more than another. What is computed of shards of unequal size is
+        weighted by their size.
         """
-        size, rest = divmod(len(positions), self.count)
-        self.sharded = self.count > 1 and rest == 0
-        return positions[self.rank * size : (self.rank + 1) * size] if self.sharded else positions
+        cut = 1 < self.count <= len(positions)
+        shard = positions.tensor_split(self.count)[self.rank] if cut else positions
+        self.whole, self.part = len(positions), len(shard)
+        return shard
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the batch at hand is cut into shards (else each process has all of it)."""
+        return self.part < self.whole
+
+    @property
+    def weight(self) -> float:
+        """What this process's mean over its shard counts in the mean over processes.
+
+        1 where all shards have the same size: then the mean of means is that over the batch.
+        """
+        return self.part * self.count / self.whole if self.sharded else 1.0
+
+    def weighted(self, outputs: Tensor) -> Tensor:
+        """``outputs`` for the batch at hand; gradients that come back are weighted by its size.
+
+        The average of the processes' gradients is then that of the mean over the batch.
+        """
+        weight = self.weight
+        if weight != 1 and outputs.requires_grad:
+            outputs.register_hook(lambda gradient: gradient * weight)  # type: ignore[no-untyped-call]
+        return outputs
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their mean over processes."""
         if self.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([g.reshape(-1) for g in gradients])
-        dist.all_reduce(flat)
-        flat /= self.count
+        flat = self.mean(torch.cat([g.reshape(-1) for g in gradients]))
         means = torch.split(flat, [g.numel() for g in gradients])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
@@ -106,69 +144,35 @@ class Processes:
         if self.count == 1:
             return rows
         parts = [torch.empty_like(rows) for _ in range(self.count)]
-        dist.all_gather(parts, rows.contiguous())
+        with self._in_touch():
+            dist.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
-    def mean(self, value: Tensor) -> Tensor:
-        """Mean of ``value`` over processes."""
+    def total(self, value: Tensor) -> Tensor:
+        """Sum of ``value`` over processes, in place."""
         if self.count > 1:
-            dist.all_reduce(value)
-            value /= self.count
+            with self._in_touch():
+                dist.all_reduce(value)
         return value
 
-    def synchronize_batch_norm(self, model: nn.Module) -> None:
-        """Let BatchNorm layers in training mode see the whole batch, not this shard."""
-        if self.count == 1:
-            return
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                vars(module)["forward"] = MethodType(_synchronized(self), module)
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of ``value`` over processes, in place."""
+        return self.total(value).div_(self.count) if self.count > 1 else value
 
-
-class _Sum(torch.autograd.Function):
-    """Sum over processes; the gradient of each part is the sum of the gradients of the total."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _synchronized(processes: Processes):  # type: ignore[no-untyped-def]
-    def forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
-        if not (self.training and processes.sharded):
-            return type(self).forward(self, x)
-        dims = [d for d in range(x.dim()) if d != 1]
-        shape = [1, -1, *([1] * (x.dim() - 2))]
-        count = x.numel() // x.shape[1] * processes.count
-        wide = x if x.dtype is torch.float64 else x.float()
-        mean: Tensor = _Sum.apply(wide.sum(dims)) / count
-        centred = wide - mean.view(shape)
-        # not E[x^2] - E[x]^2: where the mean is large, float32 leaves nothing of that
-        variance: Tensor = _Sum.apply(centred.square().sum(dims)) / count
-        if self.track_running_stats:
-            _update(self, mean.detach(), variance.detach() * count / (count - 1))
-        normal = centred * (variance + self.eps).rsqrt().view(shape)
-        if self.weight is None:
-            return normal.to(x.dtype)
-        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(x.dtype)
-
-    return forward
-
-
-def _update(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked += 1
-    seen = float(norm.num_batches_tracked)
-    momentum = 1 / seen if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
-    norm.running_var.lerp_(variance.to(norm.running_var.dtype), momentum)
+    @contextmanager
+    def _in_touch(self) -> Iterator[None]:
+        """Within the block, an error of the connection says what it means."""
+        try:
+            yield
+        except RuntimeError as error:
+            text = str(error).lower()
+            if not any(word in text for word in _BROKEN):
+                raise
+            late = "timed out" in text or "timeout" in text
+            minutes = f"{PATIENCE.total_seconds() / 60:g}"
+            what = f"did not answer for {minutes} minutes" if late else "ended before its time"
+            raise ConnectionError(
+                f"expected {self.count} processes to the end, but one {what} (killed, perhaps for "
+                "want of memory?), which ends all; nothing was written, and the same command "
+                "starts again"
+            ) from error

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lotus_unlearning.runtime import cut, progress
+from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
 from lotus_unlearning.runtime.inputs import Inputs
@@ -92,9 +93,8 @@ class Runtime:
         layout = torch.channels_last if images else torch.preserve_format
         wide = torch.float64 if self.precision is torch.float64 else torch.float32
         model.to(self.device, wide).to(memory_format=layout)
-        self.processes.synchronize_batch_norm(model)
-        forward = in_micro_batches(in_precision(self.device, self.precision), self)
-        vars(model)["forward"] = MethodType(forward, model)
+        share_batch_statistics(model, self.processes)
+        vars(model)["forward"] = MethodType(in_micro_batches(in_precision(self), self), model)
         try:
             yield model
         finally:
@@ -205,6 +205,10 @@ class Runtime:
             shared = self.processes.mean(value.detach()) if isinstance(value, Tensor) else value
             self._row[name] = float(shared)
 
+    def counted(self, mean: Tensor) -> Tensor:
+        """A mean over this process's shard as it counts in that over the batch at hand, to log."""
+        return mean.detach() * self.processes.weight
+
     def backward(self, parameters: Iterable[Tensor], loss: Tensor) -> None:
         """Gradients of ``loss``, a mean over the batch (this process's shard), from zero."""
         parameters = list(parameters)
@@ -229,7 +233,7 @@ class Runtime:
                 parameter.grad.masked_fill_(~mask, 0)
         optimizer.step()
         self._hold()  # weight decay and momentum move what has no gradient, too
-        self._losses.append(loss.detach())
+        self._losses.append(self.counted(loss))
 
     @torch.no_grad()
     def _hold(self) -> None:
@@ -270,12 +274,11 @@ class Runtime:
 
     def shifted(self, images: Tensor, pixels: int, flip: bool) -> Tensor:
         """``images`` ``[B, C, H, W]`` of the batch at hand, each moved and mirrored at random."""
-        shares = self.processes.count if self.processes.sharded else 1
-        size = shares * len(images), images.shape[-2], images.shape[-1]
-        rows, columns = random_shifts(size, pixels, flip, self.generator)
-        part = self.processes.rank if shares > 1 else 0  # every process draws for the whole batch
-        mine = slice(part * len(images), (part + 1) * len(images))
-        return moved(images, (rows[mine], columns[mine]))
+        whole = self.processes.whole if self.processes.sharded else len(images)
+        size = whole, images.shape[-2], images.shape[-1]
+        drawn = random_shifts(size, pixels, flip, self.generator)  # by every process for all
+        rows, columns = (self.processes.shard(places) for places in drawn)
+        return moved(images, (rows, columns))
 
     def _mean_loss(self, epoch: int) -> float | None:
         if not self._losses:

@@ -1,0 +1,79 @@
+"""One of several processes does not come to the end: all end, one says why, nothing is written."""
+
+import os
+import subprocess
+import sys
+
+import commands_of_lost
+import pytest
+import torch
+from commands_of_lost import IS_KILLED, MODULE, UNLEARN
+from safetensors.torch import save_file
+from worlds import together
+
+LOST = (
+    "lotus unlearn: expected 2 processes to the end, but one ended before its time (killed, "
+    "perhaps for want of memory?), which ends all; nothing was written, and the same command "
+    "starts again"
+)
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "alone.py").write_text(MODULE.replace("DIES", IS_KILLED))
+    weights = {"layer.weight": torch.zeros(2, 16), "layer.bias": torch.zeros(2)}
+    save_file(weights, tmp_path / "weights.safetensors")
+    return tmp_path
+
+
+def told(lines):
+    return [line for line in lines if line.startswith("lotus unlearn: ")]
+
+
+def nothing_is_half_written(place):
+    return not [p for p in place.iterdir() if p.name == "out" or p.name.startswith(".out")]
+
+
+def test_who_outlives_a_killed_process_says_so_once(place):
+    codes = together(2, commands_of_lost.run, place, UNLEARN)
+    assert codes == [1, -9]
+    assert told((place / "said-0").read_text().splitlines()) == [LOST]
+    assert "Traceback" not in (place / "said-0").read_text()
+    assert (place / "said-1").read_text() == ""
+    assert nothing_is_half_written(place)
+
+
+def test_torchrun_ends_within_seconds_of_a_killed_process(place):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*launch, "--nproc-per-node", "2", "-m", "lotus_unlearning", *UNLEARN],
+        cwd=place,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,  # gloo alone would wait for half an hour
+    )
+    assert done.returncode != 0
+    assert "SIGKILL" in done.stderr
+    # torchrun ends the first process, sometimes before that has seen what happened
+    assert told(done.stderr.splitlines()) in ([], [LOST])
+    assert "gloo" not in done.stderr
+    assert nothing_is_half_written(place)
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [(["--forgetting", "0.2"], "--forgetting"), (["--forget", "ids:999"], "forget: expected official ids")],
+)
+def test_a_mistake_before_any_work_is_said_once(place, more, error):
+    codes = together(2, commands_of_lost.run, place, UNLEARN + more)
+    assert 0 not in codes
+    said = told(line for n in "01" for line in (place / f"said-{n}").read_text().splitlines())
+    assert len(said) == 1
+    assert error in said[0]
+
+
+def test_nobody_waits_for_ever_for_a_process_that_hangs(tmp_path):
+    codes = together(2, commands_of_lost.keeps_waiting, tmp_path)
+    assert codes == [3, 3]
+    assert "one did not answer for" in (tmp_path / "said-0").read_text()

@@ -1,0 +1,105 @@
+"""Every method, and measuring it, by one process and by several."""
+
+import json
+
+import torch
+import torch.nn.functional as F
+import toy
+from contract import ROWS
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lotus_unlearning import (
+    SCRUB,
+    UNSIR,
+    LoTUS,
+    NegGradPlus,
+    RandomLabels,
+    Recipe,
+    Retrain,
+    SalUn,
+    Splits,
+    evaluate,
+)
+from lotus_unlearning.methods.unsir import ByClass
+from lotus_unlearning.runtime import Processes
+
+VARIANTS = {
+    "lotus to a target": LoTUS(epochs=2, learning_rate=1e-2, target_accuracy=0.1),
+    "neg-grad-plus, separate": NegGradPlus(epochs=2, alpha=0.9, phases="separate"),
+    "random-labels, separate": RandomLabels(epochs=2, phases="separate", redraw="every epoch"),
+    "scrub with rewind": SCRUB(epochs=2, rewind=True, retain_batch_size=8),
+    "salun with lotus": SalUn(inner=LoTUS(epochs=2, learning_rate=1e-2, tolerance=9), batch_size=8),
+    "retrain with views": Retrain(
+        recipe=Recipe(epochs=3, batch_size=8, warmup_epochs=0.5, patience=2, shift=1, flip=True)
+    ),
+}
+A_CLASS = {
+    "unsir of a class": UNSIR(by_class=ByClass(noise_images=5, noise_steps=3, copies=2)),
+}
+ALL = (*ROWS, *VARIANTS, *A_CLASS)
+
+
+class Attention(nn.Module):
+    """A vision transformer of one block, in float64: patches, positions, LayerNorm."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 3, stride=3)
+        self.places = nn.Parameter(torch.empty(4, 8))
+        self.before, self.after = nn.LayerNorm(8), nn.LayerNorm(8)
+        self.queries, self.mixed = nn.Linear(8, 24, bias=False), nn.Linear(8, 8)
+        self.classes = nn.Linear(8, toy.CLASSES)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        nn.init.normal_(self.places, std=0.5)
+
+    def forward(self, images):
+        x = self.patches(images).flatten(2).mT + self.places
+        q, k, v = self.queries(self.before(x)).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return self.classes(self.after(x + self.mixed(seen)).mean(dim=1))
+
+
+def attention():
+    torch.manual_seed(0)
+    return Attention().double()
+
+
+MODELS = {"BatchNorm": toy.conv_model, "LayerNorm": attention}
+
+
+def splits(of_a_class=False):
+    """11 to forget, 38 to retain, 17 unseen, 15 to test: two or four divide none of them."""
+    others = {"unseen": toy.data(2, 17), "test": toy.data(3, 15)}
+    if of_a_class:
+        return Splits.of_class(toy.data(size=49), 0, **others)
+    return Splits.from_ids(toy.data(size=49), forget=list(range(0, 44, 4)), **others)
+
+
+def results():
+    """Weights by model, method and name, and numbers by model and method."""
+    weights, numbers = {}, {}
+    for kind, make in MODELS.items():
+        model = toy.trained(make)
+        for name, method in (ROWS | VARIANTS | A_CLASS).items():
+            made = toy.run(model, splits(name in A_CLASS), method)
+            key = f"{kind}: {name}"
+            weights |= {f"{key}: {k}": v.contiguous() for k, v in made.model.state_dict().items()}
+            numbers[key] = made.history
+        found = evaluate(made.model, splits(), original=model, device="cpu", precision="float64")
+        numbers[f"{kind}: evaluate"] = [found.values["unlearned"], found.values["original"]]
+    return weights, numbers
+
+
+def write(folder):
+    weights, numbers = results()
+    if Processes.start().rank == 0:
+        save_file(weights, folder / "weights.safetensors")
+        (folder / "numbers.json").write_text(json.dumps(numbers))
+
+
+def read(folder):
+    numbers = json.loads((folder / "numbers.json").read_text())
+    return load_file(folder / "weights.safetensors"), numbers

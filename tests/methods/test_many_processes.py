@@ -1,0 +1,52 @@
+"""Every method on several processes is what it is on one; no batch is cut into equal shards."""
+
+import many_processes
+import pytest
+from many_processes import ALL, MODELS
+from worlds import together
+
+COUNTS = (2, 4)
+EXACT = 1e-9
+"""Of float64: what the order of sums makes of a few dozen steps."""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    many_processes.write(folder)
+    return many_processes.read(folder)
+
+
+@pytest.fixture(scope="module", params=COUNTS)
+def both(request, alone, tmp_path_factory):
+    """Weights and numbers by one process, and by several."""
+    folder = tmp_path_factory.mktemp("many")
+    assert together(request.param, many_processes.write, folder) == [0] * request.param
+    return alone, many_processes.read(folder)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("name", ALL)
+def test_many_processes_agree_with_one(kind, name, both):
+    (one, rows), (many, others) = both
+    mine = [key for key in one if key.startswith(f"{kind}: {name}: ")]
+    assert mine
+    for key in mine:
+        assert (one[key] - many[key]).abs().max() <= EXACT, key
+    # a step of its has two batches, and the mean that is logged weighs both as the second
+    left_out = {"loss"} if name == "neg-grad-plus" else set()
+    same(rows[f"{kind}: {name}"], others[f"{kind}: {name}"], left_out)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_many_processes_measure_what_one_does(kind, both):
+    (_, rows), (_, others) = both
+    same(rows[f"{kind}: evaluate"], others[f"{kind}: evaluate"])
+
+
+def same(rows, others, left_out=frozenset()):
+    assert rows
+    for row, other in zip(rows, others, strict=True):
+        assert row.keys() == other.keys()
+        for key in row.keys() - left_out:
+            assert row[key] == pytest.approx(other[key], abs=EXACT), key

@@ -1,0 +1,35 @@
+"""Several processes that work together, started without a launcher."""
+
+import multiprocessing
+import os
+
+import torch
+import torch.distributed as dist
+
+IMPORTED = ["accelerate", "many_processes", "timm.layers"]
+
+
+def together(count, work, *args):
+    """Exit codes of so many processes that do ``work(*args)``; what is slow they share."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    members = [
+        context.Process(target=_member, args=(rank, count, store.port, work, args))
+        for rank in range(count)
+    ]
+    for member in members:
+        member.start()
+    for member in members:
+        member.join(timeout=120)
+        member.kill()  # if it hangs
+    return [member.exitcode for member in members]
+
+
+def _member(rank, count, port, work, args):
+    """What torchrun tells the processes that it starts."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
+    os.environ |= {key: str(value) for key, value in numbers.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    torch.set_num_threads(1)
+    work(*args)
