@@ -141,7 +141,9 @@ def _of_numbers(asked: Asked, source: Images, others: Others, problems: list[str
         found = [value if value in where else -1 for value in ids]
     else:
         size = official.size
-        at = {value: i for i, value in enumerate(official.ids.tolist())}
+        inside = torch.tensor([v for v in ids if v in range(size)], dtype=torch.int64)
+        here = torch.isin(official.ids, inside).nonzero()[:, 0]
+        at = dict(zip(official.ids[here].tolist(), here.tolist(), strict=True))
         found = [at.get(value, -1) for value in ids]
     lacking = [row for row, place in enumerate(found) if place < 0]
     outside = [row for row in lacking if ids[row] not in range(size)]
@@ -152,7 +154,7 @@ def _of_numbers(asked: Asked, source: Images, others: Others, problems: list[str
             f"{asked.shown(outside)}"
         )
     aside = {
-        name: {*images.official.ids.tolist()}
+        name: {*ids}.intersection(images.official.ids.tolist())
         for name, images in others.items()
         if images.official is not None and official is not None
     }
@@ -172,10 +174,11 @@ def _of_names(
     others: Others,
     problems: list[str],
 ) -> list[int]:
-    where = {name: i for i, name in enumerate(names)}
+    wanted = {*map(str, asked.values), *(_plain(str(value)) for value in asked.values)}
+    where = {name: i for i, name in enumerate(names) if name in wanted}
     found = [where.get(name, where.get(_plain(name), -1)) for name in map(str, asked.values)]
     lacking = [row for row, place in enumerate(found) if place < 0]
-    aside = {name: {*(images.names or ())} for name, images in others.items()}
+    aside = {name: wanted.intersection(images.names or ()) for name, images in others.items()}
     lacking = _say_aside(asked, lacking, aside, problems)
     if lacking:
         problems.append(
