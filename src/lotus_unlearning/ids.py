@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def _asked(forget: Any, size: int) -> Asked | Tensor:
     if array.ndim == 1 and all(isinstance(v, Integral) for v in values):
         return Asked([int(v) for v in values])
     if array.ndim == 1 and all(isinstance(v, str | Path) for v in values):
-        return Asked(numbers([str(v) for v in values]))
+        texts = [str(v) for v in values]
+        return Asked(numbers(texts), texts=texts)
     kind = type(forget).__name__ if array.ndim == 0 else f"{array.dtype} {list(array.shape)}"
     hint = "; convert them with .astype(int)" if array.dtype.kind == "f" else ""
     raise ValueError(
@@ -118,6 +120,8 @@ def _array(forget: Any) -> np.ndarray[Any, Any]:
 
 def _places(asked: Asked, source: Images, others: Others, problems: list[str]) -> Tensor:
     """Positions ``[M]`` in the order of ``asked``; -1 for what is not there."""
+    if _are_numbers(asked) and _holds_names(asked, [source, *others.values()]):
+        asked = replace(asked, values=[*asked.texts])
     if _are_numbers(asked):
         found = _of_numbers(asked, source, others, problems)
     elif source.names is None:
@@ -132,6 +136,12 @@ def _places(asked: Asked, source: Images, others: Others, problems: list[str]) -
             f"once: {asked.shown(again)}"
         )
     return torch.tensor(found, dtype=torch.int64)
+
+
+def _holds_names(asked: Asked, known: Iterable[Images]) -> bool:
+    """Whether a number, as it was written, is the name of an image, as 000017 is in a shard."""
+    texts = {*asked.texts}
+    return any(name in texts for images in known for name in (images.names or ()) if texts)
 
 
 def _of_numbers(asked: Asked, source: Images, others: Others, problems: list[str]) -> list[int]:

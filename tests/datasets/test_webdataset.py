@@ -148,9 +148,8 @@ def test_missing_shards_are_named(tmp_path):
         load(tmp_path, "absent")
     with pytest.raises(ValueError, match=r"a range in braces from low to high.*\{9\.\.0\}"):
         load(tmp_path, "train-{9..0}.tar")
+    write(tmp_path / "other" / "test-000.tar", samples(range(4)))
     with pytest.raises(ValueError, match=r"test-000\.tar and none called train"):
-        (tmp_path / "other").mkdir()
-        (tmp_path / "test-000.tar").rename(tmp_path / "other" / "test-000.tar")
         load(tmp_path, "other")
 
 
@@ -275,5 +274,29 @@ def test_a_shard_that_has_shrunk_since_says_so(tmp_path, streamed):
     data = load(tar_shards.shards(tmp_path))
     for path in tmp_path.glob("*.tar"):
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match="expected .* bytes .* got 0; the shard was changed"):
+    with pytest.raises(ValueError, match=r"expected .* bytes .* got 0; the shard was changed"):
         data.train.dataset[0]
+
+
+def test_keys_of_digits_are_names_where_one_of_them_is(tmp_path):
+    """``000013`` is a key, though number 13 is another image."""
+    write(tmp_path / "train-0.tar", samples(range(10, 50)))
+    write(tmp_path / "test-0.tar", samples(range(60, 70)))
+    data = load(tmp_path, "train-*.tar")
+    keys = [data.train.names[2], data.train.names[9]]
+    for column in ("", "path\n", "id\n"):
+        (tmp_path / "ids.csv").write_text(column + "\n".join(keys))
+        splits = Splits.from_ids(data, tmp_path / "ids.csv")
+        assert splits.forget.official_ids == keys
+        assert Splits.from_ids(data, keys).forget.official_ids == keys
+    numbers = data.train.official.ids[[2, 9]].tolist()
+    assert numbers == [int(key) - 10 for key in keys]
+    for ids in (numbers, [str(number) for number in numbers]):  # no key is written so
+        assert Splits.from_ids(data, ids).forget.official_ids == keys
+    write(tmp_path / "train-1.tar", {"7.png": png(7), "7.cls": b"1", **samples(range(80, 99))})
+    mixed = load(tmp_path, "train-*.tar")
+    (tmp_path / "ids.csv").write_text(f"index\n{mixed.train.official.ids[7]}\n")
+    asked = Splits.from_ids(mixed, tmp_path / "ids.csv").forget.official_ids
+    assert asked == [mixed.train.names[7]]
+    with pytest.raises(ValueError, match="000065 is among the test images"):
+        Splits.from_ids(data, ["000065"])

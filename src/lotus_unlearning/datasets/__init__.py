@@ -12,6 +12,7 @@ from lotus_unlearning.datasets.elpv import load_elpv
 from lotus_unlearning.datasets.fashion_mnist import load_fashion_mnist
 from lotus_unlearning.datasets.folder import load_folder
 from lotus_unlearning.datasets.function import load_function
+from lotus_unlearning.datasets.hugging_face import load_hugging_face
 from lotus_unlearning.datasets.imagenet import load_imagenet1k
 from lotus_unlearning.datasets.mislabelled import load_mislabelled
 from lotus_unlearning.datasets.mufac import load_mufac
@@ -118,6 +119,13 @@ DATASETS = {
         "test (or val) and unseen in place of train are these parts",
         get="yours",
         source="https://github.com/webdataset/webdataset",
+    ),
+    "hf:NAME": DatasetInfo(
+        load=load_hugging_face,
+        about="a data set of Hugging Face's hub, or a folder that its library saved; splits and "
+        "columns may be named: hf:NAME:test=validation,label=fine_label",
+        get="pip install 'lotus-unlearning[hf]'; the library downloads it",
+        source="Lhoest et al., 2021, Datasets: A Community Library for Natural Language Processing",
     ),
     "python:MODULE:FUNCTION": DatasetInfo(
         load=load_function,
