@@ -83,5 +83,5 @@ class Regrow:
             for x, _, i in run.batches(data.retain, self.batch_size):
                 rate = self.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
                 optimizer.param_groups[0]["lr"] = rate
-                run.step(optimizer, distillation(model(x), teacher[i], self.temperature))
+                run.step(optimizer, distillation(model(x), run.rows(teacher, i), self.temperature))
                 step += 1

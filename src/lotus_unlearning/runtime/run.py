@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lotus_unlearning.images import Images, ImageTensors, StreamedImages
 from lotus_unlearning.runtime import cut
 from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.runtime.stored import STORED, collected
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
@@ -82,10 +83,22 @@ class Runtime:
     def predict(self, model: nn.Module, split: Split) -> Tensor:
         """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``.
 
+        Where these are too many for memory, they are kept in a file (see
+        :func:`lotus_unlearning.runtime.stored.collected`); :meth:`rows` reads from either.
+
         Warns, once in a run, if the images of ``split`` differ at every read.
         """
         self._warn_of_random_views(split)
         return self._predict(model, split)
+
+    def rows(self, logits: Tensor, positions: Tensor | slice) -> Tensor:
+        """Rows of what :meth:`predict` returned, on the device, wherever they are kept."""
+        if logits.dtype is not STORED:
+            return logits[positions]
+        if isinstance(positions, Tensor):
+            positions = positions.to(logits.device)
+        wide = torch.float64 if self.precision is torch.float64 else torch.float32
+        return logits[positions].to(self.device, wide)
 
     def classes(self, model: nn.Module, split: Split) -> int:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
@@ -99,7 +112,8 @@ class Runtime:
         order = order.view(size, -1)[self.processes.rank]
         with torch.no_grad():
             chunks = torch.split(order, PREDICTION_BATCH)
-            logits = torch.cat([model(x) for x in self._inputs(split, chunks)])
+            answers = (model(x) for x in self._inputs(split, chunks))
+            logits = collected(answers, len(order), logits=True, may_store=size == 1)
         for module, training in modes:
             module.training = training
         return self.processes.gather(logits)[: len(split)]

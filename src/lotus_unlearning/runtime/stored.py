@@ -1,6 +1,7 @@
-"""Predictions as they arrive, batch by batch: in memory, or in a file where they are too many."""
+"""Rows as they arrive, batch by batch: in memory, or in a file where they are too many."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterable
 
@@ -9,18 +10,28 @@ from torch import Tensor
 
 from lotus_unlearning.images import memory_bytes
 
+STORED = torch.half
+"""The type of rows in a file, by which they are known; models answer in float32 or float64."""
+
 PREDICTION_SHARE = 0.1
-"""Predictions larger than this share of the memory where they are made are kept in a file."""
+"""Rows larger than this share of the memory in which they would be are kept in a file."""
 
 
-def collected(batches: Iterable[Tensor], count: int) -> Tensor:
-    """Logits ``[count, C]`` of ``batches`` ``[B, C]``, one behind the other.
+def collected(
+    batches: Iterable[Tensor], count: int, *, logits: bool = False, may_store: bool = True
+) -> Tensor:
+    """Rows ``[count, C]`` of ``batches`` ``[B, C]``, one behind the other.
 
     Beyond :data:`PREDICTION_SHARE` of the memory, they are in half precision, on the CPU, in a file
-    in the temporary folder, of which memory holds what is read at the moment. They are then less
-    the largest of their row, which no softmax sees: half precision is finest near 0, so that the
-    probabilities that matter keep most digits. The file is nameless: it is gone with the tensor, or
-    with the process, however that ends.
+    in the temporary folder, of which memory holds what is read at the moment. The file has no name:
+    it is gone with the tensor, or with the process, however that ends.
+
+    Args:
+        batches: On one device.
+        count: Of all rows.
+        logits: In a file, take from each row its largest value, which no softmax sees: half
+            precision is finest near 0, where then the logits are that matter.
+        may_store: Whether a file is allowed.
 
     Raises:
         ValueError: If the temporary folder has no room.
@@ -32,38 +43,38 @@ def collected(batches: Iterable[Tensor], count: int) -> Tensor:
     found, start = torch.empty(0), 0
     for batch in batches:
         if start == 0:
-            found = _room(batch, count)
+            found = _room(batch, count, may_store)
+        stored = found.dtype is STORED
         end = start + len(batch)
-        if found.dtype is torch.half:
-            batch = batch - batch.amax(dim=1, keepdim=True)
-        found[start:end] = batch
+        found[start:end] = batch - batch.amax(dim=1, keepdim=True) if stored and logits else batch
         start = end
     return found
 
 
-def rows(logits: Tensor, positions: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Those of :func:`collected` at ``positions`` ``[B]``, where these are, in full precision."""
-    if logits.dtype is not torch.half:
-        return logits[positions]
-    return logits[positions.to(logits.device)].to(positions.device, dtype)
-
-
-def _room(like: Tensor, count: int) -> Tensor:
+def _room(like: Tensor, count: int, may_store: bool) -> Tensor:
     """``[count, C]`` for what is ``like``."""
     shape = (count, *like.shape[1:])
-    if like.dim() != 2 or count * like[0].numel() * like.element_size() <= _limit(like.device):
+    size = count * like.shape[1:].numel()
+    if not may_store or like.dim() != 2 or size * like.element_size() <= _limit(like.device):
         return like.new_empty(shape)
-    size = count * like.shape[1]
-    with tempfile.NamedTemporaryFile(prefix="lotus-predictions-") as file:
+    with tempfile.NamedTemporaryFile(prefix="lotus-") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, 2 * size)  # a full disk later kills the process
+            _reserve(file.fileno(), STORED.itemsize * size)
         except OSError as error:
             raise ValueError(
-                f"predictions: expected {2 * size / 1e9:.1f} GB of room in {tempfile.gettempdir()} "
-                f"({error.strerror}); set TMPDIR to a folder on a larger disk, or use fewer images"
+                f"predictions: expected room for {STORED.itemsize * size / 1e9:.1f} GB in "
+                f"{tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a folder on a larger "
+                "disk, or use fewer images"
             ) from None
-        kept = torch.from_file(file.name, shared=True, size=size, dtype=torch.half)
-    return kept.view(shape)
+        return torch.from_file(file.name, shared=True, size=size, dtype=STORED).view(shape)
+
+
+def _reserve(file: int, size: int) -> None:
+    """Room on the disk itself: where it fills up later, the system kills the process."""
+    if sys.platform == "linux":
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)
 
 
 def _limit(device: torch.device) -> float:
