@@ -109,9 +109,13 @@ def _names(found: Sequence[Shard], addresses: Sequence[str]) -> Names:
 
 
 def _repeat(names: Names) -> bool:
-    """Whether a name is there twice; a set of all, of 100 bytes each, is only made if it may be."""
+    """Whether a name is there twice; found by hashes, as a set of all takes 100 bytes for each."""
     hashes = np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
-    return bool((hashes[1:] == hashes[:-1]).any()) and len({*names}) < len(names)
+    for same in np.unique(hashes[1:][hashes[1:] == hashes[:-1]]):
+        found = [name for name in names if hash(name) == same]
+        if len({*found}) < len(found):
+            return True
+    return False
 
 
 @dataclass(frozen=True, eq=False)
