@@ -71,7 +71,8 @@ def add_forget(made: ArgumentParser, flag: str, default: str | None, meaning: st
         type=Literal["auto", "refuse", "drop"],
         default="auto",
         help="what to do with unseen and test images that are copies of images to forget; auto: "
-        "drop for published data sets, which hold copies, refuse for imagefolder: and python:",
+        "drop for published data sets, which hold copies, refuse for those with a colon in their "
+        "name, as imagefolder:PATH",
     )
 
 
@@ -169,7 +170,7 @@ def choose(
         ValueError: If ``forget`` is none of these, or the data set has no such class or choice.
     """
     if on_overlap == "auto":
-        on_overlap = "refuse" if data.name.startswith(("imagefolder:", "python:")) else "drop"
+        on_overlap = "refuse" if ":" in data.name else "drop"
     if isinstance(forget, list):
         splits = Splits.from_ids(data, forget, on_overlap=on_overlap)
     else:

@@ -26,7 +26,11 @@ from torch import Tensor, nn
 from lotus_unlearning.checks import require
 from lotus_unlearning.losses import soft_cross_entropy
 from lotus_unlearning.runtime import Runtime, accuracy, restore, snapshot
+from lotus_unlearning.runtime.stored import collected
 from lotus_unlearning.splits import Splits
+
+_BLOCK = 1 << 21
+"""Numbers of the targets that are computed at a time: what is in between stays small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +109,7 @@ class LoTUS:
             targets = self._targets(teacher, len(data.forget), tau, run)
             model.train()
             for x, _, i in run.batches(both, self.batch_size):
-                run.step(optimizer, soft_cross_entropy(model(x), targets[i]))
+                run.step(optimizer, soft_cross_entropy(model(x), run.rows(targets, i)))
             if epoch + 1 < self.epochs or self._keeps_best:
                 now["accuracy"] = run.accuracy(model, data.forget)
             miss = abs(now["accuracy"] - target)
@@ -130,6 +134,17 @@ class LoTUS:
 
     def _targets(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
         """Probabilities ``[N, C]``: smooth for the first ``forget`` rows, one-hot after them."""
+        size = max(1, _BLOCK // teacher.shape[1])
+        starts = range(0, len(teacher), size)
+        logits = (run.rows(teacher, slice(start, start + size)) for start in starts)
+        blocks = (
+            self._block(z, max(0, forget - start), tau, run)
+            for z, start in zip(logits, starts, strict=True)
+        )
+        return collected(blocks, len(teacher))
+
+    def _block(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
+        """Those of some rows, of which the first ``forget`` are to be forgotten."""
         noisy = teacher + run.gumbel(*teacher.shape).to(teacher.dtype)
         smooth = noisy if self.smoothing == "gumbel-softmax" else teacher
         drawn = F.one_hot(noisy[forget:].argmax(dim=1), teacher.shape[1]).to(teacher.dtype)

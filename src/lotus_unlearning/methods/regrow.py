@@ -76,14 +76,12 @@ class Regrow:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        epochs, batches = (
-            self.passes(len(data.retain)),
-            cut.count(len(data.retain), self.batch_size),
-        )
+        epochs = self.passes(len(data.retain))
+        batches = cut.count(len(data.retain), self.batch_size)
         for epoch in run.epochs(epochs, optimizer):
             model.train()
             for batch, (x, _, i) in enumerate(run.batches(data.retain, self.batch_size)):
-                done = (epoch + batch / batches) / epochs
+                done = (epoch * batches + batch) / (epochs * batches)
                 rate = self.learning_rate * (1 + math.cos(math.pi * done)) / 2
                 optimizer.param_groups[0]["lr"] = rate
-                run.step(optimizer, distillation(model(x), teacher[i], self.temperature))
+                run.step(optimizer, distillation(model(x), run.rows(teacher, i), self.temperature))

@@ -102,10 +102,10 @@ class SCRUB:
             model.train()
             if epoch < self.max_steps:
                 for x, _, i in run.batches(data.forget, self.forget_batch_size):
-                    run.step(optimizer, -distillation(model(x), forget_teacher[i], T))
+                    run.step(optimizer, -distillation(model(x), run.rows(forget_teacher, i), T))
             for x, y, i in run.batches(data.retain, self.retain_batch_size):
                 z = model(x)
-                kd = distillation(z, retain_teacher[i], T)
+                kd = distillation(z, run.rows(retain_teacher, i), T)
                 run.step(optimizer, self.gamma * F.cross_entropy(z, y) + self.alpha * kd)
             if reference is not None:
                 forget_error = 1 - run.accuracy(model, data.forget)

@@ -15,6 +15,7 @@ from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
@@ -104,10 +105,18 @@ class Runtime:
     def predict(self, model: nn.Module, split: Split) -> Tensor:
         """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``.
 
+        Where these are too many for memory, they are kept in a file (see
+        :func:`lotus_unlearning.runtime.stored.collected`); :meth:`rows` reads from either.
+
         Warns, once in a run, if the images of ``split`` differ at every read.
         """
         self._inputs.warn_of_random_views(split)
         return self._predict(model, split)
+
+    def rows(self, logits: Tensor, positions: Tensor | slice) -> Tensor:
+        """Rows of what :meth:`predict` returned, on the device, wherever they are kept."""
+        wide = torch.float64 if self.precision is torch.float64 else torch.float32
+        return taken(logits, positions, self.device, wide)
 
     def classes(self, model: nn.Module, split: Split) -> int:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
@@ -121,7 +130,8 @@ class Runtime:
         order = order.view(size, -1)[self.processes.rank]
         with torch.no_grad():
             chunks = torch.split(order, PREDICTION_BATCH)
-            logits = torch.cat([self._answers(model, x) for x in self._inputs.of(split, chunks)])
+            answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
+            logits = collected(answers, len(order), logits=True, may_store=size == 1)
         for module, training in modes:
             module.training = training
         return self.processes.gather(logits)[: len(split)]
@@ -187,7 +197,8 @@ class Runtime:
                 self._row, self._last = {"epoch": epoch}, False
                 self.history.append(self._row)
                 yield epoch
-                self._row["loss"] = self._mean_loss(epoch)
+                self._row["loss"] = progress.mean_loss(self._losses, epoch, self.processes)
+                self._losses.clear()
                 progress.advance(bar, self._row)
                 if self.checkpoint:
                     over = self._last or epoch + 1 == count
@@ -279,16 +290,3 @@ class Runtime:
         drawn = random_shifts(size, pixels, flip, self.generator)  # by every process for all
         rows, columns = (self.processes.shard(places) for places in drawn)
         return moved(images, (rows, columns))
-
-    def _mean_loss(self, epoch: int) -> float | None:
-        if not self._losses:
-            return None
-        losses = torch.stack(self._losses)
-        self._losses.clear()
-        bad = (~torch.isfinite(losses)).nonzero()
-        if len(bad):
-            raise FloatingPointError(
-                f"loss is {losses[bad[0, 0]].item()} in epoch {epoch}, batch {bad[0, 0].item()}; "
-                "the given model is unchanged; try a smaller learning rate or float32"
-            )
-        return self.processes.mean(losses.mean()).item()
