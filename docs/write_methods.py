@@ -11,6 +11,7 @@ from measured import (
     ROOT,
     SCENARIOS,
     between,
+    cell,
     measured,
     methods,
     references,
@@ -20,6 +21,7 @@ from measured import (
 from tabulate import tabulate
 
 from lotus_unlearning import metrics
+from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.summary import by_split
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
@@ -35,7 +37,8 @@ ON_CARDS = (
     "closes", "js_divergence", "forget_accuracy", "test_accuracy", "forget_loss", "auc_loss",
     "seconds", "peak_memory_bytes",
 )  # fmt: skip
-IN_README = ("closes", "js_divergence", "forget_accuracy", "test_accuracy", "auc_loss", "seconds")
+IN_README = ("closes", "forget_accuracy", "test_accuracy", "auc_loss", "seconds")
+TUNED_IN_README = ("closes", "test_accuracy")
 RAISES = ("neg-grad-plus", "random-labels", "scrub", "bad-teacher")
 """Methods that by their papers raise the loss on forget images."""
 
@@ -50,6 +53,22 @@ def overview(part, settings):
     """A row for each method."""
     lines = methods(part, settings).items()
     return table([*references(part), *((f"`{name}`", line) for name, line in lines)], OVERVIEW)
+
+
+def for_readme(part):
+    """A row for each method: its authors' settings, and beside them the most of tuned ones."""
+    authors, tuned = methods(part, "authors"), methods(part, "tuned")
+    rows = [*references(part), *((f"`{name}`", line) for name, line in authors.items())]
+    body = []
+    for label, line in rows:
+        beside = tuned.get(line.name) if line.is_method else line
+        shown = ["–" if beside is None else cell(beside, measure) for measure in TUNED_IN_README]
+        body.append([label, *(cell(line, measure) for measure in IN_README), *shown])
+    heads = [COLUMNS[m].label for m in IN_README] + [
+        f"Tuned: {COLUMNS[m].label[0].lower()}{COLUMNS[m].label[1:]}" for m in TUNED_IN_README
+    ]
+    sides = ["left", *("right" for _ in heads)]
+    return tabulate(body, ["", *heads], tablefmt="pipe", disable_numparse=True, colalign=sides)
 
 
 def claims(part):
@@ -194,11 +213,9 @@ def main():
     found = parts()
     (ROOT / "docs" / "methods.md").write_text(page(found), encoding="utf-8")
     part = found["table1", "fashion-mnist"]
-    lines = methods(part, "authors").items()
-    rows = [*references(part), *((f"`{name}`", line) for name, line in lines)]
     readme, performance = ROOT / "README.md", ROOT / "docs" / "performance.md"
     for file, mark, content in (
-        (readme, "methods", table(rows, IN_README)),
+        (readme, "methods", for_readme(part)),
         (performance, "speed", read_speed()),
     ):
         file.write_text(between(file.read_text("utf-8"), mark, content), encoding="utf-8")
