@@ -26,6 +26,7 @@ from lotus_unlearning.benchmark.summary import by_split
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.cards import CARDS, about, differs, formula, settings_of
+from lotus_unlearning.methods.costs import Sizes, passes
 from lotus_unlearning.methods.presets import PRESETS
 
 SETTINGS = {"authors": "authors'", "tuned": "tuned", "paper": "the LoTUS paper's"}
@@ -201,6 +202,26 @@ def page(found):
     return "\n".join(text)
 
 
+def work():
+    """Images through the model, at the sizes of the paper's CIFAR-100: 10% to forget."""
+    sizes = Sizes(forget=5_000, retain=45_000, unseen=5_000, forget_classes=100, retain_classes=100)
+    body = []
+    for name, method in METHODS.items():
+        count = passes(method(), sizes)
+        once = (3 * count.training + count.forward) / (3 * sizes.retain)
+        body.append([f"`{name}`", f"{count.training:,.0f}", f"{count.forward:,.0f}", f"{once:.2f}"])
+    heads = ["", "FB, images", "F, images", "in epochs of fine-tuning"]
+    sides = ["left", "right", "right", "right"]
+    return tabulate(body, heads, tablefmt="pipe", disable_numparse=True, colalign=sides)
+
+
+def read_floor():
+    """The tables of benchmarks/gpu.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "gpu.py"))
+    lines = (ROOT / "benchmarks" / "results" / "gpu.jsonl").read_text("utf-8").splitlines()
+    return found["table"]([json.loads(line) for line in lines]).strip()
+
+
 def read_speed():
     """The tables of benchmarks/lotus_speed.py."""
     found = runpy.run_path(str(ROOT / "benchmarks" / "lotus_speed.py"))
@@ -217,6 +238,8 @@ def main():
     for file, mark, content in (
         (readme, "methods", for_readme(part)),
         (performance, "speed", read_speed()),
+        (performance, "work", work()),
+        (performance, "floor", read_floor()),
     ):
         file.write_text(between(file.read_text("utf-8"), mark, content), encoding="utf-8")
 
