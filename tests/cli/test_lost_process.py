@@ -9,6 +9,7 @@ import pytest
 import torch
 from commands_of_lost import IS_KILLED, MODULE, UNLEARN
 from safetensors.torch import save_file
+
 from worlds import together
 
 LOST = (
@@ -63,7 +64,10 @@ def test_torchrun_ends_within_seconds_of_a_killed_process(place):
 
 @pytest.mark.parametrize(
     ("more", "error"),
-    [(["--forgetting", "0.2"], "--forgetting"), (["--forget", "ids:999"], "forget: expected official ids")],
+    [
+        (["--forgetting", "0.2"], "--forgetting"),
+        (["--forget", "ids:999"], "forget: expected official ids"),
+    ],
 )
 def test_a_mistake_before_any_work_is_said_once(place, more, error):
     codes = together(2, commands_of_lost.run, place, UNLEARN + more)

@@ -126,7 +126,7 @@ class Processes:
         """
         weight = self.weight
         if weight != 1 and outputs.requires_grad:
-            outputs.register_hook(lambda gradient: gradient * weight)
+            outputs.register_hook(lambda gradient: gradient * weight)  # type: ignore[no-untyped-call]
         return outputs
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
