@@ -28,7 +28,7 @@ from lotus_unlearning.audit.material import of_setup
 from lotus_unlearning.audit.together import fit_together, obstacles
 from lotus_unlearning.benchmark.blocks import BLOCKS
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision, processor
-from lotus_unlearning.runtime.measured import synchronize
+from lotus_unlearning.runtime.seeds import synchronize
 from lotus_unlearning.splits import Split
 
 

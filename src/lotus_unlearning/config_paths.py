@@ -1,11 +1,15 @@
 """Paths in config files: looked for beside the file first, then in the working folder."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 Values = dict[str, Any]
+
+OF_FILES = ("imagefolder", "webdataset", "hf")
+"""Kinds of data whose names may begin with a path."""
 
 _PATHS = ("forget", "without", "gold", "original", "unlearned", "root")
 _WITH_A_RUN_AS_MODEL = ("unlearn", "tune", "request init")
@@ -54,7 +58,22 @@ def _with_paths(command: str, values: Mapping[str, Any], place: Callable[[str], 
     for key in (*_PATHS, *(("model",) if command in _WITH_A_RUN_AS_MODEL else ())):
         if isinstance(found.get(key), str):
             found[key] = place(found[key])
-    kind, _, path = str(found.get("data")).partition(":")
-    if kind == "imagefolder" and found.get("root") is None:
-        found["data"] = f"{kind}:{place(path)}"
+    kind, _, name = str(found.get("data")).partition(":")
+    if kind in OF_FILES and found.get("root") is None:
+        folder, rest = folder_of(name)
+        found["data"] = f"{kind}:{place(folder)}{rest}"
     return found
+
+
+def folder_of(name: str) -> tuple[str, str]:
+    """The path that a name of data begins with, and the pattern or the choices that follow it.
+
+    >>> folder_of("shards/train-{00..99}.tar"), folder_of("train-*.tar"), folder_of("a/b:test=x")
+    (('shards', '/train-{00..99}.tar'), ('.', '/train-*.tar'), ('a/b', ':test=x'))
+    """
+    mark = re.search(r"[{*?\[]|:\w+=", name)
+    if mark is None or mark[0][0] == ":":
+        end = len(name) if mark is None else mark.start()
+        return name[:end], name[end:]
+    folder, slash, _ = name[: mark.start()].rpartition("/")
+    return (folder, name[len(folder) :]) if slash else (".", f"/{name}")

@@ -23,10 +23,12 @@ class Asked:
     Attributes:
         values: Numbers or names.
         lines: Of the file, in the same order; empty where there is no file.
+        texts: As they were written, if numbers were written as text that may be names.
     """
 
     values: list[int] | list[str]
     lines: Sequence[int] = ()
+    texts: Sequence[str] = ()
 
     def shown(self, rows: Sequence[int]) -> str:
         """The first few values at ``rows``, with their lines, for a message."""
@@ -53,15 +55,17 @@ def read_ids(path: str | Path) -> dict[str, Asked]:
     separator = next((s for s in _SEPARATORS if set(_header(first, s)) & set(COLUMNS)), None)
     if separator is None:
         rows = [(i, _unquoted(line.strip())) for i, line in enumerate(kept, 1) if line.strip()]
-        return {"": Asked(numbers([cell for _, cell in rows]), [i for i, _ in rows])}
+        cells = [cell for _, cell in rows]
+        return {"": Asked(numbers(cells), [i for i, _ in rows], cells)}
     header, table = _header(first, separator), list(_rows(kept, separator, name))[1:]
     found = {}
     for column in [c for c in COLUMNS if c in header]:
-        cells = [(line, row[header.index(column)]) for line, row in table]
-        empty = [line for line, cell in cells if not cell]
-        if empty:
-            raise ValueError(f"forget: expected an {column} in {name}, line {empty[0]}, got none")
-        found[column] = Asked(numbers([cell for _, cell in cells]), [line for line, _ in cells])
+        cells = [row[header.index(column)] for _, row in table]
+        places = [line for line, _ in table]
+        if not all(cells):
+            line = places[cells.index("")]
+            raise ValueError(f"forget: expected an {column} in {name}, line {line}, got none")
+        found[column] = Asked(numbers(cells), places, () if column == "index" else cells)
     return found
 
 

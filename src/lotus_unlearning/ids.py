@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def _asked(forget: Any, size: int) -> Asked | Tensor:
     if array.ndim == 1 and all(isinstance(v, Integral) for v in values):
         return Asked([int(v) for v in values])
     if array.ndim == 1 and all(isinstance(v, str | Path) for v in values):
-        return Asked(numbers([str(v) for v in values]))
+        texts = [str(v) for v in values]
+        return Asked(numbers(texts), texts=texts)
     kind = type(forget).__name__ if array.ndim == 0 else f"{array.dtype} {list(array.shape)}"
     hint = "; convert them with .astype(int)" if array.dtype.kind == "f" else ""
     raise ValueError(
@@ -118,6 +120,8 @@ def _array(forget: Any) -> np.ndarray[Any, Any]:
 
 def _places(asked: Asked, source: Images, others: Others, problems: list[str]) -> Tensor:
     """Positions ``[M]`` in the order of ``asked``; -1 for what is not there."""
+    if _are_numbers(asked) and _holds_names(asked, [source, *others.values()]):
+        asked = replace(asked, values=[*asked.texts])
     if _are_numbers(asked):
         found = _of_numbers(asked, source, others, problems)
     elif source.names is None:
@@ -134,6 +138,12 @@ def _places(asked: Asked, source: Images, others: Others, problems: list[str]) -
     return torch.tensor(found, dtype=torch.int64)
 
 
+def _holds_names(asked: Asked, known: Iterable[Images]) -> bool:
+    """Whether a number, as it was written, is the name of an image, as 000017 is in a shard."""
+    texts = {*asked.texts}
+    return any(name in texts for images in known for name in (images.names or ()) if texts)
+
+
 def _of_numbers(asked: Asked, source: Images, others: Others, problems: list[str]) -> list[int]:
     ids, official, size = [int(v) for v in asked.values], source.official, len(source)
     if official is None:
@@ -141,7 +151,9 @@ def _of_numbers(asked: Asked, source: Images, others: Others, problems: list[str
         found = [value if value in where else -1 for value in ids]
     else:
         size = official.size
-        at = {value: i for i, value in enumerate(official.ids.tolist())}
+        inside = torch.tensor([v for v in ids if v in range(size)], dtype=torch.int64)
+        here = torch.isin(official.ids, inside).nonzero()[:, 0]
+        at = dict(zip(official.ids[here].tolist(), here.tolist(), strict=True))
         found = [at.get(value, -1) for value in ids]
     lacking = [row for row, place in enumerate(found) if place < 0]
     outside = [row for row in lacking if ids[row] not in range(size)]
@@ -152,7 +164,7 @@ def _of_numbers(asked: Asked, source: Images, others: Others, problems: list[str
             f"{asked.shown(outside)}"
         )
     aside = {
-        name: {*images.official.ids.tolist()}
+        name: {*ids}.intersection(images.official.ids.tolist())
         for name, images in others.items()
         if images.official is not None and official is not None
     }
@@ -172,10 +184,11 @@ def _of_names(
     others: Others,
     problems: list[str],
 ) -> list[int]:
-    where = {name: i for i, name in enumerate(names)}
+    wanted = {*map(str, asked.values), *(_plain(str(value)) for value in asked.values)}
+    where = {name: i for i, name in enumerate(names) if name in wanted}
     found = [where.get(name, where.get(_plain(name), -1)) for name in map(str, asked.values)]
     lacking = [row for row, place in enumerate(found) if place < 0]
-    aside = {name: {*(images.names or ())} for name, images in others.items()}
+    aside = {name: wanted.intersection(images.names or ()) for name, images in others.items()}
     lacking = _say_aside(asked, lacking, aside, problems)
     if lacking:
         problems.append(

@@ -1,6 +1,7 @@
 """Images as people have them, taken in: tensors where they fit in memory, a data set where not."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from lotus_unlearning.cores import usable_cores
+from lotus_unlearning.names import Names
 from lotus_unlearning.pixels import accepted
 from lotus_unlearning.sources import (
     Data,
@@ -204,15 +206,15 @@ def _labels(dataset: Dataset[Any], name: str) -> Tensor:
     return _integer_labels(_tensor(labels, name), name)
 
 
-def _names(dataset: Dataset[Any]) -> tuple[str, ...] | None:
+def _names(dataset: Dataset[Any]) -> Sequence[str] | None:
     """Relative paths of an image folder (torchvision's ``root`` and ``samples``), or of a part."""
     if isinstance(dataset, Subset):
         names = _names(dataset.dataset)
-        return None if names is None else tuple(names[i] for i in dataset.indices)
+        return None if names is None else Names(names[i] for i in dataset.indices)
     samples, root = getattr(dataset, "samples", None), getattr(dataset, "root", None)
     if samples is None or root is None:
         return None
-    return tuple(Path(os.path.relpath(path, root)).as_posix() for path, _ in samples)
+    return Names(Path(os.path.relpath(path, root)).as_posix() for path, _ in samples)
 
 
 def _classes(dataset: Dataset[Any]) -> tuple[str, ...] | None:

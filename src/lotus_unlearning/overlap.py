@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lotus_unlearning.id_files import some
-from lotus_unlearning.sources import Images, ImageTensors, content_hashes
+from lotus_unlearning.sources import Images, ImageTensors, content_hashes, each_hash
 
+_IS_COPY = np.dtype([("of forget", bool), ("of retain", bool)])
 _ARE_COPIES = {True: "image is a copy", False: "images are copies"}
 
 
@@ -63,9 +65,10 @@ def find_overlap(
         )
     masks, trained = {}, {*kept}
     for name, images in others.items():
-        hashes = content_hashes(images, torch.arange(len(images)))
-        masks[name] = torch.tensor([h in forgotten for h in hashes], dtype=torch.bool)
-        copies = sum(h in trained for h in hashes)
+        hashes = each_hash(images, torch.arange(len(images)))
+        found = np.fromiter(((h in forgotten, h in trained) for h in hashes), _IS_COPY)
+        masks[name] = torch.from_numpy(found["of forget"].copy())
+        copies = int(found["of retain"].sum())
         if copies:
             warnings.append(
                 f"{copies} {name} {_ARE_COPIES[copies == 1]} of retained images: measured on "

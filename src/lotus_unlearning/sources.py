@@ -1,6 +1,6 @@
 """Where images are: in memory, or in a data set that is read image by image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class ImageTensors(Dataset[tuple[Tensor, int]]):
     images: Tensor
     labels: Tensor
     preprocess: Callable[[Tensor], Tensor] | None = None
-    names: tuple[str, ...] | None = None
+    names: Sequence[str] | None = None
     classes: tuple[str, ...] | None = None
     official: Official | None = None
 
@@ -88,7 +88,7 @@ class StreamedImages:
     dataset: Dataset[Any]
     labels: Tensor
     random: bool = False
-    names: tuple[str, ...] | None = None
+    names: Sequence[str] | None = None
     classes: tuple[str, ...] | None = None
     workers: int = 0
     official: Official | None = None
@@ -112,7 +112,7 @@ class StreamedImages:
         """
         loader: DataLoader[Any] = DataLoader(
             _ImagesOnly(self.dataset),
-            batch_sampler=[chunk.tolist() for chunk in chunks],
+            batch_sampler=map(Tensor.tolist, chunks),
             num_workers=self.workers,
             pin_memory=pin,
         )
@@ -180,10 +180,18 @@ def content_hashes(images: Images, positions: Tensor) -> list[bytes]:
     The same image as uint8 and as floats in [0, 1] is equal; see
     :func:`lotus_unlearning.pixels.digests`. What ``preprocess`` does is left out.
     """
+    return list(each_hash(images, positions))
+
+
+def each_hash(images: Images, positions: Tensor) -> Iterator[bytes]:
+    """Those of :func:`content_hashes` one after the other, none of which is kept."""
     chunks = torch.split(positions, _CHUNK) if len(positions) else ()
     if isinstance(images, ImageTensors):
-        return [d for chunk in chunks for d in digests(images.images[chunk])]
-    return [d for batch in images.batches(chunks) for d in digests(batch)]
+        batches: Iterable[Tensor] = (images.images[chunk] for chunk in chunks)
+    else:
+        batches = images.batches(chunks)
+    for batch in batches:
+        yield from digests(batch)
 
 
 def _classes(names: tuple[str, ...] | None) -> str:

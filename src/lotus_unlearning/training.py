@@ -1,10 +1,10 @@
 """Training a classifier: the original, and by the same recipe the gold model."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +19,12 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
     cut,
+    fingerprint,
     restore,
     snapshot,
 )
-from lotus_unlearning.runtime.measured import measured
+from lotus_unlearning.runtime import checkpoint as checkpoints
+from lotus_unlearning.runtime.carry_out import carry_out
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Split, Splits
 
@@ -99,6 +101,7 @@ def train(
     device: str | torch.device = "auto",
     precision: str = "auto",
     progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Trained:
     """Train a copy of ``model`` on all of ``images``; ``model`` itself is untouched.
 
@@ -115,9 +118,12 @@ def train(
         precision: ``"auto"`` (bfloat16 on CUDA, else float32), ``"float32"``, ``"bfloat16"`` or
             ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
+        checkpoint: A folder for where the training stands, as for
+            :func:`lotus_unlearning.unlearn`.
 
     Raises:
-        ValueError: If something about the model or the data is wrong, before any work.
+        ValueError: If something about the model or the data is wrong, before any work; if the
+            checkpoint is damaged or of another training.
         FloatingPointError: If a loss was not finite; says in which epoch and batch.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
@@ -140,10 +146,21 @@ def train(
         Processes.start(),
     )
     check_precision(run, model, data)
-    learner = copy.deepcopy(model)
-    with measured(learner, run) as cost:
-        fit(learner, data, recipe, run, held_out=others)
-    return Trained(learner, recipe, run.history, cost.seconds, cost.peak_memory_bytes, seed)
+    kept = None
+    if checkpoint is not None:
+        parts = {"images": data, "held_out": others}
+        facts = {
+            **checkpoints.told(recipe),
+            **{name: checkpoints.identity(part) for name, part in parts.items()},
+            **run.facts,
+            "weights": fingerprint(model),
+        }
+        kept = checkpoints.Folder(Path(checkpoint), facts)
+    done = carry_out(
+        lambda learner, run: fit(learner, data, recipe, run, held_out=others), model, run, kept
+    )
+    cost = done.cost
+    return Trained(done.model, recipe, done.run.history, cost.seconds, cost.peak_memory_bytes, seed)
 
 
 def fit(
@@ -163,8 +180,8 @@ def fit(
     optimizer = _optimizer(model, recipe)
     steps = cut.count(len(data), recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
-    best, best_loss, waited = {}, math.inf, 0
-    for _ in run.epochs(recipe.epochs):
+    best: dict[str, Any] = {"weights": {}, "loss": math.inf, "epochs_ago": 0}
+    for _ in run.epochs(recipe.epochs, optimizer, schedule, best):
         model.train()
         for x, y, _ in run.batches(data, recipe.batch_size):
             if recipe.shift or recipe.flip:
@@ -176,13 +193,13 @@ def fit(
         logits = run.predict(model, held_out)
         loss = F.cross_entropy(logits, held_out.labels.to(logits.device)).item()
         run.log(held_out_loss=loss)
-        waited = 0 if loss < best_loss else waited + 1
-        if loss < best_loss:
-            best, best_loss = snapshot(model), loss
-        if waited >= recipe.patience:
+        best["epochs_ago"] += 1
+        if loss < best["loss"]:
+            best.update(weights=snapshot(model), loss=loss, epochs_ago=0)
+        if best["epochs_ago"] >= recipe.patience:
             run.stop()
-    if best:
-        restore(model, best)
+    if best["weights"]:
+        restore(model, best["weights"])
     elif recipe.patience is not None:
         raise FloatingPointError(
             "the loss on held-out images was not finite in any epoch; try a smaller learning rate "

@@ -1,7 +1,7 @@
 """unlearn(): copies the model, seeds, runs a method, times it."""
 
-import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,8 +14,10 @@ from lotus_unlearning.runtime import (
     check_precision,
     choose_device,
     choose_precision,
+    fingerprint,
 )
-from lotus_unlearning.runtime.measured import measured
+from lotus_unlearning.runtime import checkpoint as checkpoints
+from lotus_unlearning.runtime.carry_out import carry_out
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Splits
 
@@ -68,6 +70,7 @@ def unlearn(
     device: str | torch.device = "auto",
     precision: str = "auto",
     progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Unlearned:
     """Make a copy of ``model`` forget ``splits.forget``; ``model`` itself is untouched.
 
@@ -81,12 +84,17 @@ def unlearn(
         precision: ``"auto"`` (bfloat16 on CUDA, else float32), ``"float32"``, ``"bfloat16"`` or
             ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
+        checkpoint: A folder for where the run stands, written at the end of each epoch. Killed and
+            called again with the same arguments, the run goes on from there, to the same bits.
+            The file stays when it is done; remove it then.
 
     Raises:
         ValueError: If something about the model or the data is wrong; lists all of it, before
-            any work.
+            any work. If the checkpoint is damaged or of another run.
         FloatingPointError: If a loss was not finite (says in which epoch and batch), or a weight
             in the end.
+        torch.OutOfMemoryError: If the device's memory does not suffice, and fewer images at once
+            would not do or change the result.
 
     >>> from lotus_unlearning.methods import GradientAscent
     >>> images, labels = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
@@ -103,7 +111,22 @@ def unlearn(
         place, choose_precision(precision, place), batch_size, seed, progress, Processes.start()
     )
     check_precision(run, model, splits.retain)
-    student = copy.deepcopy(model)
-    with measured(student, run) as cost:
-        method(student, splits, run)
-    return Unlearned(student, method, run.history, cost.seconds, cost.peak_memory_bytes, seed)
+    kept = None if checkpoint is None else _kept(checkpoint, model, splits, method, run)
+    done = carry_out(lambda student, run: method(student, splits, run), model, run, kept)
+    cost = done.cost
+    return Unlearned(
+        done.model, method, done.run.history, cost.seconds, cost.peak_memory_bytes, seed
+    )
+
+
+def _kept(
+    folder: str | Path, model: nn.Module, splits: Splits, method: Method, run: Runtime
+) -> checkpoints.Folder:
+    parts = {name: getattr(splits, name) for name in sorted(method.reads)}
+    facts = {
+        **checkpoints.told(method),
+        **{name: checkpoints.identity(part) for name, part in parts.items()},
+        **run.facts,
+        "weights": fingerprint(model),
+    }
+    return checkpoints.Folder(Path(folder), facts)

@@ -14,8 +14,8 @@ from worlds import together
 
 LOST = (
     "lotus unlearn: expected 2 processes to the end, but one ended before its time (killed, "
-    "perhaps for want of memory?), which ends all; nothing was written, and the same command "
-    "starts again"
+    "perhaps for want of memory?), which ends all; no result was written, and the same command "
+    "does it again"
 )
 
 

@@ -190,7 +190,7 @@ def test_unseen_from_test_is_refused_where_it_has_no_meaning(code, name, why):
 
 def test_unseen_from_test_is_refused_for_folders_with_unseen_or_without_test(tmp_path):
     images(tmp_path / "train")
-    with pytest.raises(ValueError, match="which has no folder test; got 'test'"):
+    with pytest.raises(ValueError, match="which has no test images of its own; got 'test'"):
         datasets.load(f"imagefolder:{tmp_path}", size=8, unseen_from="test")
     images(tmp_path / "test")
     images(tmp_path / "unseen")

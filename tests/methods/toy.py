@@ -60,7 +60,7 @@ def tensors(split):
     return split.source.images[split.ids].double(), split.labels
 
 
-def run(model, parts, method, batch_size=8, seed=SEED):
+def run(model, parts, method, batch_size=8, seed=SEED, checkpoint=None):
     """The unlearned model, computed in float64 on the CPU."""
     return unlearn(
         model,
@@ -71,6 +71,7 @@ def run(model, parts, method, batch_size=8, seed=SEED):
         device="cpu",
         precision="float64",
         progress=False,
+        checkpoint=checkpoint,
     )
 
 

@@ -23,7 +23,7 @@ from torch.func import functional_call, stack_module_state
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.runtime import Runtime, cut
-from lotus_unlearning.runtime.measured import seeded, synchronize
+from lotus_unlearning.runtime.seeds import seeded, synchronize
 from lotus_unlearning.splits import Split
 from lotus_unlearning.training import Recipe, _optimizer, _rate
 from lotus_unlearning.views import moved, random_shifts

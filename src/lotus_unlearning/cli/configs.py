@@ -10,6 +10,7 @@ from lotus_unlearning.config_paths import Values, relative
 from lotus_unlearning.config_paths import resolved as resolved
 
 _GROUPS = ("method", "recipe")
+_OF_THIS_RUN = ("config", "out", "checkpoint")
 
 
 def expanded(command: str, words: list[str]) -> list[str]:
@@ -75,7 +76,7 @@ def written(command: str, options: Any, folder: Path, lists: Mapping[str, Path])
         folder: Where the config is to be.
         lists: Option -> the run's own copy of the list of images that it names.
     """
-    values = {k: v for k, v in options.as_dict().items() if k not in ("config", "out")}
+    values = {k: v for k, v in options.as_dict().items() if k not in _OF_THIS_RUN}
     found = relative(command, values, folder)
     for key, file in lists.items():
         inherited = key == "forget" and values.get(key) is None

@@ -116,7 +116,7 @@ def _attempt(command: str, rest: list[str]) -> tuple[int, str]:
     try:
         status = import_module(f"lotus_unlearning.cli.{command}").main(rest)
     except KeyboardInterrupt:
-        return 130, "interrupted; nothing was written. The same command starts again."
+        return 130, _interrupted(rest)
     except BrokenPipeError:
         raise
     except UsageError as error:
@@ -127,6 +127,12 @@ def _attempt(command: str, rest: list[str]) -> tuple[int, str]:
             raise
         return 1, message
     return int(status or 0), ""
+
+
+def _interrupted(rest: list[str]) -> str:
+    if any(word.partition("=")[0] == "--checkpoint" for word in rest):
+        return "interrupted. The same command goes on after the last complete epoch."
+    return "interrupted; nothing was written. The same command starts again."
 
 
 def _unknown(command: str) -> str:

@@ -71,7 +71,8 @@ def add_forget(made: ArgumentParser, flag: str, default: str | None, meaning: st
         type=Literal["auto", "refuse", "drop"],
         default="auto",
         help="what to do with unseen and test images that are copies of images to forget; auto: "
-        "drop for published data sets, which hold copies, refuse for imagefolder: and python:",
+        "drop for published data sets, which hold copies, refuse for those with a colon in their "
+        "name, as imagefolder:PATH",
     )
 
 
@@ -97,6 +98,17 @@ def add_run(made: ArgumentParser, out: str, seed: str) -> None:
     )
 
 
+def add_checkpoint(made: ArgumentParser) -> None:
+    """The option of commands that change a model epoch by epoch."""
+    made.add_argument(
+        "--checkpoint",
+        type=str | None,
+        default=None,
+        help="folder for where the work stands after each epoch: when it was killed, the same "
+        "command goes on from there; emptied when the run is written",
+    )
+
+
 def check_run(chosen: Namespace) -> None:
     """What can be said of the options of a run without any work.
 
@@ -111,6 +123,13 @@ def check_run(chosen: Namespace) -> None:
     ]
     if getattr(chosen, "batch_size", 1) < 1:
         problems.append(f"batch_size: expected at least 1, got {chosen.batch_size}")
+    checkpoint = getattr(chosen, "checkpoint", None)
+    if (
+        checkpoint is not None
+        and chosen.out is not None
+        and os.path.realpath(checkpoint) == os.path.realpath(chosen.out)
+    ):
+        problems.append(f"checkpoint: expected another folder than out, got {checkpoint!r} twice")
     try:
         choose_precision(chosen.precision, choose_device(chosen.device))
     except ValueError as error:
@@ -151,7 +170,7 @@ def choose(
         ValueError: If ``forget`` is none of these, or the data set has no such class or choice.
     """
     if on_overlap == "auto":
-        on_overlap = "refuse" if data.name.startswith(("imagefolder:", "python:")) else "drop"
+        on_overlap = "refuse" if ":" in data.name else "drop"
     if isinstance(forget, list):
         splits = Splits.from_ids(data, forget, on_overlap=on_overlap)
     else:

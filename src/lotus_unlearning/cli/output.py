@@ -12,6 +12,7 @@ from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.runtime import Processes
+from lotus_unlearning.runtime.checkpoint import discard
 
 LISTS = {"forget": "forget.txt", "without": "without.txt"}
 """Option that names images -> the file of their ids in the run folder."""
@@ -73,16 +74,21 @@ class Output:
         lists = {option: self.final / file for option, file in LISTS.items()}
         return configs.written(self.command, self.options, self.final / part, lists)
 
-    def write(self, records: Mapping[str, Callable[[Path], None]]) -> None:
+    def write(
+        self, records: Mapping[str, Callable[[Path], None]], checkpoint: str | None = None
+    ) -> None:
         """Write the folder, complete or not at all; returns when it is there for all processes.
 
         Args:
             records: Write a folder each. ``""``: the run itself; other names: folders in it.
+            checkpoint: Folder of one that is not needed any more after that.
         """
         if self.processes.rank == 0:
             with runs.folder(self.final) as path:
                 for part, write in records.items():
                     write(path / part)
+            if checkpoint is not None:
+                discard(checkpoint)
         self.processes.wait()
 
     def show(self, evaluation: Evaluation) -> None:

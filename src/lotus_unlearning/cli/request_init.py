@@ -10,6 +10,7 @@ from lotus_unlearning.cli.methods import add_method, build_method
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.request import WORKSPACE
 from lotus_unlearning.cli.trained_on import TrainingImages
+from lotus_unlearning.config_paths import OF_FILES, folder_of
 from lotus_unlearning.requests.plan import load_data
 from lotus_unlearning.requests.settings import (
     DataChoice,
@@ -139,8 +140,9 @@ def _data(chosen: Any) -> DataChoice:
     """With paths that hold wherever the next command is typed."""
     kind, _, rest = chosen.data.partition(":")
     name, root = chosen.data, chosen.root
-    if kind == "imagefolder" and root is None:
-        name = f"imagefolder:{Path(rest).resolve()}"
+    folder, behind = folder_of(rest)
+    if kind in OF_FILES and root is None:
+        name = f"{kind}:{Path(folder).resolve()}{behind}" if Path(folder).exists() else name
     elif kind == "python" or root is not None:
         root = str(Path(root or ".").resolve())
     return DataChoice(

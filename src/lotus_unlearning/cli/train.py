@@ -44,6 +44,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--pretrained", type=bool, default=False, help="start from known weights")
     options.add_forget(parser, "--without", None, "leave out images")
     parser.add_class_arguments(Recipe, "recipe")
+    options.add_checkpoint(parser)
     options.add_run(parser, "runs/original or runs/gold", seed="of training")
     chosen = parsing.parse(parser, words)
     options.check_run(chosen)
@@ -70,7 +71,7 @@ def main(words: list[str]) -> None:
         history=done.made.history,
         ids={LISTS["without"]: done.left_out.official_ids} if done.left_out is not None else {},
     )
-    output.write({"": record})
+    output.write({"": record}, chosen.checkpoint)
     say(f"trained in {done.made.seconds:.1f} s: {output.final}")
 
 
@@ -82,7 +83,7 @@ class _Done:
 
 
 def _train(chosen: Any, data: Data, architecture: runs.Architecture, recipe: Recipe) -> _Done:
-    place = {"seed": chosen.seed, "device": chosen.device, "precision": chosen.precision}
+    place = {k: getattr(chosen, k) for k in ("seed", "device", "precision", "checkpoint")}
     if chosen.without is None:
         start = architecture.build(pretrained=chosen.pretrained, seed=chosen.seed)
         say(f"training {chosen.model} on {len(data.train):,} images of {chosen.data}")

@@ -44,7 +44,7 @@ class TrainingImages:
         """Those of a data set."""
         whole = Split("train", data.train, torch.arange(len(data.train)))
         labels = whole.labels.tolist()
-        named = (str(name).encode() for name in whole.official_ids)
+        named = (str(name).encode() for name in _called(whole))
         content = None
         if isinstance(data.train, ImageTensors):
             content = _digest(content_hashes(data.train, whole.ids), labels)
@@ -64,7 +64,17 @@ class TrainingImages:
 
 def _digest(names: Iterable[bytes], labels: list[int]) -> str:
     rows = sorted(name + b" %d" % label for name, label in zip(names, labels, strict=True))
-    return blake2b(b"\n".join(rows), digest_size=16).hexdigest()
+    found, between = blake2b(digest_size=16), b""
+    for row in rows:  # joined, they would be in memory twice
+        found.update(between + row)
+        between = b"\n"
+    return found.hexdigest()
+
+
+def _called(whole: Split) -> Iterable[str] | Iterable[int]:
+    """Ids of all images of a source, one after the other: millions of strings are not kept."""
+    names = whole.source.names
+    return whole.official_ids if names is None else names
 
 
 def listed(what: str, split: Split | None) -> Found:

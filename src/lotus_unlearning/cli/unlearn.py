@@ -56,6 +56,7 @@ def main(words: list[str]) -> None:
         batch_size=chosen.batch_size,
         device=chosen.device,
         precision=chosen.precision,
+        checkpoint=chosen.checkpoint,
     )
     say(f"took {result.seconds:.1f} s; measuring")
     facts = _facts(output, inputs, method, result)
@@ -69,7 +70,7 @@ def main(words: list[str]) -> None:
     )
     if facts["unchanged"] is not None:
         say(facts["unchanged"])
-    output.write({"": _record(output, inputs, result, facts, evaluation)})
+    output.write({"": _record(output, inputs, result, facts, evaluation)}, chosen.checkpoint)
     output.show(evaluation)
 
 
@@ -81,6 +82,7 @@ def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     options.add_model(parser, "--gold", "retrained, to compare with")
     read = add_method(parser, words)
     options.add_batch_size(parser)
+    options.add_checkpoint(parser)
     options.add_run(parser, "runs/unlearned", seed="of unlearning")
     return read
 

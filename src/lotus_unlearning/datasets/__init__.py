@@ -12,10 +12,12 @@ from lotus_unlearning.datasets.elpv import load_elpv
 from lotus_unlearning.datasets.fashion_mnist import load_fashion_mnist
 from lotus_unlearning.datasets.folder import load_folder
 from lotus_unlearning.datasets.function import load_function
+from lotus_unlearning.datasets.hugging_face import load_hugging_face
 from lotus_unlearning.datasets.imagenet import load_imagenet1k
 from lotus_unlearning.datasets.mislabelled import load_mislabelled
 from lotus_unlearning.datasets.mufac import load_mufac
 from lotus_unlearning.datasets.tiny_imagenet import load_tiny_imagenet
+from lotus_unlearning.datasets.webdataset import load_webdataset
 
 __all__ = ["DATASETS", "Data", "DatasetInfo", "Preprocess", "load"]
 
@@ -110,6 +112,21 @@ DATASETS = {
         get="yours",
         source="",
     ),
+    "webdataset:PATTERN": DatasetInfo(
+        load=load_webdataset,
+        about="your tar shards, of samples KEY.jpg (or .png, ...) and KEY.cls: "
+        "shards/train-{000..099}.tar, s3://bucket/train-{000..099}.tar or a folder; shards called "
+        "test (or val) and unseen in place of train are these parts",
+        get="yours",
+        source="https://github.com/webdataset/webdataset",
+    ),
+    "hf:NAME": DatasetInfo(
+        load=load_hugging_face,
+        about="a data set of Hugging Face's hub, or a folder that its library saved; splits and "
+        "columns may be named: hf:NAME:test=validation,label=fine_label",
+        get="pip install 'lotus-unlearning[hf]'; the library downloads it",
+        source="Lhoest et al., 2021, Datasets: A Community Library for Natural Language Processing",
+    ),
     "python:MODULE:FUNCTION": DatasetInfo(
         load=load_function,
         about="your code: FUNCTION() returns a Data, or train, unseen and test sets",
@@ -135,7 +152,7 @@ def load(
     as it is published), by which :meth:`lotus_unlearning.splits.Splits.from_ids` finds them.
 
     Args:
-        name: A key of ``DATASETS``, ``imagefolder:PATH`` or ``python:MODULE:FUNCTION``.
+        name: A key of ``DATASETS``, with your own words in place of those in capitals.
         root: Folder of the files, where there are files.
         seed: Chooses unseen images and, with ``limit``, training images; both stratified.
         limit: At most so many training images; unseen images shrink with them (not imagenet1k's).
@@ -154,10 +171,10 @@ def load(
     """
     kind, _, rest = name.partition(":")
     cut = Cut(seed=seed, limit=limit, unseen_share=unseen_share, unseen_from=unseen_from)
-    if kind in ("imagefolder", "python") and rest:
-        known = {key.partition(":")[0]: info for key, info in DATASETS.items()}
-        return known[kind].load(rest, root=root, size=size, cut=cut)
-    if name not in DATASETS or kind in ("imagefolder", "python"):
+    yours = {key.partition(":")[0]: info for key, info in DATASETS.items() if ":" in key}
+    if kind in yours and rest:
+        return yours[kind].load(rest, root=root, size=size, cut=cut)
+    if name not in DATASETS or kind in yours:
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"data: expected one of {', '.join(DATASETS)}; got {name!r}{hint}")

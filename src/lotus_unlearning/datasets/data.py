@@ -1,6 +1,6 @@
 """How a data set is cut into training, unseen and test images, and their preprocessing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lotus_unlearning.images import Data, Images, ImageTensors, Official
+from lotus_unlearning.names import taken, whole
 from lotus_unlearning.splits import stratified
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "forbid_unseen_from_test",
     "limited",
     "numbered",
+    "own_parts",
     "take",
 ]
 
@@ -31,6 +33,7 @@ Part = Literal["train", "test"]
 OWN_UNSEEN = "brings its own unseen images"
 """Why there is nothing to choose, for :func:`forbid_unseen_from_test`."""
 
+_TEST_SHARE = 0.15
 _UNSEEN_SHARE = {"train": 0.15, "test": 0.5}
 
 
@@ -102,7 +105,7 @@ def numbered(images: Images) -> Images:
 def take(images: Images, positions: np.ndarray) -> Images:
     """The images at ``positions`` as a set of their own; names and official ids stay theirs."""
     at = torch.from_numpy(np.asarray(positions, dtype=np.int64))
-    names = None if images.names is None else tuple(images.names[i] for i in at.tolist())
+    names = None if images.names is None else taken(images.names, at)
     official = None if images.official is None else images.official.take(at)
     labels = images.labels[at]
     if isinstance(images, ImageTensors):
@@ -110,7 +113,7 @@ def take(images: Images, positions: np.ndarray) -> Images:
         return replace(images, images=chosen, labels=labels, names=names, official=official)
     from torch.utils.data import Subset
 
-    subset: Subset[object] = Subset(images.dataset, at.tolist())
+    subset: Subset[object] = Subset(images.dataset, whole(at))
     return replace(images, dataset=subset, labels=labels, names=names, official=official)
 
 
@@ -135,6 +138,33 @@ def forbid_unseen_from_test(cut: Cut, name: str, why: str) -> None:
             f"unseen_from: expected 'train' (the default) for {name}, which {why}; got 'test'; "
             "leave the option out"
         )
+
+
+def own_parts(
+    name: str,
+    parts: Mapping[str, Images],
+    classes: Sequence[str],
+    shape: tuple[int, int],
+    cut: Cut,
+) -> Data:
+    """A person's own images: those to train on, and what there is to test on and unseen.
+
+    Args:
+        name: Of the data set.
+        parts: ``"train"``, and perhaps ``"test"`` (else 15% of each class of train are drawn) and
+            ``"unseen"`` (else they are carved as :func:`assemble` does).
+        classes: As of :func:`assemble`, like ``shape`` and ``cut``.
+        shape: Of the model's input.
+        cut: What to draw.
+
+    Raises:
+        ValueError: If ``cut`` takes unseen images from test images that are not there.
+    """
+    train, test = numbered(parts["train"]), parts.get("test")
+    if test is None:
+        forbid_unseen_from_test(cut, name, "has no test images of its own")
+        train, test = carve(train, _TEST_SHARE, cut.seed)
+    return assemble(name, train, test, classes, shape, cut, parts.get("unseen"))
 
 
 def assemble(

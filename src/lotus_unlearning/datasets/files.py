@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from lotus_unlearning.cores import usable_cores
 from lotus_unlearning.datasets.data import Data
 from lotus_unlearning.images import MEMORY_SHARE, Images, ImageTensors, StreamedImages, memory_bytes
+from lotus_unlearning.names import Names
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,9 +27,13 @@ CACHE = Path.home() / ".cache" / "lotus-unlearning"
 File = tuple[str, int]
 """Path relative to the folder of the data set, and label."""
 
+Fetch = Callable[[int], Tensor]
+"""Reads the pixels ``[C, S, S]`` uint8 of one image of a part, by its position in the part."""
+
 Transform = Callable[[Tensor], Tensor]
 
 _ENDINGS = {".jpg", ".jpeg", ".png"}
+_AHEAD = 1024
 _WORTH_A_THREAD = 200
 """Pixels of the side: handing smaller images over costs about as much as decoding them."""
 
@@ -88,23 +93,28 @@ def listed(files: Sequence[File], classes: tuple[str, ...]) -> ImageTensors:
 
     Parts are drawn from such a list, so that only files that were chosen are opened.
     """
-    names = tuple(name for name, _ in files)
+    names = Names(name for name, _ in files)
     labels = torch.tensor([label for _, label in files], dtype=torch.int64)
     return ImageTensors(torch.arange(len(names)), labels, names=names, classes=classes)
 
 
 def decoded(
-    path: str | Path, mode: str, name: str, advice: str = "fetch it again"
+    file: str | Path | BinaryIO,
+    mode: str,
+    name: str,
+    advice: str = "fetch it again",
+    place: str | None = None,
 ) -> "Image.Image":
-    """The image in the file at ``path``, whatever its mode, in Pillow's ``mode`` L or RGB.
+    """The image in ``file``, whatever its mode, in Pillow's ``mode`` L or RGB.
 
     Of 16 bits the upper 8 are kept; transparency is left out, as torchvision does.
 
     Args:
-        path: Of the file.
+        file: Its path, or what is in it.
         mode: ``"L"`` or ``"RGB"``.
         name: Of the data set, for the message.
         advice: What to do about a file that cannot be read, for the message.
+        place: Where it is, for the message; default: its path.
 
     Raises:
         ValueError: If the file is absent or no image, or its pixels have no known range.
@@ -112,11 +122,12 @@ def decoded(
     from PIL import Image
 
     try:
-        with Image.open(path) as file:
-            return _of_eight_bits(file).convert(mode)
+        with Image.open(file) as image:
+            return _of_eight_bits(image).convert(mode)
     except Exception as error:  # Pillow raises many kinds
         raise ValueError(
-            f"{name}: expected an image in {path}, but it cannot be read ({error}); {advice}"
+            f"{name}: expected an image in {place or file}, but it cannot be read ({error}); "
+            f"{advice}"
         ) from None
 
 
@@ -159,15 +170,19 @@ class Reader:
         """Of the result: channels, height, width."""
         return (1 if self.grey else 3, self.size, self.size)
 
-    def __call__(self, path: str | Path) -> Tensor:
-        """Pixels ``[C, S, S]`` uint8 of the file at ``path``.
+    def __call__(self, file: str | Path | BinaryIO, place: str | None = None) -> Tensor:
+        """Pixels ``[C, S, S]`` uint8 of the image in ``file``.
+
+        Args:
+            file: Its path, or what is in it.
+            place: Where it is, for the message; default: its path.
 
         Raises:
             ValueError: If the file is absent or no image.
         """
         from torchvision.transforms.v2 import functional as F
 
-        image = decoded(path, "L" if self.grey else "RGB", self.name, self.advice)
+        image = decoded(file, "L" if self.grey else "RGB", self.name, self.advice, place)
         if image.size != (self.size, self.size):
             image = F.resize(image, [self.shorter or self.size], antialias=True)
             image = F.center_crop(image, [self.size])
@@ -195,41 +210,72 @@ def read(
     Raises:
         ValueError: If a file that is to be held cannot be read.
     """
-    need = sum(len(part) for part in parts) * int(np.prod(reader.shape))
+    files = [_Files(folder, part.names or (), reader) for part in parts]
+    return held_or_streamed(parts, files, reader.shape, preprocess)
+
+
+@dataclass(frozen=True)
+class _Files:
+    folder: Path
+    names: Sequence[str]
+    reader: Reader
+
+    def __call__(self, position: int) -> Tensor:
+        return self.reader(self.folder / self.names[position])
+
+
+def held_or_streamed(
+    parts: Sequence[Images],
+    fetches: Sequence[Fetch],
+    shape: tuple[int, int, int],
+    preprocess: Transform,
+) -> list[Images]:
+    """``parts`` with their pixels: in memory if all fit there, else read when they are needed.
+
+    Args:
+        parts: What was chosen, unread.
+        fetches: Read an image, for each part.
+        shape: Of each image: channels, height, width.
+        preprocess: Turns pixels into the model's input.
+
+    Raises:
+        ValueError: If an image that is to be held cannot be read.
+    """
+    need = sum(len(part) for part in parts) * int(np.prod(shape))
     make = _held if need <= MEMORY_SHARE * memory_bytes() else _streamed
-    return [make(part, folder, reader, preprocess) for part in parts]
+    both = zip(parts, fetches, strict=True)
+    return [make(part, fetch, shape, preprocess) for part, fetch in both]
 
 
-def _held(part: Images, folder: Path, reader: Reader, preprocess: Transform) -> Images:
-    names = part.names or ()
-    pixels = torch.empty((len(names), *reader.shape), dtype=torch.uint8)
-    threads = min(16, usable_cores()) if reader.size >= _WORTH_A_THREAD else 1
+def _held(part: Images, fetch: Fetch, shape: tuple[int, int, int], preprocess: Transform) -> Images:
+    pixels = torch.empty((len(part), *shape), dtype=torch.uint8)
+    threads = min(16, usable_cores()) if shape[-1] >= _WORTH_A_THREAD else 1
     with ThreadPoolExecutor(threads) as pool:  # decoding and resizing release Python's lock
-        for i, image in enumerate(pool.map(reader, (folder / name for name in names))):
-            pixels[i] = image
-    return ImageTensors(pixels, part.labels, preprocess, names, part.classes, part.official)
+        for start in range(0, len(part), _AHEAD):  # a pool asked for all would queue them all
+            positions = range(start, min(start + _AHEAD, len(part)))
+            for i, image in zip(positions, pool.map(fetch, positions), strict=True):
+                pixels[i] = image
+    return ImageTensors(pixels, part.labels, preprocess, part.names, part.classes, part.official)
 
 
-def _streamed(part: Images, folder: Path, reader: Reader, preprocess: Transform) -> Images:
-    names = part.names or ()
-    files = _Files(folder, names, part.labels, reader, preprocess)
-    workers = min(8, usable_cores())
-    return StreamedImages(files, part.labels, False, names, part.classes, workers, part.official)
+def _streamed(
+    part: Images, fetch: Fetch, shape: tuple[int, int, int], preprocess: Transform
+) -> Images:
+    images = _Fetched(fetch, part.labels, preprocess)
+    workers, facts = min(8, usable_cores()), (part.names, part.classes)
+    return StreamedImages(images, part.labels, False, *facts, workers, part.official)
 
 
 @dataclass(frozen=True, eq=False)
-class _Files(Dataset[tuple[Tensor, int]]):
+class _Fetched(Dataset[tuple[Tensor, int]]):
     """For streaming: what :class:`ImageTensors` does per batch, done per image."""
 
-    folder: Path
-    names: tuple[str, ...]
+    fetch: Fetch
     labels: Tensor
-    reader: Reader
     preprocess: Transform
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.labels)
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        image = self.reader(self.folder / self.names[position])
-        return self.preprocess(image[None])[0], int(self.labels[position])
+        return self.preprocess(self.fetch(position)[None])[0], int(self.labels[position])

@@ -3,21 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lotus_unlearning.datasets.data import (
-    Cut,
-    Data,
-    Preprocess,
-    assemble,
-    carve,
-    forbid_unseen_from_test,
-    numbered,
-)
+from lotus_unlearning.datasets.data import Cut, Data, Preprocess, own_parts
 from lotus_unlearning.datasets.files import Reader, listed, opened
 from lotus_unlearning.images import Images
+from lotus_unlearning.names import Names
 
 _PREPROCESS = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # as for ImageNet
 _DEFAULT_SIZE = 224
-_TEST_SHARE = 0.15
 _PARTS = ("train", "unseen", "test", "val")
 
 
@@ -41,13 +33,8 @@ def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> D
     if not folder.is_dir():
         raise ValueError(f"imagefolder: expected a folder of images, found none at {str(folder)!r}")
     parts = _parts(folder)
-    train, test = numbered(parts["train"]), parts.get("test")
-    classes = train.classes or ()
-    if test is None:
-        forbid_unseen_from_test(cut, name, "has no folder test")
-        train, test = carve(train, _TEST_SHARE, cut.seed)
     size = size or _DEFAULT_SIZE
-    chosen = assemble(name, train, test, classes, (3, size), cut, parts.get("unseen"))
+    chosen = own_parts(name, parts, parts["train"].classes or (), (3, size), cut)
     reader = Reader("imagefolder", size, advice="repair or remove it")
     data = opened(chosen, folder, reader, _PREPROCESS)
     if not (folder / "train").is_dir():
@@ -124,5 +111,5 @@ def _listed(folder: Path, part: str, problems: list[str]) -> Images:
 
 def _named_in_part(images: Images) -> Images:
     """``train/CLASS/FILE`` becomes ``CLASS/FILE``."""
-    names = tuple(name.partition("/")[2] for name in images.names or ())
+    names = Names(name.partition("/")[2] for name in images.names or ())
     return replace(images, names=names)

@@ -27,7 +27,11 @@ from torch import Tensor, nn
 from lotus_unlearning.checks import require
 from lotus_unlearning.losses import distillation
 from lotus_unlearning.runtime import Runtime, accuracy, fresh_copy, frozen_copy
+from lotus_unlearning.runtime.stored import collected
 from lotus_unlearning.splits import Split, Splits
+
+_ROWS = 4096
+"""Of logits that are copied at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +77,15 @@ class BadTeacher:
                 f"bad_teacher: expected {good.shape[1]} classes like the model, got "
                 f"{bad.shape[1]}; pass a teacher with the same output"
             )
-        teacher, both = torch.cat([bad, good]), data.forget + retain
+        both, parts = data.forget + retain, (*torch.split(bad, _ROWS), *torch.split(good, _ROWS))
+        teacher = collected(parts, len(both), logits=True)
         bad_accuracy = accuracy(bad, data.forget.labels)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             run.log(bad_teacher_accuracy=bad_accuracy)
             model.train()
             for x, _, i in run.batches(both, self.batch_size):
-                loss = distillation(model(x), teacher[i], self.temperature)
+                loss = distillation(model(x), run.rows(teacher, i), self.temperature)
                 run.step(optimizer, loss / self.temperature**2)  # this paper has no factor T^2
 
     def _bad_logits(self, model: nn.Module, forget: Split, run: Runtime) -> Tensor:

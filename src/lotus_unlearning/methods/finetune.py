@@ -56,7 +56,7 @@ class Finetune:
         optimizer = torch.optim.SGD(
             model.parameters(), rate, self.momentum, weight_decay=decay, fused=True
         )
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             model.train()
             for x, y, _ in run.batches(data.retain, self.batch_size):
                 run.step(optimizer, F.cross_entropy(model(x), y))

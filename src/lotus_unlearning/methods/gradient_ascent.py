@@ -57,7 +57,7 @@ class GradientAscent:
         optimizer = torch.optim.SGD(
             model.parameters(), rate, self.momentum, weight_decay=decay, fused=True
         )
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             model.train()
             for x, y, _ in run.batches(data.forget, self.batch_size):
                 run.step(optimizer, -F.cross_entropy(model(x), y))

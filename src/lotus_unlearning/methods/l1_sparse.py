@@ -63,7 +63,7 @@ class L1Sparse:
         optimizer = torch.optim.SGD(
             model.parameters(), rate, self.momentum, weight_decay=decay, fused=True
         )
-        for epoch in run.epochs(self.epochs):
+        for epoch in run.epochs(self.epochs, optimizer):
             gamma = self.penalty * (1 - epoch / self.epochs)
             model.train()
             for x, y, _ in run.batches(data.retain, self.batch_size):

@@ -17,7 +17,7 @@ there and swings between forgetting and teaching again (``published_class_mode``
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,11 @@ from torch import Tensor, nn
 from lotus_unlearning.checks import require
 from lotus_unlearning.losses import soft_cross_entropy
 from lotus_unlearning.runtime import Runtime, accuracy, restore, snapshot
+from lotus_unlearning.runtime.stored import collected
 from lotus_unlearning.splits import Splits
+
+_BLOCK = 1 << 21
+"""Numbers of the targets that are computed at a time: what is in between stays small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,26 +98,25 @@ class LoTUS:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        beliefs = teacher[: len(data.forget)]
-        best, best_gap = snapshot(model) if self._keeps_best else {}, math.inf
-        for epoch in run.epochs(self.epochs):
-            forget_accuracy = accuracy(beliefs, data.forget.labels)
-            gap = forget_accuracy - target
+        forget_accuracy = accuracy(teacher[: len(data.forget)], data.forget.labels)
+        now: dict[str, Any] = {"accuracy": forget_accuracy, "best": {}, "best_gap": math.inf}
+        for epoch in run.epochs(self.epochs, optimizer, now):
+            gap = now["accuracy"] - target
             tau = math.exp(self.alpha * gap) if self.temperature is None else self.temperature
-            run.log(tau=tau, forget_accuracy=forget_accuracy, **{aim: target})
+            run.log(tau=tau, forget_accuracy=now["accuracy"], **{aim: target})
             if self._stops(gap):
                 break
             targets = self._targets(teacher, len(data.forget), tau, run)
             model.train()
             for x, _, i in run.batches(both, self.batch_size):
-                run.step(optimizer, soft_cross_entropy(model(x), targets[i]))
+                run.step(optimizer, soft_cross_entropy(model(x), run.rows(targets, i)))
             if epoch + 1 < self.epochs or self._keeps_best:
-                beliefs = run.predict(model, data.forget)
-            if self._keeps_best:
-                miss = abs(accuracy(beliefs, data.forget.labels) - target)
-                best, best_gap = (snapshot(model), miss) if miss < best_gap else (best, best_gap)
-        if best:
-            restore(model, best)
+                now["accuracy"] = run.accuracy(model, data.forget)
+            miss = abs(now["accuracy"] - target)
+            if self._keeps_best and miss < now["best_gap"]:
+                now.update(best=snapshot(model), best_gap=miss)
+        if now["best"]:
+            restore(model, now["best"])
 
     def _target(self, model: nn.Module, data: Splits, run: Runtime) -> float:
         """The accuracy to come down to: that of the original on unseen images, unless given."""
@@ -131,6 +134,17 @@ class LoTUS:
 
     def _targets(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
         """Probabilities ``[N, C]``: smooth for the first ``forget`` rows, one-hot after them."""
+        size = max(1, _BLOCK // teacher.shape[1])
+        starts = range(0, len(teacher), size)
+        logits = (run.rows(teacher, slice(start, start + size)) for start in starts)
+        blocks = (
+            self._block(z, max(0, forget - start), tau, run)
+            for z, start in zip(logits, starts, strict=True)
+        )
+        return collected(blocks, len(teacher))
+
+    def _block(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
+        """Those of some rows, of which the first ``forget`` are to be forgotten."""
         noisy = teacher + run.gumbel(*teacher.shape).to(teacher.dtype)
         smooth = noisy if self.smoothing == "gumbel-softmax" else teacher
         drawn = F.one_hot(noisy[forget:].argmax(dim=1), teacher.shape[1]).to(teacher.dtype)

@@ -79,7 +79,7 @@ class NegGradPlus:
             model.parameters(), rate, self.momentum, weight_decay=decay, fused=True
         )
         steps = self._joint if self.phases == "joint" else self._separate
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             model.train()
             forget_losses = []
             for loss, forget_loss in steps(model, data, run):

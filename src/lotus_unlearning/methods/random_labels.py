@@ -69,7 +69,7 @@ class RandomLabels:
             raise ValueError("RandomLabels: expected a model with at least 2 classes, got 1")
         optimizer = self._optimizer(model)
         wrong = wrong_labels(data.forget.labels, classes, run)
-        for epoch in run.epochs(self.epochs):
+        for epoch in run.epochs(self.epochs, optimizer):
             if epoch > 0 and self.redraw == "every epoch":
                 wrong = wrong_labels(data.forget.labels, classes, run)
             model.train()

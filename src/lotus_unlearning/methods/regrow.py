@@ -76,12 +76,12 @@ class Regrow:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        epochs, step = self.passes(len(data.retain)), 0
-        steps = epochs * cut.count(len(data.retain), self.batch_size)
-        for _ in run.epochs(epochs):
+        epochs = self.passes(len(data.retain))
+        batches = cut.count(len(data.retain), self.batch_size)
+        for epoch in run.epochs(epochs, optimizer):
             model.train()
-            for x, _, i in run.batches(data.retain, self.batch_size):
-                rate = self.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
+            for batch, (x, _, i) in enumerate(run.batches(data.retain, self.batch_size)):
+                done = (epoch * batches + batch) / (epochs * batches)
+                rate = self.learning_rate * (1 + math.cos(math.pi * done)) / 2
                 optimizer.param_groups[0]["lr"] = rate
-                run.step(optimizer, distillation(model(x), teacher[i], self.temperature))
-                step += 1
+                run.step(optimizer, distillation(model(x), run.rows(teacher, i), self.temperature))

@@ -104,7 +104,7 @@ class SalUn:
         optimizer = torch.optim.SGD(
             model.parameters(), rate, self.momentum, weight_decay=decay, fused=True
         )
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             labels = run.random_labels(len(data.forget), classes)
             model.train()
             for x, _, i in run.batches(data.forget, self.batch_size):

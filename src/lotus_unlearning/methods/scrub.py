@@ -25,7 +25,7 @@ from lotus_unlearning.losses import distillation
 from lotus_unlearning.runtime import Runtime, restore, snapshot
 from lotus_unlearning.splits import Split, Splits
 
-Checkpoint = tuple[float, dict[str, Tensor]]
+Kept = tuple[float, dict[str, Tensor]]
 """Error on forget images, and the model's parameters and buffers."""
 
 
@@ -94,25 +94,25 @@ class SCRUB:
         teaches = self.max_steps > 0
         forget_teacher = run.predict(model, data.forget) if teaches else torch.empty(0)
         retain_teacher = run.predict(model, data.retain)
-        checkpoints: list[Checkpoint] = []
-        for epoch in run.epochs(self.epochs):
+        kept: dict[str, list[Kept]] = {"epochs": []}
+        for epoch in run.epochs(self.epochs, optimizer, kept):
             decays = sum(epoch >= e for e in self.decay_epochs)
             rate = optimizer.param_groups[0]["lr"] = self.learning_rate * 0.1**decays
             run.log(learning_rate=rate)
             model.train()
             if epoch < self.max_steps:
                 for x, _, i in run.batches(data.forget, self.forget_batch_size):
-                    run.step(optimizer, -distillation(model(x), forget_teacher[i], T))
+                    run.step(optimizer, -distillation(model(x), run.rows(forget_teacher, i), T))
             for x, y, i in run.batches(data.retain, self.retain_batch_size):
                 z = model(x)
-                kd = distillation(z, retain_teacher[i], T)
+                kd = distillation(z, run.rows(retain_teacher, i), T)
                 run.step(optimizer, self.gamma * F.cross_entropy(z, y) + self.alpha * kd)
             if reference is not None:
                 forget_error = 1 - run.accuracy(model, data.forget)
                 run.log(forget_error=forget_error)
-                checkpoints.append((forget_error, snapshot(model)))
+                kept["epochs"].append((forget_error, snapshot(model)))
         if reference is not None:
-            _rewind(model, checkpoints, reference, run)
+            _rewind(model, kept["epochs"], reference, run)
 
     def _optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         parameters, rate, decay = model.parameters(), self.learning_rate, self.weight_decay
@@ -121,13 +121,11 @@ class SCRUB:
         return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
 
 
-def _rewind(
-    model: nn.Module, checkpoints: list[Checkpoint], reference: Split, run: Runtime
-) -> None:
+def _rewind(model: nn.Module, kept: list[Kept], reference: Split, run: Runtime) -> None:
     """Go back to where the forget error was nearest to the final error on ``reference``."""
     error = 1 - run.accuracy(model, reference)
     run.log(unseen_error=error)
-    restore(model, min(checkpoints, key=lambda checkpoint: abs(checkpoint[0] - error))[1])
+    restore(model, min(kept, key=lambda one: abs(one[0] - error))[1])
 
 
 def _of_the_same_classes(data: Splits) -> Split:

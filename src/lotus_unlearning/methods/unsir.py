@@ -174,7 +174,7 @@ class ByInstance:
         ends = self.clamp or _range(data.forget, run)
         pairs = min(len(data.forget), len(data.retain))
         parts = cut.batches(torch.arange(pairs), size)
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, optimizer):
             run.log(by_class=0)
             if self.noise_steps > 0:
                 forget = data.forget.take(run.permutation(len(data.forget))[:pairs])

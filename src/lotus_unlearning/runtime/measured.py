@@ -10,6 +10,7 @@ from torch import nn
 
 from lotus_unlearning.runtime.hardware import measure_peak_memory
 from lotus_unlearning.runtime.run import Runtime
+from lotus_unlearning.runtime.seeds import seeded, synchronize
 
 
 @dataclass
@@ -49,7 +50,8 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
         model.eval()
         yield cost
         synchronize(run.device)
-        cost.seconds = time.perf_counter() - start
+        before = run.checkpoint.seconds_before if run.checkpoint else 0.0
+        cost.seconds = before + time.perf_counter() - start
     _require_finite(model)
     cost.peak_memory_bytes = peak.bytes
     model.to(dtype).eval()
@@ -66,23 +68,3 @@ def _require_finite(model: nn.Module) -> None:
             f"the weights {', '.join(bad[:3])} are NaN or infinite after the last step; the given "
             "model is unchanged; try a smaller learning rate or float32"
         )
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators seeded within the block (dropout), as before after it."""
-    devices = [device] if device.type == "cuda" else []
-    deterministic = torch.backends.cudnn.deterministic
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        torch.backends.cudnn.deterministic = True
-        try:
-            yield
-        finally:
-            torch.backends.cudnn.deterministic = deterministic
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
-from lotus_unlearning.runtime.measured import seeded
+from lotus_unlearning.runtime.seeds import seeded
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

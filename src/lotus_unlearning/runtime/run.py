@@ -1,21 +1,21 @@
 """What a method needs while it runs, and nothing that it should not know."""
 
 import math
-import sys
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import MethodType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lotus_unlearning.images import Images, ImageTensors, StreamedImages
-from lotus_unlearning.runtime import cut
+from lotus_unlearning.runtime import cut, progress
 from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
+from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
+from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
+from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
@@ -42,7 +42,11 @@ class Runtime:
         seed: Seeds ``generator``.
         progress: Whether to draw progress bars.
         processes: The processes that share the work.
+        micro_batch: Images that a model computes at once where gradients are wanted, which need
+            the most memory; ``None``: those of the batch.
+        checkpoint: Where the run leaves where it stands at the end of each epoch.
         history: One row per epoch: what the method logged, and the mean loss.
+        largest_batch: Images in the largest batch so far that gradients were wanted of.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -51,19 +55,37 @@ class Runtime:
     seed: int = 0
     progress: bool = False
     processes: Processes = field(default_factory=Processes)
-    history: list[Row] = field(default_factory=list, repr=False)
+    micro_batch: int | None = None
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
+    history: list[Row] = field(default_factory=list, init=False, repr=False)
+    largest_batch: int = field(default=0, init=False, repr=False)
     generator: torch.Generator = field(init=False, repr=False)
-    _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
-    _losses: list[Tensor] = field(default_factory=list, repr=False)
-    _row: Row = field(default_factory=dict, repr=False)
-    _last: bool = field(default=False, repr=False)
-    _warned: bool = field(default=False, repr=False)
-    _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _inputs: Inputs = field(init=False, repr=False)
+    _predicted_at_once: int = field(default=PREDICTION_BATCH, init=False, repr=False)
+    _losses: list[Tensor] = field(default_factory=list, init=False, repr=False)
+    _row: Row = field(default_factory=dict, init=False, repr=False)
+    _last: bool = field(default=False, init=False, repr=False)
+    _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         self.generator = torch.Generator().manual_seed(self.seed)
+        self._inputs = Inputs(self.device, self.precision)
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What it computes depends on, besides the work itself."""
+        names = ("batch_size", "seed", "precision")
+        return {name: str(getattr(self, name)) for name in names}
+
+    def again(self, micro_batch: int) -> "Runtime":
+        """The same run from its beginning, by fewer images at once."""
+        run = replace(self, micro_batch=micro_batch)
+        run._inputs = self._inputs  # what is on the device stays there
+        return run
 
     @contextmanager
     def prepared(self, model: nn.Module) -> Iterator[nn.Module]:
@@ -73,7 +95,7 @@ class Runtime:
         wide = torch.float64 if self.precision is torch.float64 else torch.float32
         model.to(self.device, wide).to(memory_format=layout)
         share_batch_statistics(model, self.processes)
-        vars(model)["forward"] = MethodType(_in_precision(self), model)
+        vars(model)["forward"] = MethodType(in_micro_batches(in_precision(self), self), model)
         try:
             yield model
         finally:
@@ -83,10 +105,18 @@ class Runtime:
     def predict(self, model: nn.Module, split: Split) -> Tensor:
         """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``.
 
+        Where these are too many for memory, they are kept in a file (see
+        :func:`lotus_unlearning.runtime.stored.collected`); :meth:`rows` reads from either.
+
         Warns, once in a run, if the images of ``split`` differ at every read.
         """
-        self._warn_of_random_views(split)
+        self._inputs.warn_of_random_views(split)
         return self._predict(model, split)
+
+    def rows(self, logits: Tensor, positions: Tensor | slice) -> Tensor:
+        """Rows of what :meth:`predict` returned, on the device, wherever they are kept."""
+        wide = torch.float64 if self.precision is torch.float64 else torch.float32
+        return taken(logits, positions, self.device, wide)
 
     def classes(self, model: nn.Module, split: Split) -> int:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
@@ -100,22 +130,22 @@ class Runtime:
         order = order.view(size, -1)[self.processes.rank]
         with torch.no_grad():
             chunks = torch.split(order, PREDICTION_BATCH)
-            logits = torch.cat([model(x) for x in self._inputs(split, chunks)])
+            answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
+            logits = collected(answers, len(order), logits=True, may_store=size == 1)
         for module, training in modes:
             module.training = training
         return self.processes.gather(logits)[: len(split)]
 
-    def _warn_of_random_views(self, split: Split) -> None:
-        source = split.source
-        if self._warned or not isinstance(source, StreamedImages) or not source.random:
-            return
-        self._warned = True
-        warnings.warn(
-            f"{split.name}: the images differ at every read, so that what is predicted once (a "
-            "teacher's answers, an accuracy) is said of other views than those that are trained "
-            "on; pass the data set without random transforms",
-            stacklevel=4,
-        )
+    def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Logits ``[B, C]``, by fewer images at once from where memory did not suffice on."""
+        try:
+            return torch.cat([model(part) for part in torch.split(x, self._predicted_at_once)])
+        except torch.OutOfMemoryError:
+            if self._predicted_at_once == 1:
+                raise
+        self._predicted_at_once = max(1, min(self._predicted_at_once, len(x)) // 2)
+        torch.cuda.empty_cache()
+        return self._answers(model, x)
 
     def accuracy(self, model: nn.Module, split: Split) -> float:
         """Share of ``split`` that ``model`` classifies right, in evaluation mode."""
@@ -139,26 +169,40 @@ class Runtime:
         chunks = cut.batches(order, size)
         shards = [self.processes.shard(chunk) for chunk in chunks]
         labels = split.labels
-        for chunk, shard, x in zip(chunks, shards, self._inputs(split, shards), strict=True):
+        for chunk, shard, x in zip(chunks, shards, self._inputs.of(split, shards), strict=True):
             self.processes.shard(chunk)  # says whether this batch is cut
             yield x, labels[shard].to(self.device), shard.to(self.device)
 
-    def epochs(self, count: int) -> Iterator[int]:
+    def epochs(self, count: int, *carried: Carried) -> Iterator[int]:
         """Count epochs; each leaves a row in ``history``.
 
-        The epoch in which :meth:`stop` is called is the last one.
+        The epoch in which :meth:`stop` is called is the last one. With a checkpoint, epochs that
+        were done before the run was killed are left out.
+
+        Args:
+            count: How many.
+            carried: What one epoch hands to the next, beside the model: the optimizer, a
+                learning-rate schedule, and a dictionary for whatever else there is (numbers,
+                tensors). A run that goes on finds them as they were.
 
         Raises:
             FloatingPointError: If a loss of the epoch was not finite; says which.
+            OSError: If the checkpoint cannot be written.
         """
-        with _bar(count, self.progress and self.processes.rank == 0) as bar:
-            for epoch in range(count):
+        done, over = self.checkpoint.enter(self, carried) if self.checkpoint else (0, False)
+        if over:
+            return
+        with progress.bar(count, done, shown=self.progress and self.processes.rank == 0) as bar:
+            for epoch in range(done, count):
                 self._row, self._last = {"epoch": epoch}, False
                 self.history.append(self._row)
                 yield epoch
-                self._row["loss"] = self._mean_loss(epoch)
-                bar.update()
-                bar.set_postfix({k: v for k, v in self._row.items() if k != "epoch"})
+                self._row["loss"] = progress.mean_loss(self._losses, epoch, self.processes)
+                self._losses.clear()
+                progress.advance(bar, self._row)
+                if self.checkpoint:
+                    over = self._last or epoch + 1 == count
+                    self.checkpoint.save(self, carried, epoch + 1, over)
                 if self._last:
                     return
 
@@ -185,7 +229,14 @@ class Runtime:
         self.processes.average_gradients(parameters)
 
     def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """Backward pass and update; ``loss`` is a mean over the batch (this process's shard)."""
+        """Backward pass and update; ``loss`` is a mean over the batch (this process's shard).
+
+        Raises:
+            TypeError: With a checkpoint, if the optimizer steps in a second epoch and was not
+                given to :meth:`epochs`.
+        """
+        if self.checkpoint:
+            self.checkpoint.require_carried(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.backward(parameters, loss)
         for parameter, (mask, _) in self._masks.items():
@@ -239,63 +290,3 @@ class Runtime:
         drawn = random_shifts(size, pixels, flip, self.generator)  # by every process for all
         rows, columns = (self.processes.shard(places) for places in drawn)
         return moved(images, (rows, columns))
-
-    def _mean_loss(self, epoch: int) -> float | None:
-        if not self._losses:
-            return None
-        losses = torch.stack(self._losses)
-        self._losses.clear()
-        bad = (~torch.isfinite(losses)).nonzero()
-        if len(bad):
-            raise FloatingPointError(
-                f"loss is {losses[bad[0, 0]].item()} in epoch {epoch}, batch {bad[0, 0].item()}; "
-                "the given model is unchanged; try a smaller learning rate or float32"
-            )
-        return self.processes.mean(losses.mean()).item()
-
-    def _inputs(self, split: Split, chunks: Any) -> Iterator[Tensor]:
-        """Model inputs ``[B, ...]`` for each chunk of positions in ``split``."""
-        source = split.source
-        if isinstance(source, ImageTensors):
-            images = self._resident(source)
-            for chunk in chunks:
-                yield self._ready(source.inputs(images[split.ids[chunk].to(self.device)]))
-            return
-        places = [split.ids[chunk] for chunk in chunks]
-        for images in source.batches(places, pin=self.device.type == "cuda"):
-            images = images.to(self.device, non_blocking=True)
-            yield self._ready(images if images.is_floating_point() else images.float() / 255)
-
-    def _resident(self, source: Images) -> Tensor:
-        """The images on the device, moved there once."""
-        assert isinstance(source, ImageTensors)
-        if self.device.type == "cpu":
-            return source.images
-        if id(source) not in self._on_device:
-            # the CPU tensor is kept beside the copy: an id is unique only while it lives
-            self._on_device[id(source)] = source.images.to(self.device), source.images
-        return self._on_device[id(source)][0]
-
-    def _ready(self, x: Tensor) -> Tensor:
-        if self.precision is torch.float64:
-            x = x.double()
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-
-
-def _in_precision(run: Runtime):  # type: ignore[no-untyped-def]
-    """A ``forward`` that computes in ``precision`` and returns logits in float32 or float64."""
-    half = run.precision is torch.bfloat16
-    autocast = torch.autocast(run.device.type, torch.bfloat16) if half else nullcontext()
-
-    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        with autocast:
-            outputs = type(self).forward(self, *args, **kwargs)
-        return run.processes.weighted(outputs.float() if half else outputs)
-
-    return forward
-
-
-def _bar(count: int, shown: bool):  # type: ignore[no-untyped-def]
-    from tqdm import tqdm
-
-    return tqdm(total=count, unit="epoch", disable=not (shown and sys.stderr.isatty()))

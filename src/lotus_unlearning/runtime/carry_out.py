@@ -1,0 +1,90 @@
+"""The work of a run, on a copy of the model, and again by fewer images where memory is short."""
+
+import copy
+import gc
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lotus_unlearning.runtime.checkpoint import Folder
+from lotus_unlearning.runtime.forward import sees_other_images
+from lotus_unlearning.runtime.measured import Cost, measured
+from lotus_unlearning.runtime.run import Runtime
+
+
+@dataclass(frozen=True)
+class Done:
+    """What :func:`carry_out` made.
+
+    Attributes:
+        model: A changed copy, in evaluation mode.
+        run: That changed it.
+        cost: Of the change.
+    """
+
+    model: nn.Module
+    run: Runtime
+    cost: Cost
+
+
+def carry_out(
+    work: Callable[[nn.Module, Runtime], None],
+    model: nn.Module,
+    run: Runtime,
+    kept: Folder | None = None,
+) -> Done:
+    """Do ``work`` on a copy of ``model``, which itself stays as it is.
+
+    Where the device's memory does not suffice, it is done again from its beginning (or from where
+    the checkpoint says), by half as many images at once.
+
+    Args:
+        work: Changes a model in place.
+        model: Of the caller.
+        run: For the work.
+        kept: Where a checkpoint is to be, if one is wanted.
+
+    Raises:
+        ValueError: If the checkpoint is damaged or of another run.
+        torch.OutOfMemoryError: If fewer images at once would not do; says why.
+        FloatingPointError: If a weight is not finite in the end.
+    """
+    while True:
+        learner = copy.deepcopy(model)
+        run.checkpoint = kept.of(learner, run.processes) if kept is not None else None
+        try:
+            with measured(learner, run) as cost:
+                work(learner, run)
+            return Done(learner, run, cost)
+        except torch.OutOfMemoryError as error:
+            half = _half(model, run, error)
+        del learner
+        gc.collect()
+        torch.cuda.empty_cache()
+        warnings.warn(
+            f"out of memory: images are computed {half} at once from here on, and their gradients "
+            "added up, which takes longer and changes nothing but the order of additions",
+            stacklevel=3,
+        )
+        run = run.again(half)
+
+
+def _half(model: nn.Module, run: Runtime, error: torch.OutOfMemoryError) -> int:
+    """Half as many images at once as ``run`` had, if that helps and changes nothing else."""
+    most = run.micro_batch or run.largest_batch
+    reason = None
+    if run.processes.count > 1:
+        reason = "several processes share the work"
+    elif sees_other_images(model):
+        reason = "BatchNorm would see other images together, which changes the result"
+    elif most < 2:
+        reason = "there is no smaller number of images"
+    if reason is not None:
+        raise torch.OutOfMemoryError(
+            f"out of memory, with {most} images at once, and no smaller part of them is tried, as "
+            f"{reason}: {error}"
+        ) from None
+    return most // 2

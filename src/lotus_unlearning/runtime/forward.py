@@ -1,0 +1,53 @@
+"""How a prepared model computes: its precision, and how many images at once."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import MethodType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from lotus_unlearning.runtime.run import Runtime
+
+
+def in_precision(run: "Runtime") -> Callable[..., Tensor]:
+    """A ``forward`` in the precision of ``run`` that returns logits in float32 or float64."""
+    half = run.precision is torch.bfloat16
+    autocast = torch.autocast(run.device.type, torch.bfloat16) if half else nullcontext()
+
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        with autocast:
+            outputs: Tensor = type(self).forward(self, x)
+        return run.processes.weighted(outputs.float() if half else outputs)
+
+    return forward
+
+
+def in_micro_batches(forward: Callable[..., Tensor], run: "Runtime") -> Callable[..., Tensor]:
+    """``forward``, at most ``run.micro_batch`` images at once where gradients are wanted.
+
+    The layers' values of a micro-batch are dropped after it and computed again in the backward
+    pass, which adds up the gradients of the micro-batches: what a batch needs is what one of them
+    does, and the gradient is that of the whole batch up to the order of additions. For models
+    in which images do not see each other (no BatchNorm in training mode).
+    """
+
+    def by_parts(self: nn.Module, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return forward(self, x)
+        run.largest_batch = max(run.largest_batch, len(x))
+        if run.micro_batch is None or len(x) <= run.micro_batch:
+            return forward(self, x)
+        bound = MethodType(forward, self)
+        parts = torch.split(x, run.micro_batch)
+        return torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])
+
+    return by_parts
+
+
+def sees_other_images(model: nn.Module) -> bool:
+    """Whether what a model answers to an image depends on the others of its batch."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())

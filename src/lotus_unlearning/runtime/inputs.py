@@ -1,0 +1,66 @@
+"""Images of a split as the model takes them, on its device."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lotus_unlearning.images import ImageTensors, StreamedImages
+from lotus_unlearning.splits import Split
+
+
+@dataclass
+class Inputs:
+    """Moves images to the device: once where they are held in memory, else batch by batch.
+
+    Attributes:
+        device: Of the model.
+        precision: That it computes in.
+    """
+
+    device: torch.device
+    precision: torch.dtype
+    _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _warned: bool = field(default=False, repr=False)
+
+    def of(self, split: Split, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Model inputs ``[B, ...]`` for each chunk of positions in ``split``."""
+        source = split.source
+        if isinstance(source, ImageTensors):
+            images = self._resident(source)
+            for chunk in chunks:
+                yield self._ready(source.inputs(images[split.ids[chunk].to(self.device)]))
+            return
+        places = [split.ids[chunk] for chunk in chunks]
+        for images in source.batches(places, pin=self.device.type == "cuda"):
+            images = images.to(self.device, non_blocking=True)
+            yield self._ready(images if images.is_floating_point() else images.float() / 255)
+
+    def warn_of_random_views(self, split: Split) -> None:
+        """Once, if the images of ``split``, which are to be predicted, differ at every read."""
+        source = split.source
+        if self._warned or not isinstance(source, StreamedImages) or not source.random:
+            return
+        self._warned = True
+        warnings.warn(
+            f"{split.name}: the images differ at every read, so that what is predicted once (a "
+            "teacher's answers, an accuracy) is said of other views than those that are trained "
+            "on; pass the data set without random transforms",
+            stacklevel=4,
+        )
+
+    def _resident(self, source: ImageTensors) -> Tensor:
+        """The images on the device, moved there once."""
+        if self.device.type == "cpu":
+            return source.images
+        if id(source) not in self._on_device:
+            # the CPU tensor is kept beside the copy: an id is unique only while it lives
+            self._on_device[id(source)] = source.images.to(self.device), source.images
+        return self._on_device[id(source)][0]
+
+    def _ready(self, x: Tensor) -> Tensor:
+        if self.precision is torch.float64:
+            x = x.double()
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

@@ -1,0 +1,103 @@
+"""Numbers, words and tensors, one within another, in one safetensors file: no pickle."""
+
+import json
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_PLAIN = str | int | float | None
+_TREE, _DIGEST = "tree", "sha256"
+
+
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """Write ``value`` to ``path``; the file is complete or as it was, also if the power fails.
+
+    Args:
+        path: In a folder that is there.
+        value: Dictionaries, lists and tuples of tensors, numbers, words and ``None``.
+
+    Raises:
+        TypeError: If there is something else in it; says where.
+        OSError: If it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    tree = json.dumps(_taken_apart(value, tensors, "value"))
+    notes = {_TREE: tree, _DIGEST: _digest(tree, tensors)}
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        save_file(tensors, temporary, notes)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What :func:`write` wrote, tensors on the CPU.
+
+    Raises:
+        ValueError: If the file is damaged or another one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"it cannot be read: {error}") from None
+    if _TREE not in notes or notes.get(_DIGEST) != _digest(notes[_TREE], tensors):
+        raise ValueError("its contents are not those that were written")
+    found: dict[str, Any] = _put_together(json.loads(notes[_TREE]), tensors)
+    return found
+
+
+def _taken_apart(value: object, tensors: dict[str, Tensor], place: str) -> Any:
+    """``value`` as JSON has it; of tensors, their names in ``tensors``."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        # a copy in plain order: safetensors takes no channels-last and no shared memory
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        pairs = [[k, _taken_apart(v, tensors, f"{place}[{k!r}]")] for k, v in value.items()]
+        return {"dict": pairs}
+    if isinstance(value, list | tuple):
+        parts = [_taken_apart(v, tensors, f"{place}[{i}]") for i, v in enumerate(value)]
+        return {"tuple": parts} if isinstance(value, tuple) else parts
+    if isinstance(value, _PLAIN):  # bool is an int
+        return value
+    raise TypeError(
+        f"{place}: expected tensors, numbers, words, None, and dictionaries, lists and tuples of "
+        f"them, got {type(value).__name__}"
+    )
+
+
+def _put_together(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(tree, list):
+        return [_put_together(part, tensors) for part in tree]
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, inner),) = tree.items()
+    if kind == "tensor":
+        return tensors[inner]
+    if kind == "tuple":
+        return tuple(_put_together(part, tensors) for part in inner)
+    return {key: _put_together(part, tensors) for key, part in inner}
+
+
+def _digest(tree: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = sha256(tree.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

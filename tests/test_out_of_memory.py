@@ -1,0 +1,117 @@
+"""Where a device's memory does not suffice, fewer images at once do, to the same result."""
+
+import pytest
+import torch
+import toy
+from contract import ROWS, splits
+from torch import nn
+
+from lotus_unlearning import Recipe, train
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.runtime import Runtime
+
+
+class Limited(nn.Module):
+    """A model on a device that is out of memory from so many images on, with gradients or not."""
+
+    def __init__(self, model, most, predicted=1000):
+        super().__init__()
+        self.inner, self.most, self.predicted = model, most, predicted
+        self.sizes = []
+
+    def forward(self, x):
+        most = self.most if torch.is_grad_enabled() else self.predicted
+        if len(x) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        self.sizes.append(len(x))
+        return self.inner(x)
+
+
+def limited(most, predicted=1000):
+    return Limited(toy.trained(toy.norm_model), most, predicted)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("most", [4, 3, 1])
+def test_half_as_many_at_once_and_the_same_result(name, most):
+    parts = splits()
+    whole = toy.run(limited(1000), parts, ROWS[name])
+    with pytest.warns(UserWarning, match=r"out of memory: images are computed \d+ at once"):
+        found = toy.run(limited(most), parts, ROWS[name])
+    assert toy.difference(found.model, whole.model) < 1e-9
+    assert toy.change(found.model, limited(1000)) > 1e-4
+    assert len(found.history) == len(whole.history)
+
+
+def test_training_too():
+    images, recipe = toy.data(), Recipe(epochs=2, batch_size=8)
+    place = {"device": "cpu", "precision": "float64", "progress": False}
+    whole = train(limited(1000), images, recipe, **place)
+    with pytest.warns(UserWarning, match="computed 4 at once"):
+        found = train(limited(4), images, recipe, **place)
+    assert toy.difference(found.model, whole.model) < 1e-9
+
+
+def test_it_goes_on_from_its_checkpoint(tmp_path):
+    parts, model = splits(), limited(1000)
+    whole = toy.run(model, parts, ROWS["finetune"])
+
+    class Later(Limited):
+        """Out of memory in the second epoch for the first time."""
+
+        def forward(self, x):
+            self.most = 4 if len(self.sizes) > 5 else 1000
+            return super().forward(x)
+
+    later = Later(toy.trained(toy.norm_model), 1000)
+    with pytest.warns(UserWarning, match="out of memory"):
+        found = toy.run(later, parts, ROWS["finetune"], checkpoint=tmp_path)
+    assert toy.difference(found.model, whole.model) < 1e-9
+
+
+@pytest.mark.parametrize("most", [20, 7, 1])
+def test_predictions_by_fewer_images_are_the_same(most):
+    model, parts = limited(1000), splits()
+    expected = Runtime(precision=torch.float64).predict(model, parts.retain)
+    run, small = Runtime(precision=torch.float64), limited(1000, predicted=most)
+    for _ in range(2):
+        assert torch.allclose(run.predict(small, parts.retain), expected, rtol=0, atol=1e-12)
+    assert max(small.sizes) <= most
+
+
+def test_dropout_is_what_it_was_in_the_forward_pass():
+    """Computed again in the backward pass, a micro-batch meets the same noise."""
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(36, 4)).double()
+    run = Runtime(precision=torch.float64, micro_batch=3)
+    x = torch.rand(8, 1, 6, 6, dtype=torch.float64)
+    with run.prepared(inner.train()):
+        torch.manual_seed(1)
+        inner(x).sum().backward()
+        found = inner[2].weight.grad.clone()
+        torch.manual_seed(1)
+        kept = torch.cat([nn.functional.dropout(part.flatten(1), 0.5) for part in x.split(3)])
+    assert torch.allclose(found, kept.sum(0).expand(4, -1))
+
+
+def test_with_batch_norm_it_is_an_error_as_the_result_would_be_another():
+    model = Limited(toy.trained(toy.conv_model), 4)
+    with pytest.raises(torch.OutOfMemoryError, match="BatchNorm would see other images together"):
+        toy.run(model, splits(), ROWS["finetune"])
+
+
+def test_where_one_image_is_too_many_it_is_an_error():
+    with (
+        pytest.warns(UserWarning, match="out of memory"),
+        pytest.raises(torch.OutOfMemoryError, match="no smaller number of images"),
+    ):
+        toy.run(limited(0), splits(), ROWS["finetune"])
+
+
+def test_the_callers_model_stays_as_it_was():
+    model = limited(4)
+    before = [p.clone() for p in model.parameters()]
+    with pytest.warns(UserWarning, match="out of memory"):
+        toy.run(model, splits(), ROWS["finetune"])
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert "forward" not in vars(model)
