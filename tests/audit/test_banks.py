@@ -63,6 +63,18 @@ def test_what_is_there_is_not_trained_again(quick, digits, tmp_path):
     assert {total for _, _, total in told} == {5}
 
 
+def test_what_another_run_trains_meanwhile_is_not_trained_again(quick, digits, tmp_path):
+    mine, theirs = [], []
+
+    def overtaken(members, done, total):
+        mine.append([member.title for member in members])
+        bank(quick, digits, tmp_path, Wanted(golds=3), watch=lambda m, *_: theirs.extend(m))
+
+    bank(quick, digits, tmp_path, Wanted(golds=3), watch=overtaken)
+    assert mine == [["gold 0"]]
+    assert [member.title for member in theirs] == ["gold 1", "gold 2"]
+
+
 def test_at_once_and_in_processes_give_the_same_models(quick, digits, tmp_path):
     wanted = Wanted(golds=3, shadows=2, put_back=(5,), repeats=1)
     exact = of_model(network(), digits, QUICK, precision="float64")

@@ -9,12 +9,13 @@ import pytest
 import torch
 from commands_of_lost import IS_KILLED, MODULE, UNLEARN
 from safetensors.torch import save_file
+
 from worlds import together
 
 LOST = (
     "lotus unlearn: expected 2 processes to the end, but one ended before its time (killed, "
-    "perhaps for want of memory?), which ends all; nothing was written, and the same command "
-    "starts again"
+    "perhaps for want of memory?), which ends all; no result was written, and the same command "
+    "does it again"
 )
 
 
@@ -63,7 +64,10 @@ def test_torchrun_ends_within_seconds_of_a_killed_process(place):
 
 @pytest.mark.parametrize(
     ("more", "error"),
-    [(["--forgetting", "0.2"], "--forgetting"), (["--forget", "ids:999"], "forget: expected official ids")],
+    [
+        (["--forgetting", "0.2"], "--forgetting"),
+        (["--forget", "ids:999"], "forget: expected official ids"),
+    ],
 )
 def test_a_mistake_before_any_work_is_said_once(place, more, error):
     codes = together(2, commands_of_lost.run, place, UNLEARN + more)

@@ -3,6 +3,7 @@
 import many_processes
 import pytest
 from many_processes import ALL, MODELS
+
 from worlds import together
 
 COUNTS = (2, 4)

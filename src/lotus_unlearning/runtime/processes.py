@@ -173,6 +173,6 @@ class Processes:
             what = f"did not answer for {minutes} minutes" if late else "ended before its time"
             raise ConnectionError(
                 f"expected {self.count} processes to the end, but one {what} (killed, perhaps for "
-                "want of memory?), which ends all; nothing was written, and the same command "
-                "starts again"
+                "want of memory?), which ends all; no result was written, and the same command "
+                "does it again"
             ) from error
