@@ -50,7 +50,13 @@ def read_ids(path: str | Path) -> dict[str, Asked]:
     lines = _text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = ["" if line.lstrip().startswith("#") else line for line in lines]
     first = next((line for line in kept if line.strip()), "")
-    separator = next((s for s in _SEPARATORS if set(_header(first, s)) & set(COLUMNS)), None)
+    try:
+        separator = next((s for s in _SEPARATORS if set(_header(first, s)) & set(COLUMNS)), None)
+    except csv.Error as error:
+        raise ValueError(
+            f"forget: expected ids, or names of columns, in the first line of {name}, got one that "
+            f"is neither: {error}"
+        ) from None
     if separator is None:
         rows = [(i, _unquoted(line.strip())) for i, line in enumerate(kept, 1) if line.strip()]
         return {"": Asked(numbers([cell for _, cell in rows]), [i for i, _ in rows])}

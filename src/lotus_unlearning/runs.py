@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import nn
 from lotus_unlearning import models
 from lotus_unlearning.config_paths import resolved
 from lotus_unlearning.evaluation import Evaluation, versions
+from lotus_unlearning.plain_files import from_json, from_yaml, parsed_json
 from lotus_unlearning.runtime import (
     Processes,
     choose_device,
@@ -31,6 +32,16 @@ from lotus_unlearning.runtime import (
 Row = Mapping[str, Any]
 Ids = Sequence[int] | Sequence[str]
 _WEIGHTS = "model.safetensors"
+_MANIFEST = {
+    **dict.fromkeys(("model", "method", "trained_on"), dict | None),
+    **dict.fromkeys(("seconds", "peak_memory_bytes"), float | int | None),
+    **{
+        key: list | None
+        for kind in ("forgotten", "forgotten_before", "left_out")
+        for key in (kind, f"{kind}_content")
+    },
+}
+"""Keys of a manifest that are read again -> what stands there, if anything does."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,13 @@ class Run:
                 f"{self.path}: expected a run with a model (made by lotus train, unlearn or demo), "
                 f"got one of lotus {self.manifest.get('command', 'an unknown command')} without"
             )
-        return Architecture(**known)
+        try:
+            return Architecture(**known)
+        except TypeError:
+            names = ", ".join(f.name for f in fields(Architecture))
+            raise ValueError(
+                f"{self.path}: expected a model with {names} in manifest.json, got {known}"
+            ) from None
 
     def model(self) -> nn.Module:
         """Its model, with its weights, in evaluation mode.
@@ -123,25 +140,34 @@ def read(path: str | Path) -> Run:
             + ("got a folder without manifest.json" if folder.is_dir() else "found none")
         )
 
-    def history(text: str) -> list[Any]:
-        return [json.loads(line) for line in text.splitlines()]
-
-    manifest = _read(folder / "manifest.json", json.loads, dict)
-    config = _read(folder / "config.yaml", yaml.safe_load, dict)
+    manifest = _read(folder / "manifest.json", from_json, dict)
+    other = [key for key, kind in _MANIFEST.items() if not isinstance(manifest.get(key), kind)]
+    if other:
+        raise ValueError(
+            f"{folder / 'manifest.json'}: expected a file of a run as it was written, got other "
+            f"values of {', '.join(other)}"
+        )
+    config = _read(folder / "config.yaml", from_yaml, dict)
     config = resolved(str(manifest.get("command")), config, folder)
-    return Run(folder, manifest, config, _read(folder / "history.jsonl", history, list))
+    return Run(folder, manifest, config, _read(folder / "history.jsonl", _history, list))
 
 
-def _read(file: Path, parse: Callable[[str], Any], kind: type) -> Any:
+def _history(file: Path) -> list[Any]:
+    rows = [parsed_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line that is no mapping")
+    return rows
+
+
+def _read(file: Path, parse: Callable[[Path], Any], kind: type) -> Any:
     """The contents of ``file``; empty if there is no such file."""
     if not file.exists():
         return kind()
     try:
-        found = parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        found = parse(file)
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"{file}: expected a file of a run as it was written, got a broken one: {reason}"
+            f"{file}: expected a file of a run as it was written, got a broken one: {error}"
         ) from None
     if not isinstance(found, kind):
         raise ValueError(f"{file}: expected a {kind.__name__}, got {type(found).__name__}")
@@ -222,8 +248,12 @@ def replace_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``: complete, or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write(

@@ -12,6 +12,7 @@ from typing import Any
 
 from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
 from lotus_unlearning.benchmark.work import Made
+from lotus_unlearning.plain_files import from_json
 
 _STALE = 3600.0
 """Seconds after which what is half written will never be finished: writing takes seconds."""
@@ -40,7 +41,9 @@ class Store:
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = from_json(path)
+            if not isinstance(found, dict):
+                raise ValueError(f"a {type(found).__name__}")
         except ValueError as error:
             raise ValueError(
                 f"{path}: expected the JSON of a cell, got damaged contents ({error}); delete it "
@@ -81,7 +84,12 @@ class Store:
     def failure(self, cell: Cell) -> str | None:
         """Why a cell failed the last time, if it is to be tried again."""
         path = self._failure(cell)
-        return json.loads(path.read_text(encoding="utf-8"))["error"] if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return str(from_json(path)["error"])
+        except (ValueError, TypeError, KeyError):
+            return f"unknown, as {path} is damaged"
 
     def forget_failure(self, cell: Cell) -> None:
         """It is tried again now."""
@@ -133,5 +141,9 @@ class Store:
     def _write(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -16,7 +16,7 @@ from lotus_unlearning.audit import Audit, Bank, Probes, Relearning, Trigger, aud
 from lotus_unlearning.audit.banks import FACTS
 from lotus_unlearning.cli import loading, options, parsing, trained_on
 from lotus_unlearning.cli.loading import Loaded
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
@@ -68,7 +68,7 @@ def main(words: list[str]) -> None:
         facts=output.facts(here, precision),
     )
     output.write({"": partial(_write, output=output, splits=splits, found=found)})
-    print(found.to_markdown())
+    show(found.to_markdown())
     say(f"page: {output.final / 'audit.html'}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lotus_unlearning.config_paths import Values, relative
 from lotus_unlearning.config_paths import resolved as resolved
+from lotus_unlearning.plain_files import from_yaml
 
 _GROUPS = ("method", "recipe")
 
@@ -43,16 +44,10 @@ def read(command: str, path: Path) -> Values:
     Raises:
         ValueError: If there is no such file, or it holds something else.
     """
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise ValueError(f"config: expected a YAML file at {str(path)!r}: {reason}") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"config: expected YAML in {str(path)!r}: {reason}") from None
+        values = from_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"config: expected a YAML file at {str(path)!r}: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"config: expected options with values in {str(path)!r}, got {values!r}")
     if isinstance(values.get("method"), str):

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from torch import nn
 
 from lotus_unlearning import datasets, models, runs
+from lotus_unlearning.requests.canonical import harmless
 from lotus_unlearning.runtime import choose_device, choose_precision
 from lotus_unlearning.splits import OnOverlap, Splits
 
@@ -283,4 +284,9 @@ def _said(built: runs.Architecture) -> str:
 
 def say(line: str) -> None:
     """A line about what is going on: to standard error, so that tables can be piped."""
-    print(line, file=sys.stderr, flush=True)
+    print(harmless(line), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """A result: to standard output."""
+    print(harmless(text))

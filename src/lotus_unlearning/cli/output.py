@@ -8,7 +8,7 @@ from typing import Any
 
 from lotus_unlearning import runs
 from lotus_unlearning.cli import configs
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.runtime import Processes
@@ -87,5 +87,5 @@ class Output:
 
     def show(self, evaluation: Evaluation) -> None:
         """The table, and where the page is."""
-        print(evaluation.to_markdown())
+        show(evaluation.to_markdown())
         say(f"page: {self.final / 'report.html'}")

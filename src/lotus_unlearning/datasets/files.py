@@ -1,5 +1,6 @@
 """Image files of a data set: what is missing, what is chosen, and only then what is read."""
 
+import csv
 import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 
 from lotus_unlearning.cores import usable_cores
 from lotus_unlearning.datasets.data import Data
+from lotus_unlearning.id_files import some
 from lotus_unlearning.images import MEMORY_SHARE, Images, ImageTensors, StreamedImages, memory_bytes
 
 if TYPE_CHECKING:
@@ -69,6 +71,58 @@ def images_in(folder: Path) -> list[str]:
         return sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in _ENDINGS)
 
 
+def is_inside(name: str) -> bool:
+    """Whether a path in a table stays in the folder of the data set.
+
+    >>> is_inside("images/1.png"), is_inside("../1.png"), is_inside("/etc/passwd")
+    (True, False, False)
+    """
+    return not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
+
+
+def lines_of(path: Path, problems: list[str]) -> list[str]:
+    """The lines of a text file that are not empty; what is wrong goes into ``problems``."""
+    if not path.is_file():
+        problems.append(f"{path.name}: absent")
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        problems.append(f"{path.name}: no text in UTF-8")
+        return []
+    return [line for line in lines if line.strip()]
+
+
+def rows_of(path: Path, columns: Sequence[str], problems: list[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file with a head; what is wrong goes into ``problems``.
+
+    Args:
+        path: Of the file.
+        columns: That each row must have.
+        problems: Gets a few words per problem.
+    """
+    if not path.is_file():
+        problems.append(f"{path.name}: absent")
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            table = csv.DictReader(lines)
+            rows = list(table)
+    except (UnicodeDecodeError, csv.Error) as error:
+        text = isinstance(error, UnicodeDecodeError)
+        problems.append(f"{path.name}: no {'text in UTF-8' if text else f'CSV ({error})'}")
+        return []
+    lacking = [column for column in columns if column not in (table.fieldnames or ())]
+    short = [i for i, row in enumerate(rows, 2) if None in row.values() or None in row]
+    if lacking or not rows:
+        problems.append(f"{path.name}: without {some([f'column {c}' for c in lacking]) or 'rows'}")
+        return []
+    if short:
+        problems.append(f"{path.name}: other cells than in the first row in row {some(short)}")
+        return []
+    return rows
+
+
 def class_names(wnids: Sequence[str], words: Mapping[str, str]) -> tuple[str, ...]:
     """The first synonym of each WordNet id, with the id behind it where two classes share it.
 
@@ -112,6 +166,8 @@ def decoded(
     from PIL import Image
 
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            raise ValueError("there is no such file")
         with Image.open(path) as file:
             return _of_eight_bits(file).convert(mode)
     except Exception as error:  # Pillow raises many kinds
