@@ -84,7 +84,9 @@ def _fuzz(commands, name, top, cases, seed):
             problems.append({"problems": seen.problems, "last": last[0][:300], "data": bytes_})
 
     one()
-    print(f"{name}: {dict(statuses)}, {len(problems)} problems, slowest {slowest:.1f} s", flush=True)
+    print(
+        f"{name}: {dict(statuses)}, {len(problems)} problems, slowest {slowest:.1f} s", flush=True
+    )
     return {
         "cases": sum(statuses.values()),
         "problems": len(problems),

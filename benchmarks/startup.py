@@ -1,4 +1,4 @@
-"""How long it takes to start: ``lotus --help`` over bare Python, ``import lotus_unlearning`` over torch.
+"""Seconds to start: ``lotus --help`` over bare Python, ``import lotus_unlearning`` over torch.
 
     python benchmarks/startup.py --runs 9
 

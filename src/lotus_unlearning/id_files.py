@@ -14,6 +14,7 @@ _SEPARATORS = (",", ";", "\t")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _WHOLE_AS_FLOAT = re.compile(r"[+-]?[0-9]{1,15}\.0+")
 _SHOWN = 5
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,12 @@ def is_whole(cell: str) -> bool:
 
 def some(values: list[Any]) -> str:
     """The first few ``values``, for a message."""
-    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    shown = ", ".join(_short(f"{value}") for value in values[:_SHOWN])
     return shown + (", ..." if len(values) > _SHOWN else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _text(path: str | Path) -> str:

@@ -44,8 +44,10 @@ def from_yaml(path: Path) -> Any:
         found = yaml.safe_load(text)
     except RecursionError:
         raise ValueError("values stand within values too deep") from None
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(f"{error}".split())) from None
     except Exception as error:  # PyYAML stumbles over values such as "!!bool maybe"
-        raise ValueError(" ".join(f"{error}".split()) or type(error).__name__) from None
+        raise ValueError(f"a value that is not what it says: {error}") from None
     if _size(found, {}) > _MOST:
         raise ValueError(f"more than {_MOST:,} values, by references to others")
     return found

@@ -128,6 +128,7 @@ def test_another_method_than_that_of_the_config_brings_its_own_settings(place, c
         ("recipe: {epoch: 3}", "got 'recipe.epoch'; did you mean 'recipe.epochs'?"),
         ("- 1", "config: expected options with values in 'run.yaml', got [1]"),
         ("limit: [1", "config: expected a YAML file at 'run.yaml': while parsing"),
+        ("data: null", "data: expected the name of a data set, got null; pass --data"),
         ("limit: many", "limit: expected a whole number or null, got many"),
         ("method: scrubb", "did you mean 'scrub'?"),
     ],

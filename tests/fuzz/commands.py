@@ -70,7 +70,7 @@ _RUN = ("unlearn", "--model", "in/run", "--forget", "0.1", "--out", "out/x")
 _WEIGHTS = ("--architecture", "resnet-thin", *SMALL, "--forget", "0.1", "--out", "out/x")
 _ANY_DATA = ("train", *_ONE, "--out", "out/x", "--data")
 TARGETS = {
-    "ids": Target("ids.txt", lambda _: contents.ids(), (*_RUN[:4], "in/ids.txt", *_RUN[5:])),
+    "ids": Target("ids.txt", contents.ids, (*_RUN[:4], "in/ids.txt", *_RUN[5:])),
     "ids-edited": Target("ids.csv", contents.tables, (*_RUN[:4], "in/ids.csv", *_RUN[5:])),
     "config": Target("config.yaml", contents.yamls, ("train", "--config", "in/config.yaml")),
     "grid": Target("grid.yaml", contents.yamls, ("bench", "in/grid.yaml", "--dry_run")),
@@ -291,17 +291,17 @@ def _problems(status, text, seconds):
 
 def _tree(top, target):
     """Every file that must stay as it is: size and time of the last change."""
-    mine, writes = _file(target, top), top / "in" / target.writes
-    found = {}
-    for folder, names, files in os.walk(top):
-        here = Path(folder)
-        if here == top / "out" or here == writes:
-            names.clear()
-            continue
-        for name in files:
-            if here / name != mine:
-                facts = (here / name).lstat()
-                found[f"{folder}/{name}"] = (facts.st_size, facts.st_mtime_ns)
+    mine = str(_file(target, top))
+    left_out = {str(top / "out"), str(top / "in" / target.writes)}
+    folders, found = [str(top)], {}
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders += [] if entry.path in left_out else [entry.path]
+                elif entry.path != mine:
+                    facts = entry.stat(follow_symlinks=False)
+                    found[entry.path] = (facts.st_size, facts.st_mtime_ns)
     return found
 
 

@@ -7,10 +7,10 @@ import yaml
 from hypothesis import strategies as st
 
 ODD = [
-    b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[2J", b"\r", b"\n", b'"', b"'", b",", b";", b"\t", b"#",
-    b"{", b"}", b"[", b"]", b": ", b"- ", b"&a ", b"*a", b"!!bool x", b"!!int ", b"2001-99-99",
-    b"!!python/object/apply:os.system ['touch canary-touched']", b"../../canary.txt", b"/etc/passwd",
-    b"-1", b"1e400", b"nan", b"null", b"true", b"9" * 30, b"9" * 5000, b"id", b"path,id", b"index",
+    b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[2J", b"\r", b"\n", b'"', b"'", b",", b";", b"\t",
+    b"#", b"{", b"}", b"[", b"]", b": ", b"- ", b"&a ", b"*a", b"!!bool x", b"!!int ",
+    b"!!python/object/apply:os.system ['touch touched']", b"../../canary.txt", b"/etc/passwd",
+    b"2001-99-99", b"-1", b"1e400", b"nan", b"null", b"true", b"9" * 30, b"9" * 5000, b"id", b"path,id", b"index",
     b"<script>alert(1)</script>", "\u202e".encode(), "é😀".encode(), "é".encode("latin-1"),
     b"[" * 3000, b"x" * 200_000,
 ]  # fmt: skip
@@ -72,7 +72,8 @@ def jsons(valid):
 def json_lines(valid):
     """As :func:`jsons`, with a value in each line."""
     rows = [json.loads(line) for line in valid.splitlines()]
-    written = plain(rows).map(lambda v: "\n".join(map(json.dumps, v or [0])).encode())
+    lines = st.lists(plain(rows[0]).map(json.dumps), max_size=3)
+    written = lines.map(lambda some: "\n".join(some).encode())
     return written | edited(valid) | st.binary(max_size=60)
 
 
@@ -96,20 +97,21 @@ def tables(valid):
     return edited(valid) | encoded | st.binary(max_size=60)
 
 
-_CELLS = st.sampled_from(
-    ["0", "17", "-3", "+4", "3.0", "1e3", "9" * 40, "९", "cat/0.png", "../x", '"a"', "", " ", "#c"]
-) | st.text(max_size=8)
+_CELLS = ["0", "17", "-3", "+4", "3.0", "1e3", "9" * 40, "९", "cat/0.png", "../x", '"a"', "", " "]
+_HEADS = ["", "id\n", "path,id\n", "index;x\n", "id\tpath\n", '"id"\n', "id,", "# more\n"]
 
 
 @st.composite
-def ids(draw):
-    """A list of ids as a person may have written it."""
-    head = draw(st.sampled_from(["", "id\n", "path,id\n", "index;x\n", "id\tpath\n", '"id"\n', "id,"]))
-    rows = draw(st.lists(st.lists(_CELLS, min_size=1, max_size=3), max_size=6))
-    cells = draw(st.sampled_from([",", ";", "\t"]))
-    text = head + "".join(cells.join(row) + "\n" for row in rows)
-    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
-    return text.encode(encoding, "surrogatepass")
+def ids(draw, valid):
+    """A list of ids as a person may have written it, some of them those of ``valid``."""
+    right = st.sampled_from(valid.decode().split())
+    cell = draw(st.sampled_from([right, right | st.sampled_from(_CELLS) | st.text(max_size=8)]))
+    head, between = draw(st.sampled_from(_HEADS)), draw(st.sampled_from([",", ";", "\t"]))
+    width = 1 + sum(head.count(one) for one in ",;\t")
+    row = st.lists(cell, min_size=width, max_size=draw(st.sampled_from([width, width, 3])))
+    rows = draw(st.lists(row.map(between.join), max_size=6))
+    encoding = draw(st.sampled_from(["utf-8"] * 6 + ["utf-8-sig", "utf-16", "utf-32"]))
+    return (head + "".join(f"{one}\n" for one in rows)).encode(encoding, "surrogatepass")
 
 
 _DTYPES = ["F32", "F16", "BF16", "F64", "I64", "U8", "BOOL", "F8_E4M3", "F4", "C64", "X", "", 3]

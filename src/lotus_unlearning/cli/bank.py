@@ -17,7 +17,7 @@ from lotus_unlearning.benchmark.grid import block_named
 from lotus_unlearning.benchmark.work import load
 from lotus_unlearning.cli import loading, options, parsing
 from lotus_unlearning.cli.loading import Loaded
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.report.page import percent, seconds
@@ -165,7 +165,7 @@ def _summary(made: Bank) -> int:
             words = ", ".join(
                 f"{n.removesuffix('_accuracy')} {percent(v)}" for n, v in means.items()
             )
-            print(f"{len(members)} {kind} models; mean accuracies: {words}")
+            show(f"{len(members)} {kind} models; mean accuracies: {words}")
     failed = made.failed()
     for member, error in failed.items():
         say(f"failed: {member.title}: {error.strip().splitlines()[-1]}")

@@ -32,10 +32,16 @@ def expanded(command: str, words: list[str]) -> list[str]:
             continue
         value = value if equals else rest.pop(0)
         inline = value.lstrip().startswith("{")
-        found.append(
-            f"--config={value if inline else json.dumps(read(command, Path(value)), default=str)}"
-        )
+        found.append(f"--config={value if inline else as_text(read(command, Path(value)))}")
     return found
+
+
+def as_text(values: Values) -> str:
+    """Options as they are given to ``--config`` itself: JSON that is YAML, too.
+
+    In YAML one character is not written as two, as JSON in ASCII writes some.
+    """
+    return json.dumps(values, default=str, ensure_ascii=False)
 
 
 def read(command: str, path: Path) -> Values:

@@ -124,7 +124,13 @@ def check_run(chosen: Namespace) -> None:
 
 
 def load_data(options: Namespace) -> datasets.Data:
-    """The data set that the options name."""
+    """The data set that the options name.
+
+    Raises:
+        ValueError: If they name none, or it cannot be read.
+    """
+    if options.data is None:
+        raise ValueError("data: expected the name of a data set, got null; pass --data")
     return datasets.load(
         options.data,
         root=options.root,

@@ -31,6 +31,7 @@ File = tuple[str, int]
 Transform = Callable[[Tensor], Tensor]
 
 _ENDINGS = {".jpg", ".jpeg", ".png"}
+_LONGEST_NAME = 256
 _WORTH_A_THREAD = 200
 """Pixels of the side: handing smaller images over costs about as much as decoding them."""
 
@@ -77,7 +78,9 @@ def is_inside(name: str) -> bool:
     >>> is_inside("images/1.png"), is_inside("../1.png"), is_inside("/etc/passwd")
     (True, False, False)
     """
-    return not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
+    parts = name.split("/")
+    names = all(part != ".." and len(part.encode()) < _LONGEST_NAME for part in parts)
+    return names and not name.startswith("/") and "\0" not in name
 
 
 def lines_of(path: Path, problems: list[str]) -> list[str]:

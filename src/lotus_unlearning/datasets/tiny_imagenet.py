@@ -96,7 +96,7 @@ def _annotated(val: Path, names: list[str], wnids: list[str], problems: list[str
     path = val / "val_annotations.txt"
     lines = [line.split("\t") for line in lines_of(path, problems)]
     labels = {cells[0]: cells[1] for cells in lines if len(cells) > 1}
-    lacking = [name for name in names if labels.get(name) not in wnids] if labels else []
+    lacking = [name for name in names if labels.get(name) not in wnids] if path.is_file() else []
     absent = sorted(labels.keys() - set(names))
     if lacking:
         problems.append(f"val_annotations.txt: no known class for {some(lacking)}")
