@@ -12,13 +12,27 @@ HEAVY = {
 
 
 def _loaded(statement):
-    code = f"{statement}; import sys; print(*sys.modules)"
+    code = f"{statement}; import sys; print('\\n', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in done.stdout.split()}
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
 def test_importing_the_package_loads_nothing_heavy():
     assert not _loaded("import lotus_unlearning") & {*HEAVY, "torch"}
+
+
+@pytest.mark.parametrize("words", ["--help", "--version"])
+def test_telling_the_commands_loads_next_to_nothing(words):
+    loaded = _loaded(f"from lotus_unlearning.cli import main; main(['{words}'])")
+    slow = {"torch", "numpy", "yaml", "PIL", "cryptography", "safetensors", "argparse", "inspect"}
+    assert not loaded & {*HEAVY, *slow, "dataclasses", "asyncio", "subprocess", "json", "logging"}
+
+
+def test_over_torch_the_package_loads_only_itself():
+    known = _loaded("import torch")
+    assert _loaded("import torch, lotus_unlearning") - known == {"lotus_unlearning"}
+    more = _loaded("import torch; from lotus_unlearning import LoTUS, unlearn") - known
+    assert more <= {"lotus_unlearning", "resource"}
 
 
 def test_importing_what_unlearns_loads_torch_alone():

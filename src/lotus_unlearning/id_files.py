@@ -14,6 +14,7 @@ _SEPARATORS = (",", ";", "\t")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _WHOLE_AS_FLOAT = re.compile(r"[+-]?[0-9]{1,15}\.0+")
 _SHOWN = 5
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,13 @@ def read_ids(path: str | Path) -> dict[str, Asked]:
     lines = _text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = ["" if line.lstrip().startswith("#") else line for line in lines]
     first = next((line for line in kept if line.strip()), "")
-    separator = next((s for s in _SEPARATORS if set(_header(first, s)) & set(COLUMNS)), None)
+    try:
+        separator = next((s for s in _SEPARATORS if set(_header(first, s)) & set(COLUMNS)), None)
+    except csv.Error as error:
+        raise ValueError(
+            f"forget: expected ids, or names of columns, in the first line of {name}, got one that "
+            f"is neither: {error}"
+        ) from None
     if separator is None:
         rows = [(i, _unquoted(line.strip())) for i, line in enumerate(kept, 1) if line.strip()]
         cells = [cell for _, cell in rows]
@@ -89,8 +96,12 @@ def is_whole(cell: str) -> bool:
 
 def some(values: list[Any]) -> str:
     """The first few ``values``, for a message."""
-    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    shown = ", ".join(_short(f"{value}") for value in values[:_SHOWN])
     return shown + (", ..." if len(values) > _SHOWN else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _text(path: str | Path) -> str:

@@ -3,16 +3,11 @@
 import csv
 import io
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 import yaml
@@ -21,6 +16,7 @@ from torch import nn
 from lotus_unlearning import models
 from lotus_unlearning.config_paths import resolved
 from lotus_unlearning.evaluation import Evaluation, versions
+from lotus_unlearning.plain_files import from_json, from_yaml, parsed_json
 from lotus_unlearning.runtime import (
     Processes,
     choose_device,
@@ -32,6 +28,16 @@ from lotus_unlearning.runtime import (
 Row = Mapping[str, Any]
 Ids = Sequence[int] | Sequence[str]
 _WEIGHTS = "model.safetensors"
+_MANIFEST = {
+    **dict.fromkeys(("model", "method", "trained_on"), dict | None),
+    **dict.fromkeys(("seconds", "peak_memory_bytes"), float | int | None),
+    **{
+        key: list | None
+        for kind in ("forgotten", "forgotten_before", "left_out")
+        for key in (kind, f"{kind}_content")
+    },
+}
+"""Keys of a manifest that are read again -> what stands there, if anything does."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,13 @@ class Run:
                 f"{self.path}: expected a run with a model (made by lotus train, unlearn or demo), "
                 f"got one of lotus {self.manifest.get('command', 'an unknown command')} without"
             )
-        return Architecture(**known)
+        try:
+            return Architecture(**known)
+        except TypeError:
+            names = ", ".join(f.name for f in fields(Architecture))
+            raise ValueError(
+                f"{self.path}: expected a model with {names} in manifest.json, got {known}"
+            ) from None
 
     def model(self) -> nn.Module:
         """Its model, with its weights, in evaluation mode.
@@ -124,107 +136,38 @@ def read(path: str | Path) -> Run:
             + ("got a folder without manifest.json" if folder.is_dir() else "found none")
         )
 
-    def history(text: str) -> list[Any]:
-        return [json.loads(line) for line in text.splitlines()]
-
-    manifest = _read(folder / "manifest.json", json.loads, dict)
-    config = _read(folder / "config.yaml", yaml.safe_load, dict)
+    manifest = _read(folder / "manifest.json", from_json, dict)
+    other = [key for key, kind in _MANIFEST.items() if not isinstance(manifest.get(key), kind)]
+    if other:
+        raise ValueError(
+            f"{folder / 'manifest.json'}: expected a file of a run as it was written, got other "
+            f"values of {', '.join(other)}"
+        )
+    config = _read(folder / "config.yaml", from_yaml, dict)
     config = resolved(str(manifest.get("command")), config, folder)
-    return Run(folder, manifest, config, _read(folder / "history.jsonl", history, list))
+    return Run(folder, manifest, config, _read(folder / "history.jsonl", _history, list))
 
 
-def _read(file: Path, parse: Callable[[str], Any], kind: type) -> Any:
+def _history(file: Path) -> list[Any]:
+    rows = [parsed_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line that is no mapping")
+    return rows
+
+
+def _read(file: Path, parse: Callable[[Path], Any], kind: type) -> Any:
     """The contents of ``file``; empty if there is no such file."""
     if not file.exists():
         return kind()
     try:
-        found = parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        found = parse(file)
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"{file}: expected a file of a run as it was written, got a broken one: {reason}"
+            f"{file}: expected a file of a run as it was written, got a broken one: {error}"
         ) from None
     if not isinstance(found, kind):
         raise ValueError(f"{file}: expected a {kind.__name__}, got {type(found).__name__}")
     return found
-
-
-def destination(out: str | None, name: str) -> Path:
-    """Where a run goes: ``out``, or ``runs/name`` with the first free number behind it.
-
-    Raises:
-        ValueError: If something stands at ``out``.
-    """
-    if out is None:
-        first = Path("runs") / name
-        path, number = first, 2
-        while path.exists():
-            path, number = first.with_name(f"{name}-{number}"), number + 1
-        return path
-    path = Path(out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(
-            f"out: expected a new or empty folder, got {out!r}, which holds something already; "
-            "choose another --out or move it away"
-        )
-    return path
-
-
-def require_writable(final: Path) -> None:
-    """Find out before the work whether ``final`` can be made after it.
-
-    Raises:
-        ValueError: If not.
-    """
-    place = next(parent for parent in final.absolute().parents if os.path.lexists(parent))
-    try:
-        Path(tempfile.mkdtemp(dir=place, prefix=f".{final.name}.")).rmdir()
-    except OSError as error:
-        raise ValueError(
-            f"out: expected a place that can be written to, got {str(final)!r}: {error.strerror}"
-        ) from None
-
-
-@contextmanager
-def folder(final: Path) -> Iterator[Path]:
-    """A folder under a temporary name, renamed to ``final`` when the block is complete.
-
-    Yields:
-        The temporary folder. If the block raises, it is gone and nothing is left.
-
-    Raises:
-        ValueError: If it cannot be written or renamed, and holds a model already: then it stays,
-            and the message says where.
-    """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)  # mkdtemp makes it private
-        if final.is_dir():
-            final.rmdir()  # fails if something was put there meanwhile
-        temporary.rename(final)
-    except OSError as error:
-        if not (temporary / _WEIGHTS).exists():
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        raise ValueError(
-            f"{final}: expected a place that can be written to, but meanwhile: {error.strerror}; "
-            f"what was computed is kept in {temporary}"
-        ) from None
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``: complete, or as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # another process may, too
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def write(

@@ -1,12 +1,13 @@
 """Where images are: in memory, or in a data set that is read image by image."""
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lotus_unlearning.pixels import accepted, digests, model_input, not_finite
 
@@ -115,8 +116,11 @@ class StreamedImages:
             batch_sampler=map(Tensor.tolist, chunks),
             num_workers=self.workers,
             pin_memory=pin,
+            collate_fn=_stacked,
         )
         for chunk, batch in zip(chunks, loader, strict=True):
+            if isinstance(batch, _Unread):
+                raise batch.error()
             images = accepted(batch, "images")
             bad = not_finite(images)
             if bad:
@@ -198,9 +202,31 @@ def _classes(names: tuple[str, ...] | None) -> str:
     return "" if names is None else f", {len(names):,} classes"
 
 
-class _ImagesOnly(Dataset[Tensor]):
+@dataclass(frozen=True)
+class _Unread:
+    """An error in a worker process, as text: PyTorch puts its traceback into the message."""
+
+    message: str
+    traceback: str
+
+    def error(self) -> ValueError:
+        """The error, with the traceback beside its message."""
+        found = ValueError(self.message)
+        found.add_note(f"where it was read:\n{self.traceback}")
+        return found
+
+
+class _ImagesOnly(Dataset[Tensor | _Unread]):
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, position: int) -> Tensor:
-        return self.dataset[position][0]  # type: ignore[no-any-return]
+    def __getitem__(self, position: int) -> Tensor | _Unread:
+        try:
+            return self.dataset[position][0]  # type: ignore[no-any-return]
+        except ValueError as error:
+            return _Unread(f"{error}", traceback.format_exc())
+
+
+def _stacked(items: list[Tensor | _Unread]) -> Any:
+    unread = [item for item in items if isinstance(item, _Unread)]
+    return unread[0] if unread else default_collate(items)

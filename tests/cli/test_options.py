@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lotus_unlearning import datasets, runs
-from lotus_unlearning.cli import loading, main, options
+from lotus_unlearning.cli import choosing, loading, main, options
 
 CODE = """
 import torch
@@ -70,7 +70,7 @@ def digits(**more):
 
 def test_forget_official_takes_the_choice_of_the_authors():
     ids = digits().train.official.ids[[3, 1, 40]]
-    splits = options.choose(digits(forget=ids), "official", seed=0)
+    splits = choosing.choose(digits(forget=ids), "official", seed=0)
     assert splits.forget.ids.tolist() == [3, 1, 40]
     assert (len(splits.retain), len(splits.unseen), len(splits.test)) == (47, 13, 300)
 
@@ -79,9 +79,9 @@ def test_ids_are_official_in_files_and_in_words(tmp_path):
     ids = digits().train.official.ids[[3, 1]].tolist()
     (tmp_path / "ids.txt").write_text("\n".join(map(str, ids)))
     for words in (str(tmp_path / "ids.txt"), f"ids:{ids[0]},{ids[1]}", f"ids: {ids[0]}, {ids[1]}"):
-        assert options.choose(digits(), words, seed=0).forget.ids.tolist() == [3, 1]
+        assert choosing.choose(digits(), words, seed=0).forget.ids.tolist() == [3, 1]
     named = replace(digits().train, names=tuple(f"cat/{i}.png" for i in range(50)))
-    splits = options.choose(digits(train=named), "ids:cat/3.png,./cat/1.png", seed=0)
+    splits = choosing.choose(digits(train=named), "ids:cat/3.png,./cat/1.png", seed=0)
     assert splits.forget.ids.tolist() == [3, 1]
 
 
@@ -102,15 +102,15 @@ def test_ids_are_official_in_files_and_in_words(tmp_path):
 def test_what_names_no_images_is_refused_with_a_way_out(words, hint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=hint):
-        options.choose(digits(), words, seed=0)
+        choosing.choose(digits(), words, seed=0)
 
 
 def test_a_file_named_like_a_share_wins_and_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "0.1").write_text(str(digits().train.official.ids[7].item()))
-    assert options.choose(digits(), 0.1, seed=0).forget.ids.tolist() == [7]
+    assert choosing.choose(digits(), 0.1, seed=0).forget.ids.tolist() == [7]
     assert "forget: 0.1 is a file here, and read as a list of ids" in capsys.readouterr().err
-    assert len(options.choose(digits(), "0.2", seed=0).forget) == 10
+    assert len(choosing.choose(digits(), "0.2", seed=0).forget) == 10
     assert capsys.readouterr().err == ""
 
 
@@ -123,20 +123,20 @@ def with_a_copy(name):
 
 
 def test_copies_in_published_data_sets_are_dropped_and_counted(capsys):
-    splits = options.choose(*with_a_copy("digits"), seed=0)
+    splits = choosing.choose(*with_a_copy("digits"), seed=0)
     assert (len(splits.unseen), len(splits.test)) == (11, 299)
     told = capsys.readouterr().err
     assert "unseen: dropped 2 copies of images to forget" in told
     assert "test: dropped 1 copy of images to forget" in told
     with pytest.raises(ValueError, match=r"unseen: .* 2 are the same"):
-        options.choose(*with_a_copy("digits"), seed=0, on_overlap="refuse")
+        choosing.choose(*with_a_copy("digits"), seed=0, on_overlap="refuse")
 
 
 @pytest.mark.parametrize("name", ["imagefolder:photos", "python:mine:data"])
 def test_copies_in_data_of_ones_own_are_refused_unless_asked(name):
     with pytest.raises(ValueError, match=r"test: .* 1 are the same.*\(--on_overlap drop\)"):
-        options.choose(*with_a_copy(name), seed=0)
-    assert len(options.choose(*with_a_copy(name), seed=0, on_overlap="drop").test) == 299
+        choosing.choose(*with_a_copy(name), seed=0)
+    assert len(choosing.choose(*with_a_copy(name), seed=0, on_overlap="drop").test) == 299
 
 
 def test_forget_official_is_refused_where_authors_made_no_choice(tmp_path, monkeypatch, capsys):

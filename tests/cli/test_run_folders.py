@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from few_digits import SMALL
 
-from lotus_unlearning import runs
+from lotus_unlearning import folders, runs
 from lotus_unlearning.cli import main
 
 ONE = [*SMALL[:2], "--recipe.epochs", "1"]
@@ -33,7 +33,7 @@ def test_a_place_that_cannot_be_written_to_is_found_out_before_the_work(
 
 
 def test_looking_whether_a_place_can_be_written_to_leaves_nothing(tmp_path):
-    runs.require_writable(Path("new/folder/run"))
+    folders.require_writable(Path("new/folder/run"))
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,5 @@
 """A bank: a folder of predictions of models that were trained alike, to compare a model with."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -10,18 +9,23 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from torch import Tensor
 
 from lotus_unlearning.audit.material import Material, content, images_of
-from lotus_unlearning.audit.members import FORMAT, Chosen, Ints, Kind, Member, digest
+from lotus_unlearning.audit.members import FORMAT, KINDS, Chosen, Ints, Kind, Member, digest
+from lotus_unlearning.benchmark.packing import unzipped
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.work import PREDICTIONS, WEIGHTS
-from lotus_unlearning.runs import replace_text
+from lotus_unlearning.folders import replace_text
+from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.splits import Splits
 
 Arrays = Mapping[str, NDArray[np.float32]]
 FACTS = "bank.json"
+_FACTS = {"forget": list, "gone": list, "content": dict}
+_FACTS |= dict.fromkeys(("golds_made_of", "shadows_made_of"), str)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class Bank:
     def store(self) -> Store:
         """Where its models are kept."""
         return Store(self.folder)
+
+    def __post_init__(self) -> None:
+        other = [key for key, kind in _FACTS.items() if not isinstance(self.facts.get(key), kind)]
+        if other:
+            raise ValueError(
+                f"{self.folder / FACTS}: expected the facts of a bank as lotus bank wrote them, "
+                f"got other values of {', '.join(other)}; restore it from a backup"
+            )
 
     @cached_property
     def chosen(self) -> Chosen:
@@ -72,13 +84,27 @@ class Bank:
                 f"{self.folder}: expected the predictions of {member.title}, found none; the same "
                 "lotus bank makes them again"
             )
-        with np.load(io.BytesIO(files[PREDICTIONS]), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            return unzipped(files[PREDICTIONS])
+        except Exception as error:  # NumPy and zipfile raise many kinds
+            raise self._damaged(member, "predictions", error) from None
 
     def weights(self, member: Member) -> dict[str, Tensor] | None:
         """Its weights, if they were kept."""
         files = self.store.files(cast(Any, member))
-        return load_weights(files[WEIGHTS]) if WEIGHTS in files else None
+        if WEIGHTS not in files:
+            return None
+        try:
+            return load_weights(files[WEIGHTS])
+        except SafetensorError as error:
+            raise self._damaged(member, "weights", error) from None
+
+    def _damaged(self, member: Member, what: str, error: Exception) -> ValueError:
+        folder = self.folder / "files" / member.key
+        return ValueError(
+            f"{folder}: expected {what} of {member.title}, got damaged contents ({error}); delete "
+            "the folder and its file in cells, and the same lotus bank makes them again"
+        )
 
     def trained_on(self, member: Member, labels: Ints) -> NDArray[np.bool_]:
         """Mask ``[N]`` of the training images that it was trained on."""
@@ -116,10 +142,11 @@ class Bank:
         known = {field.name for field in fields(Member)}
         mine = (self.facts["golds_made_of"], self.facts["shadows_made_of"])
         for path in sorted((self.folder / folder).glob("*.json")):
-            record = json.loads(path.read_text(encoding="utf-8"))
-            named = {k: v for k, v in record["cell"].items() if k in known}
+            record, named = _facts(path), {}
+            if isinstance(record.get("cell"), dict):
+                named = {k: v for k, v in record["cell"].items() if k in known}
             if named.get("made_of") in mine:
-                yield Member(**named), record
+                yield _member(named, path), record
 
 
 def read_bank(folder: str | Path) -> Bank:
@@ -131,8 +158,7 @@ def read_bank(folder: str | Path) -> Bank:
     path = Path(folder) / FACTS
     if not path.is_file():
         raise ValueError(f"bank: expected a folder made by lotus bank, got {str(folder)!r}")
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    return Bank(Path(folder), facts)
+    return Bank(Path(folder), _facts(path))
 
 
 def open_bank(folder: str | Path, material: Material, chosen: Chosen) -> Bank:
@@ -152,7 +178,7 @@ def open_bank(folder: str | Path, material: Material, chosen: Chosen) -> Bank:
     if not path.is_file():
         replace_text(path, json.dumps(facts, indent=1) + "\n")
         return Bank(Path(folder), facts)
-    known = json.loads(path.read_text(encoding="utf-8"))
+    known = _facts(path)
     other = [key for key in facts if known.get(key) != facts[key] and "made_of" not in key]
     if other:
         raise ValueError(
@@ -160,3 +186,26 @@ def open_bank(folder: str | Path, material: Material, chosen: Chosen) -> Bank:
             f"{str(folder)!r}; choose another folder"
         )
     return Bank(Path(folder), facts)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        found = from_json(path)
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}")
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: expected a file of a bank as lotus bank wrote it, got damaged contents "
+            f"({error}); restore it from a backup, or make the bank again"
+        ) from None
+    return found
+
+
+def _member(named: dict[str, Any], path: Path) -> Member:
+    numbers = [named.get("number"), named.get("put_back", 0)]
+    if named.get("kind") not in KINDS or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError(
+            f"{path}: expected a model of a bank, got {named}; delete the file and the same lotus "
+            "bank trains the model again"
+        )
+    return Member(**named)

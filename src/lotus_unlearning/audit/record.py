@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lotus_unlearning.folders import replace_text
+from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.audit import render_audit
 from lotus_unlearning.report.page import formatted
-from lotus_unlearning.runs import replace_text
 
 _ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
@@ -73,8 +74,8 @@ class Audit:
             ValueError: If the file holds something else.
         """
         try:
-            page = json.loads(Path(path).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            page = from_json(Path(path))
+        except ValueError as error:
             raise ValueError(f"expected the JSON of an audit in {path}: {error}") from None
         if not isinstance(page, dict) or not {"verdict", "ladder"} <= page.keys():
             raise ValueError(f"expected an audit in {path}, got other JSON; audit.json is one")

@@ -19,6 +19,7 @@ from lotus_unlearning.benchmark.grid import (
     block_named,
 )
 from lotus_unlearning.methods import METHODS
+from lotus_unlearning.plain_files import from_yaml
 from lotus_unlearning.training import Recipe
 
 _ALL = [name for name in METHODS if name != "retrain"]
@@ -132,11 +133,9 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = from_yaml(path)
+    except ValueError as error:
         raise ValueError(f"bench: expected YAML in {str(path)!r}: {error}") from None
     if not isinstance(found, dict):
         raise ValueError(

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
 from lotus_unlearning.benchmark.work import Made
+from lotus_unlearning.plain_files import from_json
 
 _STALE = 3600.0
 """Seconds after which what is half written will never be finished: writing takes seconds."""
@@ -43,7 +44,9 @@ class Store:
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = from_json(path)
+            if not isinstance(found, dict):
+                raise ValueError(f"a {type(found).__name__}")
         except ValueError as error:
             raise ValueError(
                 f"{path}: expected the JSON of a cell, got damaged contents ({error}); delete it "
@@ -84,7 +87,12 @@ class Store:
     def failure(self, cell: Cell) -> str | None:
         """Why a cell failed the last time, if it is to be tried again."""
         path = self._failure(cell)
-        return json.loads(path.read_text(encoding="utf-8"))["error"] if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return str(from_json(path)["error"])
+        except (ValueError, TypeError, KeyError):
+            return f"unknown, as {path} is damaged"
 
     def forget_failure(self, cell: Cell) -> None:
         """It is tried again now."""
@@ -156,5 +164,9 @@ class Store:
     def _write(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # machines may share pids
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -14,9 +14,9 @@ from torch import nn
 from lotus_unlearning import runs
 from lotus_unlearning.audit import Audit, Bank, Probes, Relearning, Trigger, audit, read_bank
 from lotus_unlearning.audit.banks import FACTS
-from lotus_unlearning.cli import loading, options, parsing, trained_on
+from lotus_unlearning.cli import choosing, loading, options, parsing, trained_on
 from lotus_unlearning.cli.loading import Loaded
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
@@ -47,7 +47,7 @@ def main(words: list[str]) -> None:
     here = TrainingImages.of(data)
     load = partial(_load, data=data, here=here, chosen=chosen)
     unlearned = load("run", chosen.run)
-    splits = options.choose(
+    splits = choosing.choose(
         data, _to_forget(chosen, unlearned), chosen.forget_seed, chosen.on_overlap
     )
     gone = ("forgotten_before", "left_out")
@@ -68,7 +68,7 @@ def main(words: list[str]) -> None:
         facts=output.facts(here, precision),
     )
     output.write({"": partial(_write, output=output, splits=splits, found=found)})
-    print(found.to_markdown())
+    show(found.to_markdown())
     say(f"page: {output.final / 'audit.html'}")
 
 

@@ -15,9 +15,9 @@ from lotus_unlearning.audit.members import KINDS
 from lotus_unlearning.benchmark.cells import Setup
 from lotus_unlearning.benchmark.grid import block_named
 from lotus_unlearning.benchmark.work import load
-from lotus_unlearning.cli import loading, options, parsing
+from lotus_unlearning.cli import choosing, loading, options, parsing
 from lotus_unlearning.cli.loading import Loaded
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.report.page import percent, seconds
@@ -85,7 +85,7 @@ def _splits(chosen: Any, data: Data) -> Splits:
         forget = "0.1" if run is None else list(run.manifest.get("forgotten", ()))
     if not forget:
         raise ValueError("forget: expected what golds never see; pass --forget FILE, 0.1, ...")
-    splits = options.choose(data, forget, chosen.forget_seed, chosen.on_overlap)
+    splits = choosing.choose(data, forget, chosen.forget_seed, chosen.on_overlap)
     if run is None:
         return splits
     loaded = Loaded(nn.Identity(), run.architecture, run)
@@ -165,7 +165,7 @@ def _summary(made: Bank) -> int:
             words = ", ".join(
                 f"{n.removesuffix('_accuracy')} {percent(v)}" for n, v in means.items()
             )
-            print(f"{len(members)} {kind} models; mean accuracies: {words}")
+            show(f"{len(members)} {kind} models; mean accuracies: {words}")
     failed = made.failed()
     for member, error in failed.items():
         say(f"failed: {member.title}: {error.strip().splitlines()[-1]}")

@@ -28,10 +28,10 @@ from lotus_unlearning.benchmark.summary import summarise
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 from lotus_unlearning.benchmark.work import Made, Place
 from lotus_unlearning.cli import parsing
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
+from lotus_unlearning.folders import replace_text
 from lotus_unlearning.report import render_results
 from lotus_unlearning.report.page import seconds
-from lotus_unlearning.runs import replace_text
 
 if TYPE_CHECKING:
     from lotus_unlearning.benchmark.on_ray import OnRay
@@ -127,7 +127,7 @@ def _list(targets: Sequence[Cell], store: Store, place: Place) -> None:
     todo = unfinished(cells, store)
     expected = estimates(todo, cells, store, place)
     for cell in todo:
-        print(f"{seconds(expected[cell]):>12}  {title(cell)}")
+        show(f"{seconds(expected[cell]):>12}  {title(cell)}")
     total = sum(expected.values())
     print(
         f"{len(todo)} cells to run of {len(cells)}, about {seconds(total)} one after another; "
@@ -190,7 +190,7 @@ def _write(grid: Grid, store: Store, base: Path) -> None:
     if not made:
         say("no table yet: nothing is finished")
         return
-    print("\n".join(render.as_text(table) for table in made))
+    show("\n".join(render.as_text(table) for table in made))
     base.parent.mkdir(parents=True, exist_ok=True)
     texts = {
         "md": "\n".join(render.as_markdown(table) for table in made),

@@ -8,6 +8,7 @@ from typing import Any
 
 from lotus_unlearning.config_paths import Values, relative
 from lotus_unlearning.config_paths import resolved as resolved
+from lotus_unlearning.plain_files import from_yaml
 
 _GROUPS = ("method", "recipe")
 _OF_THIS_RUN = ("config", "out", "checkpoint")
@@ -32,10 +33,16 @@ def expanded(command: str, words: list[str]) -> list[str]:
             continue
         value = value if equals else rest.pop(0)
         inline = value.lstrip().startswith("{")
-        found.append(
-            f"--config={value if inline else json.dumps(read(command, Path(value)), default=str)}"
-        )
+        found.append(f"--config={value if inline else as_text(read(command, Path(value)))}")
     return found
+
+
+def as_text(values: Values) -> str:
+    """Options as they are given to ``--config`` itself: JSON that is YAML, too.
+
+    In YAML one character is not written as two, as JSON in ASCII writes some.
+    """
+    return json.dumps(values, default=str, ensure_ascii=False)
 
 
 def read(command: str, path: Path) -> Values:
@@ -44,16 +51,10 @@ def read(command: str, path: Path) -> Values:
     Raises:
         ValueError: If there is no such file, or it holds something else.
     """
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise ValueError(f"config: expected a YAML file at {str(path)!r}: {reason}") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"config: expected YAML in {str(path)!r}: {reason}") from None
+        values = from_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"config: expected a YAML file at {str(path)!r}: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"config: expected options with values in {str(path)!r}, got {values!r}")
     if isinstance(values.get("method"), str):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from lotus_unlearning import runs
+from lotus_unlearning import folders
 from lotus_unlearning.cli import options, parsing
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.datasets import mufac, mufac_cleaning
@@ -49,13 +49,13 @@ def main(words: list[str]) -> None:
 
 def _clean_mufac(root: str | None, out: str | None, distance: int) -> None:
     tables, images, _ = mufac.find(root, cleaned=False)
-    final = runs.destination(out or str(tables / mufac.CLEANED), mufac.CLEANED)
+    final = folders.destination(out or str(tables / mufac.CLEANED), mufac.CLEANED)
     photos = mufac.read_photos(tables, images)
     say(f"comparing {len(photos):,} photos")
     found = mufac_cleaning.prints(images, photos)
     dropped = mufac_cleaning.find_copies(photos, found, distance=distance)
     persons = mufac_cleaning.linked_persons(photos, found)
-    with runs.folder(final) as folder:
+    with folders.folder(final) as folder:
         where = os.path.relpath(images.resolve(), final.resolve())
         mufac_cleaning.write_tables(
             folder, photos, dropped, persons, images=Path(where).as_posix(), distance=distance

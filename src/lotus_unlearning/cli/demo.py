@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import configs, options, parsing, trained_on
+from lotus_unlearning.cli import choosing, configs, options, parsing, trained_on
 from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class, said
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
@@ -58,7 +58,7 @@ def main(words: list[str]) -> None:
         data = options.load_data(chosen)
     if chosen.forget is None:
         chosen.forget = "0.1" if data.forget is None else "official"
-    splits = options.choose(data, chosen.forget, chosen.forget_seed, chosen.on_overlap)
+    splits = choosing.choose(data, chosen.forget, chosen.forget_seed, chosen.on_overlap)
     hint_of_class(method, splits)
     made = _make(chosen, data, splits, recipe, method)
     say("4/4  measuring")

@@ -66,7 +66,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     command, *rest = words
     if command not in COMMANDS:
-        print(f"lotus: {_unknown(command)}", file=sys.stderr)
+        _complain(f"lotus: {_unknown(command)}")
         return 2
     count = os.environ.get("WORLD_SIZE", "1")
     if count == "1":
@@ -79,8 +79,15 @@ def _dispatch(words: list[str]) -> int:
         status, message = 1, f"expected one process, got WORLD_SIZE={count}; {advice}"
         speaks = os.environ.get("RANK", "0") == "0"
     if message and speaks:
-        print(f"lotus {command}: {message}", file=sys.stderr, flush=True)
+        _complain(f"lotus {command}: {message}")
     return status
+
+
+def _complain(message: str) -> None:
+    """To standard error; names of files in it cannot steer the terminal."""
+    from lotus_unlearning.requests.canonical import harmless
+
+    print(harmless(message), file=sys.stderr, flush=True)
 
 
 def _together(command: str, rest: list[str]) -> tuple[int, str, bool]:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import loading, options, parsing, trained_on
+from lotus_unlearning.cli import choosing, loading, options, parsing, trained_on
 from lotus_unlearning.cli.loading import Loaded
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
@@ -40,7 +40,9 @@ def main(words: list[str]) -> None:
     models = {
         name: loading.load_model(name, path, data, here, chosen) for name, path in paths.items()
     }
-    splits = options.choose(data, _to_forget(chosen, models), chosen.forget_seed, chosen.on_overlap)
+    splits = choosing.choose(
+        data, _to_forget(chosen, models), chosen.forget_seed, chosen.on_overlap
+    )
     splits = _checked(paths, models, splits, here)
     precision = "float32" if chosen.precision == "auto" else chosen.precision
     evaluation = evaluate(

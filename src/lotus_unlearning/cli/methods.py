@@ -161,7 +161,7 @@ def _for_method(word: str, name: str) -> str:
         return word
     say(f"method: {name} in the place of {other}, whose settings in the config are left out")
     kept = {key: value for key, value in values.items() if key != "preset"}
-    return f"--config={json.dumps({**kept, 'method': {'name': name}})}"
+    return f"--config={configs.as_text({**kept, 'method': {'name': name}})}"
 
 
 def _renamed(word: str) -> str:

@@ -1,12 +1,17 @@
 """Errors, in the words of a message: what a user can do something about, and where it is."""
 
+import errno
 import os
+import re
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
 
 _EXPECTED = (ValueError, TypeError, OSError, FloatingPointError)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_KILLED = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)")
+_IN_A_WORKER = re.compile(r"Caught \w+ in DataLoader worker process")
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARIES = tuple(f"{path}{os.sep}" for path in {*sysconfig.get_paths().values(), sys.prefix})
 
@@ -25,11 +30,34 @@ def told(error: Exception) -> str | None:
             "one image; take a larger batch size, forget more than one image at once, or take a "
             "method that learns from forget and retain images together, such as lotus"
         )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = f" for {error.filename}" if error.filename else ""
+        return (
+            f"expected room on the disk{where}, got: {error.strerror}; nothing that was there is "
+            "lost; free some room and start the same command again"
+        )
+    if isinstance(error, RuntimeError) and _KILLED.search(str(error)):
+        first = str(error).partition("\n")[0]
+        return (
+            f"a process that reads images was killed ({first}); most often memory was short: start "
+            "the same command again with less beside it or a smaller --batch_size"
+        )
+    if _IN_A_WORKER.search(str(error)):
+        return _told_by_a_worker(str(error))
     place = _in_code_of_the_user(error)
     if place is not None:
         what = error.msg if isinstance(error, SyntaxError) else str(error)
         return f"{type(error).__name__}: {what} ({place})"
     return str(error) if isinstance(error, _EXPECTED) else None
+
+
+def _told_by_a_worker(text: str) -> str | None:
+    """The last line of a traceback that PyTorch made a message, and where it is from."""
+    places = re.findall(r'File "([^"]+)", line (\d+)', text)
+    file, line = places[-1] if places else ("unknown", "0")
+    if file.startswith(_PACKAGE):
+        return None
+    return f"{text.strip().splitlines()[-1]} ({file}, line {line})"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lotus_unlearning import runs
+from lotus_unlearning import folders, runs
 from lotus_unlearning.cli import configs
-from lotus_unlearning.cli.options import say
+from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.runtime import Processes
@@ -46,8 +46,8 @@ class Output:
         processes = Processes.start()
 
         def free() -> Path:
-            final = runs.destination(options.out, name)
-            runs.require_writable(final)
+            final = folders.destination(options.out, name)
+            folders.require_writable(final)
             return final
 
         return cls(command, words, options, processes.from_first(free), processes)
@@ -84,7 +84,7 @@ class Output:
             checkpoint: Folder of one that is not needed any more after that.
         """
         if self.processes.rank == 0:
-            with runs.folder(self.final) as path:
+            with folders.folder(self.final) as path:
                 for part, write in records.items():
                     write(path / part)
             if checkpoint is not None:
@@ -93,5 +93,5 @@ class Output:
 
     def show(self, evaluation: Evaluation) -> None:
         """The table, and where the page is."""
-        print(evaluation.to_markdown())
+        show(evaluation.to_markdown())
         say(f"page: {self.final / 'report.html'}")

@@ -87,10 +87,7 @@ def main(words: list[str]) -> int:
     parser = parsing.parser(f"request {action}", summary, _EXAMPLES[action])
     _add_options(parser, action)
     chosen = parsing.parse(parser, rest)
-    try:
-        return _ACTIONS[action](chosen)
-    except ValueError as error:  # its message may hold names of files, too
-        raise ValueError(harmless(str(error))) from error
+    return _ACTIONS[action](chosen)
 
 
 def _add_options(parser: ArgumentParser, action: str) -> None:
@@ -218,7 +215,7 @@ def _run(chosen: Any) -> int:
     _print("\n".join(text.outcome(run)))
     if run.state == "served":
         numbers = ", ".join(str(number) for number in run.requests)
-        print(f"served: request {numbers}; the model is {Path(chosen.workspace) / 'current'}")
+        _print(f"served: request {numbers}; the model is {Path(chosen.workspace) / 'current'}")
         _say("\n".join(text.drift(run.record["drift"])))
         _say(text.not_done(chosen.workspace))
         return 0
@@ -234,7 +231,7 @@ def _export(chosen: Any) -> int:
     from lotus_unlearning.requests.workspace import opened
 
     with opened(chosen.workspace) as workspace:
-        print(export(workspace, chosen.id, chosen.out))
+        _print(f"{export(workspace, chosen.id, chosen.out)}")
     return 0
 
 
@@ -288,7 +285,7 @@ _ACTIONS: dict[str, Callable[[Any], int]] = {
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    print(json.dumps(value, indent=1))  # in ASCII: names of files cannot steer the terminal
 
 
 def _say(line: str) -> None:

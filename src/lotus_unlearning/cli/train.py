@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import options, parsing, trained_on
+from lotus_unlearning.cli import choosing, options, parsing, trained_on
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
@@ -101,6 +101,6 @@ def _train(chosen: Any, data: Data, architecture: runs.Architecture, recipe: Rec
 def _without(chosen: Any, data: Data) -> Splits:
     """What ``--without`` leaves out, as ``--forget`` of other commands names it."""
     try:
-        return options.choose(data, chosen.without, chosen.forget_seed, chosen.on_overlap)
+        return choosing.choose(data, chosen.without, chosen.forget_seed, chosen.on_overlap)
     except ValueError as error:
         raise ValueError(re.sub(r"(?m)^(- )?forget: ", r"\1without: ", str(error))) from None

@@ -8,9 +8,9 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lotus_unlearning import runs
+from lotus_unlearning import folders, runs
 from lotus_unlearning.benchmark.grid import block_named
-from lotus_unlearning.cli import loading, options, parsing
+from lotus_unlearning.cli import choosing, loading, options, parsing
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.datasets import Data
@@ -122,7 +122,7 @@ def _require_own(out: Path) -> None:
     Raises:
         ValueError: If something else is there, or nothing can be written.
     """
-    runs.require_writable(out / _OURS[0])
+    folders.require_writable(out / _OURS[0])
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not out.is_dir() or not any((out / name).exists() for name in _OURS):
@@ -176,8 +176,8 @@ def _search(chosen: Any, recipe: Recipe | None, out: Path) -> None:
         say(_sentence(found[-1]))
         entries = {one.name: entry(one, **origin, **facts) for one in found}
         text = yaml.safe_dump(entries, sort_keys=False)
-        runs.replace_text(out / "trials.csv", trials_csv(found))
-        runs.replace_text(out / "tuned.yaml", text)
+        folders.replace_text(out / "trials.csv", trials_csv(found))
+        folders.replace_text(out / "tuned.yaml", text)
     print(text, end="")
     say(f"settings: {out / 'tuned.yaml'}, all trials: {out / 'trials.csv'}")
 
@@ -196,7 +196,7 @@ def _sets(data: Data, chosen: Any) -> list[Splits]:
     """A share is drawn anew for each draw; whatever else is named is one set."""
     count = chosen.draws if _is_share(str(chosen.forget)) else 1
     seeds = range(chosen.forget_seed, chosen.forget_seed + max(1, count))
-    return [options.choose(data, chosen.forget, seed, chosen.on_overlap) for seed in seeds]
+    return [choosing.choose(data, chosen.forget, seed, chosen.on_overlap) for seed in seeds]
 
 
 def _is_share(text: str) -> bool:
@@ -268,7 +268,7 @@ def _train(
         )
         model, history = made.model, made.history
         manifest |= {"method": describe(recipe), "seconds": made.seconds, "left_out": []}
-    with runs.folder(folder) as path:
+    with folders.folder(folder) as path:
         runs.write(
             path,
             config=config,

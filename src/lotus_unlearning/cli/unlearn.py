@@ -9,7 +9,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import loading, options, parsing, trained_on
+from lotus_unlearning.cli import choosing, loading, options, parsing, trained_on
 from lotus_unlearning.cli.loading import Loaded
 from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class
 from lotus_unlearning.cli.options import say
@@ -104,7 +104,7 @@ def _load(chosen: Any, given: set[str], output: Output) -> _Inputs:
         data = options.load_data(chosen)
     here = TrainingImages.of(data)
     original = loading.load_model("model", chosen.model, data, here, chosen)
-    splits = options.choose(data, chosen.forget, chosen.forget_seed, chosen.on_overlap)
+    splits = choosing.choose(data, chosen.forget, chosen.forget_seed, chosen.on_overlap)
     splits = loading.without_gone(original, chosen.model, splits, here)
     gold = None
     if chosen.gold is not None:

@@ -19,6 +19,7 @@ from lotus_unlearning.datasets.data import (
     numbered,
 )
 from lotus_unlearning.datasets.files import File, Reader, folder_with, listed, missing, opened
+from lotus_unlearning.datasets.tables import is_inside, lines_of
 from lotus_unlearning.ids import some
 
 _NAME = "elpv"
@@ -71,15 +72,13 @@ def _find(root: str | None) -> tuple[Path, str]:
 
 def _labels(folder: Path) -> tuple[list[File], list[str]]:
     table = folder / "labels.csv"
-    if not table.is_file():
-        return [], ["labels.csv: absent"]
-    rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+    problems: list[str] = []
+    rows = [line.split() for line in lines_of(table, problems)]
     labels = [_label(cells) for cells in rows]
     odd = [" ".join(cells) for cells, label in zip(rows, labels, strict=True) if label is None]
     files = [(c[0], label) for c, label in zip(rows, labels, strict=True) if label is not None]
     absent = [name for name, _ in files if not (folder / name).is_file()]
-    problems = []
-    if odd or not rows:
+    if odd or (not rows and not problems):
         problems.append(f"labels.csv: no path, probability and type in {some(odd) or 'it'}")
     if absent:
         problems.append(f"images: absent are {some(absent)}")
@@ -92,5 +91,6 @@ def _label(cells: list[str]) -> int | None:
         thirds = 3 * float(cells[1])
     except (IndexError, ValueError):
         return None
-    known = len(cells) == 3 and abs(thirds - round(thirds)) < 0.01 and 0 <= round(thirds) <= 3
-    return round(thirds) if known else None
+    if len(cells) != 3 or not is_inside(cells[0]) or not -0.5 < thirds < 3.5:
+        return None
+    return round(thirds) if abs(thirds - round(thirds)) < 0.01 else None

@@ -1,6 +1,8 @@
 """Fashion-MNIST, from Debian's package, a torchvision cache, or a download."""
 
 import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ _CLASSES = (
     "Bag",
     "Ankle boot",
 )
+_LONGEST = 1 << 28
+"""Bytes that are read of a file: the largest has 47 million, and one of few can unpack to many."""
 _MAGIC = {3: 0x803, 1: 0x801}
 
 
@@ -74,13 +78,14 @@ def _read(folder: Path, name: str, dimensions: int) -> torch.Tensor:
     if path is None:
         raise ValueError(f"fashion-mnist: expected {name} or {name}.gz in {folder}, found neither")
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(_LONGEST)
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"fashion-mnist: {path} is damaged ({error}); fetch it again") from None
     header = np.frombuffer(data, ">u4", count=min(1 + dimensions, len(data) // 4))
     shape = tuple(int(n) for n in header[1:])
     body = len(data) - 4 * len(header)
-    if len(header) != 1 + dimensions or header[0] != _MAGIC[dimensions] or body != np.prod(shape):
+    if len(header) != 1 + dimensions or header[0] != _MAGIC[dimensions] or body != math.prod(shape):
         raise ValueError(
             f"fashion-mnist: expected an idx file with {dimensions} dimensions in {path}, got "
             f"other or cut-off contents of {len(data)} bytes; fetch it again"

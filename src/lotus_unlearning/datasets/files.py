@@ -122,6 +122,8 @@ def decoded(
     from PIL import Image
 
     try:
+        if isinstance(file, str | Path) and not os.path.isfile(file):  # a pipe would be waited for
+            raise ValueError("there is no such file")
         with Image.open(file) as image:
             return _of_eight_bits(image).convert(mode)
     except Exception as error:  # Pillow raises many kinds

@@ -1,10 +1,12 @@
 """A folder of images in folders of classes, as torchvision's ``ImageFolder`` reads it."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, own_parts
-from lotus_unlearning.datasets.files import Reader, listed, opened
+from lotus_unlearning.datasets.files import File, Reader, listed, opened
 from lotus_unlearning.images import Images
 from lotus_unlearning.names import Names
 
@@ -96,6 +98,7 @@ def _listed(folder: Path, part: str, problems: list[str]) -> Images:
         return path.lower().endswith(IMG_EXTENSIONS) and not any(p.startswith(".") for p in inner)
 
     place = folder / part
+    _refuse_circles(place)
     classes = sorted(p.name for p in _folders(place))
     number = {name: label for label, name in enumerate(classes)}
     samples = []
@@ -106,7 +109,38 @@ def _listed(folder: Path, part: str, problems: list[str]) -> Images:
     filled = {label for _, label in samples}
     problems += [f"no images in {place / name}" for name in classes if number[name] not in filled]
     files = [(Path(path).relative_to(folder).as_posix(), label) for path, label in samples]
+    _require_text(files, folder)
     return listed(files, tuple(classes))
+
+
+def _refuse_circles(place: Path) -> None:
+    """No folder is there twice: by links in a circle it would be walked without end.
+
+    Raises:
+        ValueError: If one is.
+    """
+    seen: dict[str, str] = {}
+    for folder, _, _ in os.walk(place, followlinks=True):
+        first = seen.setdefault(os.path.realpath(folder), folder)
+        if first != folder:
+            raise ValueError(
+                f"imagefolder: expected each folder of images once, but by a link {folder} is "
+                f"{first} again; remove the link"
+            )
+
+
+def _require_text(files: Sequence[File], place: Path) -> None:
+    """Names of files are text, as lists of ids are.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, _ in files:
+        if not name.isascii() and name.encode("utf-8", "ignore").decode() != name:
+            raise ValueError(
+                f"imagefolder: expected names of files in UTF-8, got {os.fsencode(name)!r} in "
+                f"{place}; rename it"
+            )
 
 
 def _named_in_part(images: Images) -> Images:

@@ -3,7 +3,6 @@
 Source: Russakovsky et al., 2015, ImageNet Large Scale Visual Recognition Challenge, IJCV 115.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from lotus_unlearning.datasets.files import (
     missing,
     opened,
 )
+from lotus_unlearning.datasets.tables import is_inside, lines_of, rows_of
 from lotus_unlearning.ids import some
 
 _NAME = "imagenet1k"
@@ -168,15 +168,16 @@ def _official(folder: Path) -> _Index:
 
 
 def _kaggle(folder: Path) -> _Index:
-    words = _words(folder / _WORDS)
+    problems: list[str] = []
+    words = _words(folder / _WORDS, problems)
     wnids = sorted(words)
     train = _sorted(folder, f"{_KAGGLE}/train", wnids)
-    with (folder / _SOLUTION).open(newline="", encoding="utf-8") as lines:
-        rows = csv.DictReader(lines)
-        labels = {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
+    rows = rows_of(folder / _SOLUTION, ("ImageId", "PredictionString"), problems)
+    labels = {row["ImageId"]: row["PredictionString"].partition(" ")[0] for row in rows}
     names = images_in(folder / _KAGGLE / "val")
     lacking = [name for name in names if labels.get(Path(name).stem) not in words]
-    problems = [f"{_SOLUTION}: no known class for {some(lacking)}"] if lacking else []
+    if lacking:
+        problems.append(f"{_SOLUTION}: no known class for {some(lacking)}")
     empty = [wnid for wnid in wnids if not (folder / _KAGGLE / "train" / wnid).is_dir()]
     if not names:
         problems.append(f"{_KAGGLE}/val: no images")
@@ -191,8 +192,9 @@ def _kaggle(folder: Path) -> _Index:
 
 def _plain(folder: Path) -> _Index:
     train, val = _wnids(folder / "train"), _wnids(folder / "val")
-    words = _words(folder / _WORDS) if (folder / _WORDS).exists() else {w: w for w in train}
-    problems = []
+    problems: list[str] = []
+    known = (folder / _WORDS).exists()
+    words = _words(folder / _WORDS, problems) if known else {w: w for w in train}
     if train != val:
         problems.append(f"train, val: only one has {some(sorted({*train} ^ {*val}))}")
     if not {*train} <= words.keys():
@@ -210,9 +212,9 @@ def _wnids(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.name[:1] == "n" and p.name[1:].isdigit())
 
 
-def _words(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return dict(line.split(" ", 1) for line in lines if " " in line)
+def _words(path: Path, problems: list[str]) -> dict[str, str]:
+    lines = [line.partition(" ") for line in lines_of(path, problems)]
+    return {wnid: words for wnid, space, words in lines if space and is_inside(wnid)}
 
 
 def _sorted(folder: Path, part: str, wnids: list[str]) -> list[File]:

@@ -4,8 +4,6 @@ Source: Choi and Na, 2023, Towards Machine Unlearning Benchmarks: Forgetting the
 Identities in Facial Recognition Systems, arXiv 2311.02240; the photos are from AI Hub.
 """
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,9 @@ import torch
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
 from lotus_unlearning.datasets.files import Reader, folder_with, images_in, listed, missing, opened
+from lotus_unlearning.datasets.tables import rows_of
 from lotus_unlearning.ids import some
+from lotus_unlearning.plain_files import from_json
 
 TABLES = {part: f"custom_{part}_dataset.csv" for part in ("train", "val", "test")}
 """The official parts: 10,025, 1,539 and 1,504 photos."""
@@ -131,9 +131,21 @@ def find(root: str | None, *, cleaned: bool = True) -> tuple[Path, Path, str]:
     tables = folder if (folder / FACTS).is_file() else folder / CLEANED
     if not (tables / FACTS).is_file():
         return folder, folder, f"tables in {folder} (the official ones hold copies across parts)"
-    facts = json.loads((tables / FACTS).read_text(encoding="utf-8"))
+    facts = _facts(tables / FACTS)
     images = tables / facts["images"]
     return tables, images, f"tables cleaned at distance {facts['distance']} in {tables}"
+
+
+def _facts(path: Path) -> Mapping[str, str]:
+    """Of cleaned tables: where the images are, and at which distance copies were found."""
+    try:
+        found = from_json(path)
+        return {key: f"{found[key]}" for key in ("images", "distance")}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{_NAME}: expected in {path} what lotus data clean-mufac wrote, got something else "
+            f"({error}); clean the tables again"
+        ) from None
 
 
 def read_photos(tables: Path, images: Path) -> list[Photo]:
@@ -164,16 +176,7 @@ def read_photos(tables: Path, images: Path) -> list[Photo]:
 
 
 def _rows(path: Path, problems: list[str]) -> list[dict[str, str]]:
-    if not path.is_file():
-        problems.append(f"{path.name}: absent")
-        return []
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        table = csv.DictReader(lines)
-        rows = list(table)
-    lacking = [column for column in _COLUMNS if column not in (table.fieldnames or ())]
-    if lacking or not rows:
-        problems.append(f"{path.name}: without {some([f'column {c}' for c in lacking]) or 'rows'}")
-        return []
+    rows = rows_of(path, _COLUMNS, problems)
     ages = {row["age_class"] for row in rows} - _AGES.keys()
     if ages:
         problems.append(f"{path.name}: age_class other than {', '.join(_AGES)}: {some([*ages])}")

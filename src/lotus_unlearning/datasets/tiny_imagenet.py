@@ -3,6 +3,7 @@
 Source: Stanford's course CS231n (Le and Yang, 2015, Tiny ImageNet visual recognition challenge).
 """
 
+from collections import Counter
 from pathlib import Path
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
@@ -16,6 +17,7 @@ from lotus_unlearning.datasets.files import (
     missing,
     opened,
 )
+from lotus_unlearning.datasets.tables import is_inside, lines_of
 from lotus_unlearning.ids import some
 
 _NAME = "tiny-imagenet"
@@ -42,11 +44,12 @@ def load_tiny_imagenet(*, root: str | None, size: int | None, cut: Cut) -> Data:
     """
     folder = folder_with(root, ["tiny-imagenet-200"], ["wnids.txt", "words.txt", "train", "val"])
     problems: list[str] = []
-    words = dict(line.split("\t", 1) for line in _lines(folder / "words.txt", problems))
-    wnids = _lines(folder / "wnids.txt", problems)
+    lines = lines_of(folder / "words.txt", problems)
+    words = {wnid: name for wnid, tab, name in (line.partition("\t") for line in lines) if tab}
+    wnids = _wnids(folder / "wnids.txt", problems)
     unknown = [wnid for wnid in wnids if wnid not in words] if words else []
-    if unknown:
-        problems.append(f"words.txt: no names of {some(unknown)}")
+    if unknown or (lines and not words):
+        problems.append(f"words.txt: no names of {some(unknown or wnids)}")
     train = _train(folder, wnids, problems)
     test = _val(folder, wnids, problems)
     if problems:
@@ -57,11 +60,12 @@ def load_tiny_imagenet(*, root: str | None, size: int | None, cut: Cut) -> Data:
     return opened(chosen, folder, Reader(_NAME, _SIZE), Preprocess(_MEAN, _STD, size))
 
 
-def _lines(path: Path, problems: list[str]) -> list[str]:
-    if not path.is_file():
-        problems.append(f"{path.name}: absent")
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _wnids(path: Path, problems: list[str]) -> list[str]:
+    wnids = lines_of(path, problems)
+    odd = [wnid for wnid, times in Counter(wnids).items() if times > 1 or not is_inside(wnid)]
+    if odd:
+        problems.append(f"{path.name}: no class, or one twice, in {some(odd)}")
+    return [] if odd else wnids
 
 
 def _train(folder: Path, wnids: list[str], problems: list[str]) -> list[File]:
@@ -89,9 +93,9 @@ def _val(folder: Path, wnids: list[str], problems: list[str]) -> list[File]:
 def _annotated(val: Path, names: list[str], wnids: list[str], problems: list[str]) -> list[File]:
     """``val/images`` with ``val_annotations.txt``: file, WNID and a box, between tabs."""
     path = val / "val_annotations.txt"
-    lines = [line.split("\t") for line in _lines(path, problems)]
+    lines = [line.split("\t") for line in lines_of(path, problems)]
     labels = {cells[0]: cells[1] for cells in lines if len(cells) > 1}
-    lacking = [name for name in names if labels.get(name) not in wnids] if labels else []
+    lacking = [name for name in names if labels.get(name) not in wnids] if path.is_file() else []
     absent = sorted(labels.keys() - set(names))
     if lacking:
         problems.append(f"val_annotations.txt: no known class for {some(lacking)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lotus_unlearning import report
+from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.page import formatted
 
 if TYPE_CHECKING:
@@ -66,8 +67,12 @@ class Evaluation:
         text = json.dumps(self.page, indent=1, allow_nan=False) + "\n"
         target = Path(path)
         temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         return target
 
     @classmethod
@@ -78,8 +83,8 @@ class Evaluation:
             ValueError: If the file holds something else.
         """
         try:
-            page = json.loads(Path(path).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            page = from_json(Path(path))
+        except ValueError as error:
             raise ValueError(f"expected the JSON of an evaluation in {path}: {error}") from None
         if not isinstance(page, dict) or not {"columns", "table"} <= page.keys():
             raise ValueError(

@@ -1,9 +1,11 @@
 """Weights in files: safetensors, and ``.pt`` state dicts that need no pickled code."""
 
+import errno
 import os
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import KeysView, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,26 @@ _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """Of ``DataParallel``, ``torch.compile``, and the attribute of a Lightning module."""
 _GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_TYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+_TYPES |= {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
 _SHOWN = 5
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """Write parameters and buffers as safetensors; the file is complete or as it was."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_model
 
     target = Path(path)
     temporary = target.with_name(f".{target.name}.tmp")
     try:
-        save_model(_contiguous(model), str(temporary))
+        try:
+            save_model(_contiguous(model), str(temporary))
+        except SafetensorError as error:  # a full disk, for example
+            number = _OS_ERROR.search(str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code), str(target)) from None
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # safetensors makes it private
@@ -85,6 +96,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise ValueError(
                 f"{path}: expected safetensors, got damaged contents: {error}"
             ) from None
+    _refuse_inflating(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch says of files that it did not write
@@ -104,6 +116,27 @@ def _read(path: Path) -> dict[str, Tensor]:
             "contents"
         ) from None
     return _state_dict(found, path)
+
+
+def _refuse_inflating(path: Path) -> None:
+    """Refuse an archive that grows when it is read: torch.save writes none that does."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inflated = sum(member.file_size for member in archive.infolist())
+    except Exception:  # of a foreign file, zipfile raises what it happens to stumble over
+        raise ValueError(
+            f"{path}: expected a state dict as torch.save writes it, got a damaged archive"
+        ) from None
+    size = path.stat().st_size
+    if inflated > size:
+        raise ValueError(
+            f"{path}: expected a state dict as torch.save writes it, got an archive of {size:,} "
+            f"bytes that would become {inflated:,}; where you trust it, unpack it, load it "
+            "yourself and save model.state_dict()"
+        )
 
 
 def _state_dict(found: Any, path: Path) -> dict[str, Tensor]:
@@ -133,9 +166,22 @@ def _mismatches(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
         for name, value in state.items()
         if name in own and value.shape != own[name].shape
     ]
-    bad = [n for n, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
-    groups = {"missing": missing, "unexpected": unexpected, "shape": shapes, "NaN": bad}
+    fitting = {n: v for n, v in state.items() if n in own and v.shape == own[n].shape}
+    types = [f"{n} {_kind(v)}" for n, v in fitting.items() if not _is_plain(v)]
+    bad = [n for n, v in fitting.items() if _is_plain(v) and not v.isfinite().all()]
+    groups = {"missing": missing, "unexpected": unexpected, "shape": shapes}
+    groups |= {"type": types, "NaN": bad}
     return [f"{what}: {_some(names)}" for what, names in groups.items() if names]
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Numbers in memory of a type that a model's own can be set to."""
+    place = value.device.type == "cpu" and value.layout is torch.strided
+    return place and value.dtype in _TYPES and not value.is_quantized
+
+
+def _kind(value: Tensor) -> str:
+    return " ".join(f"{one}".removeprefix("torch.") for one in (value.dtype, value.layout))
 
 
 def _some(names: list[str]) -> str:

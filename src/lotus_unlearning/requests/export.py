@@ -3,7 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
-from lotus_unlearning import runs
+from lotus_unlearning import folders
 from lotus_unlearning.requests.canonical import canonical, settle
 from lotus_unlearning.requests.page import render
 from lotus_unlearning.requests.record import record
@@ -28,7 +28,7 @@ def export(workspace: Workspace, number: int, out: str | None = None) -> Path:
     Raises:
         ValueError: If there is no such request, no key to sign with, or something at ``out``.
     """
-    final = _free(workspace, number) if out is None else runs.destination(out, "")
+    final = _free(workspace, number) if out is None else folders.destination(out, "")
     found = record(workspace, number)
     keys = workspace.folder / KEYS
     _, public = sign(keys, b"")
@@ -40,7 +40,7 @@ def export(workspace: Workspace, number: int, out: str | None = None) -> Path:
     }
     sums = listed_sums({name: sha256(data).hexdigest() for name, data in files.items()})
     signature, _ = sign(keys, sums)
-    with runs.folder(final) as folder:
+    with folders.folder(final) as folder:
         for name, data in {**files, SUMS: sums, SIGNATURE: signature}.items():
             (folder / name).write_bytes(data)
         settle(folder)

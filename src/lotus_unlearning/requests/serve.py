@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from lotus_unlearning import audit as audits
-from lotus_unlearning import runs
+from lotus_unlearning import folders, runs
 from lotus_unlearning.evaluation import Evaluation, describe, evaluate
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.requests import auditing, entries, evidence, guards, ledger
@@ -179,7 +179,7 @@ def _kept(
     if record["audit"] is not None and not record["audit"]["passed"]:
         reasons.append(record["audit"]["why"])
     folder = workspace.run_folder(batch.number)
-    with runs.folder(folder) as path:
+    with folders.folder(folder) as path:
         runs.write(
             path,
             config={"lotus.yaml": asdict(chosen)},

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lotus_unlearning.plain_files import from_yaml
+
 FILE = "lotus.yaml"
 FORMAT = 1
 ATTACKS = ("auc_loss", "auc_entropy", "auc_confidence")
@@ -147,11 +149,9 @@ def read(path: Path) -> Settings:
         ValueError: If it is no YAML, of a newer version, or something in it is unknown, missing or
             out of range; one message lists all of it.
     """
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = from_yaml(path)
+    except ValueError as error:
         raise ValueError(f"{path}: expected YAML: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected the settings of a workspace, got {type(values)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lotus_unlearning import runs
+from lotus_unlearning import folders, runs
 from lotus_unlearning.checks import check_model
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.images import Images
@@ -47,7 +47,7 @@ def start(folder: Path, chosen: Settings, model: nn.Module, data: Data) -> None:
     none = parts["train"].take(torch.arange(0))
     check_model(model, Splits(none, parts["train"], parts["unseen"], parts["test"]))
     first = _accuracies(model, parts, chosen)
-    with runs.folder(folder) as place:
+    with folders.folder(folder) as place:
         settings.write(chosen, place / settings.FILE)
         index.save(index.build(data), place / index.FILE)
         make_keys(place / KEYS)
@@ -71,7 +71,7 @@ def start(folder: Path, chosen: Settings, model: nn.Module, data: Data) -> None:
 
 def _first_run(place: Path, chosen: Settings, model: nn.Module) -> None:
     (place / RUNS).mkdir()
-    with runs.folder(place / RUNS / "0000") as path:
+    with folders.folder(place / RUNS / "0000") as path:
         runs.write(
             path,
             config=asdict(chosen.data),

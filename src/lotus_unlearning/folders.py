@@ -1,0 +1,94 @@
+"""Folders and files that are complete or not there, and places for them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+WEIGHTS = "model.safetensors"
+"""What is worth keeping of a folder that could not be finished."""
+
+
+def destination(out: str | None, name: str) -> Path:
+    """Where a run goes: ``out``, or ``runs/name`` with the first free number behind it.
+
+    Raises:
+        ValueError: If something stands at ``out``.
+    """
+    if out is None:
+        first = Path("runs") / name
+        path, number = first, 2
+        while path.exists():
+            path, number = first.with_name(f"{name}-{number}"), number + 1
+        return path
+    path = Path(out)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(
+            f"out: expected a new or empty folder, got {out!r}, which holds something already; "
+            "choose another --out or move it away"
+        )
+    return path
+
+
+def require_writable(final: Path) -> None:
+    """Find out before the work whether ``final`` can be made after it.
+
+    Raises:
+        ValueError: If not.
+    """
+    place = next(parent for parent in final.absolute().parents if os.path.lexists(parent))
+    try:
+        Path(tempfile.mkdtemp(dir=place, prefix=f".{final.name}.")).rmdir()
+    except OSError as error:
+        raise ValueError(
+            f"out: expected a place that can be written to, got {str(final)!r}: {error.strerror}"
+        ) from None
+
+
+@contextmanager
+def folder(final: Path) -> Iterator[Path]:
+    """A folder under a temporary name, renamed to ``final`` when the block is complete.
+
+    Yields:
+        The temporary folder. If the block raises, it is gone and nothing is left.
+
+    Raises:
+        ValueError: If it cannot be written or renamed, and holds a model already: then it stays,
+            and the message says where.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)  # mkdtemp makes it private
+        if final.is_dir():
+            final.rmdir()  # fails if something was put there meanwhile
+        temporary.rename(final)
+    except OSError as error:
+        if not (temporary / WEIGHTS).exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        raise ValueError(
+            f"{final}: expected a place that can be written to, but meanwhile: {error.strerror}; "
+            f"what was computed is kept in {temporary}"
+        ) from None
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``: complete, or as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # another process may, too
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,49 @@
+"""Whatever stands in a file, a command ends with a sentence and touches nothing else.
+
+``benchmarks/fuzz.py`` draws many more cases of the same.
+"""
+
+import commands
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+_CASES = 9
+
+
+@pytest.fixture(scope="module")
+def top(tmp_path_factory):
+    place = tmp_path_factory.mktemp("fuzz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        commands.prepare(place)
+        yield place
+
+
+@pytest.mark.parametrize("name", commands.TARGETS)
+def test_no_traceback_is_seen_and_no_other_file_is_touched(name, top):
+    target = commands.TARGETS[name]
+    drawn = target.drawn(commands.valid(target, top))
+
+    @settings(max_examples=_CASES, deadline=None, suppress_health_check=[*HealthCheck])
+    @given(drawn)
+    def holds(data):
+        assert commands.run(target, top, data).problems == []
+
+    holds()
+
+
+def test_what_is_right_is_read(top):
+    """Else nothing would be learnt from the other tests."""
+    for name, target in commands.TARGETS.items():
+        seen = commands.run(target, top, commands.valid(target, top))
+        well = seen.status == 0 or "all was well" in seen.text
+        assert well, f"{name}: {seen.text}"
+        assert seen.problems == []
+
+
+def test_memory_stays_bounded(top):
+    before = commands.megabytes()
+    target = commands.TARGETS["config"]
+    bomb = next(s for s in [commands.contents._BOMB.encode()])
+    assert "by references to others" in commands.run(target, top, bomb).text
+    assert commands.megabytes() - before < 300
