@@ -7,7 +7,7 @@ from torch import nn
 
 from lotus_unlearning import Recipe, runs, train, unlearn
 from lotus_unlearning.cli import main
-from lotus_unlearning.cli.options import choose
+from lotus_unlearning.cli.choosing import choose
 from lotus_unlearning.datasets import load
 from lotus_unlearning.images import as_images
 from lotus_unlearning.methods import Retrain
