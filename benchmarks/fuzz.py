@@ -35,12 +35,13 @@ def main() -> None:
     out = chosen.out.absolute()
     sys.path.insert(0, str(_HERE.parent / "tests" / "fuzz"))
     import commands
+    import inputs
 
     names = chosen.targets or list(commands.TARGETS)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        commands.prepare(Path(folder))
+        inputs.prepare(Path(folder))
         first = commands.megabytes()
         each = -(-chosen.cases // len(names))
         found = {name: _fuzz(commands, name, Path(folder), each, chosen.seed) for name in names}

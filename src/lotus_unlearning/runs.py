@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,10 @@ import torch
 import yaml
 from torch import nn
 
-from lotus_unlearning import models
+from lotus_unlearning import models, run_files
 from lotus_unlearning.config_paths import resolved
 from lotus_unlearning.evaluation import Evaluation, versions
-from lotus_unlearning.plain_files import from_json, from_yaml, parsed_json
+from lotus_unlearning.plain_files import from_yaml
 from lotus_unlearning.runtime import (
     Processes,
     choose_device,
@@ -28,16 +28,6 @@ from lotus_unlearning.runtime import (
 Row = Mapping[str, Any]
 Ids = Sequence[int] | Sequence[str]
 _WEIGHTS = "model.safetensors"
-_MANIFEST = {
-    **dict.fromkeys(("model", "method", "trained_on"), dict | None),
-    **dict.fromkeys(("seconds", "peak_memory_bytes"), float | int | None),
-    **{
-        key: list | None
-        for kind in ("forgotten", "forgotten_before", "left_out")
-        for key in (kind, f"{kind}_content")
-    },
-}
-"""Keys of a manifest that are read again -> what stands there, if anything does."""
 
 
 @dataclass(frozen=True)
@@ -136,38 +126,11 @@ def read(path: str | Path) -> Run:
             + ("got a folder without manifest.json" if folder.is_dir() else "found none")
         )
 
-    manifest = _read(folder / "manifest.json", from_json, dict)
-    other = [key for key, kind in _MANIFEST.items() if not isinstance(manifest.get(key), kind)]
-    if other:
-        raise ValueError(
-            f"{folder / 'manifest.json'}: expected a file of a run as it was written, got other "
-            f"values of {', '.join(other)}"
-        )
-    config = _read(folder / "config.yaml", from_yaml, dict)
+    manifest = run_files.manifest(folder)
+    config = run_files.read(folder / "config.yaml", from_yaml, dict)
     config = resolved(str(manifest.get("command")), config, folder)
-    return Run(folder, manifest, config, _read(folder / "history.jsonl", _history, list))
-
-
-def _history(file: Path) -> list[Any]:
-    rows = [parsed_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line that is no mapping")
-    return rows
-
-
-def _read(file: Path, parse: Callable[[Path], Any], kind: type) -> Any:
-    """The contents of ``file``; empty if there is no such file."""
-    if not file.exists():
-        return kind()
-    try:
-        found = parse(file)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{file}: expected a file of a run as it was written, got a broken one: {error}"
-        ) from None
-    if not isinstance(found, kind):
-        raise ValueError(f"{file}: expected a {kind.__name__}, got {type(found).__name__}")
-    return found
+    history = run_files.read(folder / "history.jsonl", run_files.history, list)
+    return Run(folder, manifest, config, history)
 
 
 def write(

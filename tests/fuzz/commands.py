@@ -15,29 +15,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import contents
-import numpy as np
-from PIL import Image
+from inputs import BANK, ONE, SMALL
 
 from lotus_unlearning.cli import main
 
-SMALL = ["--data", "digits", "--limit", "60"]
-_ONE = ["--recipe.epochs", "1"]
-_GRID = """title: t
-blocks:
-  - {name: few, data: {name: digits, limit: 60}, model: resnet-thin, recipe: {epochs: 1}}
-methods: [finetune]
-seeds: 1
-golds: 1
-measures: [js_divergence, forget_accuracy]
-"""
-_CONFIG = """data: digits
-limit: 60
-model: resnet-thin
-recipe: {epochs: 1, learning_rate: 0.1}
-seed: 3
-without: 0.1
-device: cpu
-"""
 _HEAVY = (
     "lotus_unlearning.cli.unlearn.unlearn",
     "lotus_unlearning.cli.train.train",
@@ -68,7 +49,7 @@ class Target:
 
 _RUN = ("unlearn", "--model", "in/run", "--forget", "0.1", "--out", "out/x")
 _WEIGHTS = ("--architecture", "resnet-thin", *SMALL, "--forget", "0.1", "--out", "out/x")
-_ANY_DATA = ("train", *_ONE, "--out", "out/x", "--data")
+_ANY_DATA = ("train", *ONE, "--out", "out/x", "--data")
 TARGETS = {
     "ids": Target("ids.txt", contents.ids, (*_RUN[:4], "in/ids.txt", *_RUN[5:])),
     "ids-edited": Target("ids.csv", contents.tables, (*_RUN[:4], "in/ids.csv", *_RUN[5:])),
@@ -101,14 +82,14 @@ TARGETS = {
     "bank": Target(
         "bank/bank.json",
         contents.jsons,
-        ("bank", "--model", "in/run", "--forget", "0.1", "--golds", "1", "--out", "in/bank"),
+        BANK,
         heavy=True,
         writes="bank",
     ),
     "member": Target(
         "bank/cells/*.json",
         contents.jsons,
-        ("bank", "--model", "in/run", "--forget", "0.1", "--golds", "1", "--out", "in/bank"),
+        BANK,
         heavy=True,
         writes="bank",
     ),
@@ -137,74 +118,6 @@ TARGETS = {
         "photos/a/0.png", contents.edited, (*_ANY_DATA, "imagefolder:in/photos", "--size", "8")
     ),
 }
-
-
-def prepare(top: Path) -> None:
-    """Inputs of all targets under ``top``, which is the working folder."""
-    (top / "canary.txt").write_text("unharmed")
-    (top / "in").mkdir()
-    _texts(top / "in")
-    _data_sets(top / "in")
-    assert main(["train", *SMALL, *_ONE, "--out", "in/run"]) == 0
-    unlearn = ["unlearn", "--model", "in/run", "--forget", "0.1", "--method", "finetune"]
-    assert main([*unlearn, "--method.epochs", "1", "--out", "in/unlearned"]) == 0
-    ids = (top / "in/unlearned/forget.txt").read_text().split()
-    (top / "in/ids.txt").write_text("\n".join(ids))
-    (top / "in/ids.csv").write_text(f'id,note\n{ids[0]},"a, b"\n# more\n\n{ids[1]},\n')
-    (top / "in/w.safetensors").write_bytes((top / "in/run/model.safetensors").read_bytes())
-    _checkpoint(top / "in")
-    assert main([*TARGETS["bank"].words]) == 0
-    assert main(["bench", "in/grid.yaml", "--out", "in/results"]) == 0
-    where = ["--workspace", "in/deletion"]
-    assert main(["request", "init", "--model", "in/run", "--method", "finetune", *where]) == 0
-    for number in (0, 1):
-        assert main(["request", "add", "--ids", ids[number], "--only", *where]) == 0
-    assert main(["request", "withdraw", "1", "--reason", "r", *where]) == 0
-    assert main(["request", "export", "1", "--out", "in/record", *where]) == 0
-
-
-def _texts(folder):
-    (folder / "grid.yaml").write_text(_GRID)
-    (folder / "config.yaml").write_text(_CONFIG)
-
-
-def _checkpoint(folder):
-    import torch
-    from safetensors.torch import load_file
-
-    torch.save(load_file(folder / "w.safetensors"), folder / "w.pt")
-
-
-def _picture(path, seed):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def _data_sets(folder):
-    """The smallest that can be cut into training, unseen and test images."""
-    for part in ("train", "val", "test"):
-        rows = ["family_id,person_id,age_class,image_path"]
-        for i in range(8):
-            rows.append(f"F{i},D,{'ab'[i % 2]},{i}.png")
-            _picture(folder / f"mufac/{part}_images/{i}.png", i)
-        (folder / f"mufac/custom_{part}_dataset.csv").write_text("\n".join(rows) + "\n")
-    cleaned = folder / "mufac/cleaned"
-    cleaned.mkdir()
-    for table in (folder / "mufac").glob("*.csv"):
-        (cleaned / table.name).write_bytes(table.read_bytes())
-    (cleaned / "cleaning.json").write_text('{"images": "..", "distance": 2}')
-    rows = [f"images/{i}.png  {(0.0, 1.0)[i % 2]}  mono" for i in range(16)]
-    for i in range(16):
-        _picture(folder / f"elpv/images/{i}.png", i)
-        _picture(folder / f"photos/{'ab'[i % 2]}/{i}.png", i)
-        _picture(folder / f"tiny/train/n{i % 2}/images/{i}.jpeg", i)
-        _picture(folder / f"tiny/val/images/{i}.jpeg", i)
-    (folder / "elpv/labels.csv").write_text("\n".join(rows) + "\n")
-    (folder / "tiny/wnids.txt").write_text("n0\nn1\n")
-    (folder / "tiny/words.txt").write_text("n0\ta\nn1\tb\n")
-    lines = [f"{i}.jpeg\tn{i % 2}\t0\t0\t9\t9" for i in range(16)]
-    (folder / "tiny/val/val_annotations.txt").write_text("\n".join(lines) + "\n")
 
 
 def valid(target: Target, top: Path) -> bytes:

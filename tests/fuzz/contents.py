@@ -10,9 +10,9 @@ ODD = [
     b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[2J", b"\r", b"\n", b'"', b"'", b",", b";", b"\t",
     b"#", b"{", b"}", b"[", b"]", b": ", b"- ", b"&a ", b"*a", b"!!bool x", b"!!int ",
     b"!!python/object/apply:os.system ['touch touched']", b"../../canary.txt", b"/etc/passwd",
-    b"2001-99-99", b"-1", b"1e400", b"nan", b"null", b"true", b"9" * 30, b"9" * 5000, b"id",
-    b"path,id", b"index", b"<script>alert(1)</script>", "\u202e".encode(), "é😀".encode(),
-    "é".encode("latin-1"),
+    b"2001-99-99", b"-1", b"1e400", b"nan", b"null", b"true", b"9" * 30, b"9" * 5000,
+    b"id", b"path,id", b"index",
+    b"<script>alert(1)</script>", "\u202e".encode(), "é😀".encode(), "é".encode("latin-1"),
     b"[" * 3000, b"x" * 200_000,
 ]  # fmt: skip
 _VALUES = [
@@ -78,7 +78,7 @@ def json_lines(valid):
     return written | edited(valid) | st.binary(max_size=60)
 
 
-_BOMB = "a: &a [x, x]\n" + "".join(
+BOMB = "a: &a [x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(12)
 )
 
@@ -86,7 +86,7 @@ _BOMB = "a: &a [x, x]\n" + "".join(
 def yamls(valid):
     """YAML in the place of ``valid``."""
     written = plain(yaml.safe_load(valid)).map(lambda value: yaml.safe_dump(value).encode())
-    hostile = st.sampled_from([_BOMB.encode(), b"a: &a [*a]", b"? [a]\n: b", b"a: !!bool x", b"{"])
+    hostile = st.sampled_from([BOMB.encode(), b"a: &a [*a]", b"? [a]\n: b", b"a: !!bool x", b"{"])
     extended = hostile.map(lambda text: valid + b"\n" + text)
     return written | edited(valid) | hostile | extended | st.binary(max_size=60)
 
