@@ -3,7 +3,7 @@
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import MethodType
@@ -104,7 +104,17 @@ class Runtime:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
         return self._predict(model, split.take(torch.arange(1))).shape[1]
 
-    def _predict(self, model: nn.Module, split: Split) -> Tensor:
+    def each(self, model: nn.Module, split: Split, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``of`` makes of the logits ``[B, C]`` of each batch: ``[N, K]`` of its ``[B, K]``.
+
+        For splits of which the logits themselves are not needed, however many images they have.
+        """
+        self._warn_of_random_views(split)
+        return self._predict(model, split, of)
+
+    def _predict(
+        self, model: nn.Module, split: Split, of: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
         size = self.processes.count
@@ -113,7 +123,9 @@ class Runtime:
         with torch.no_grad():
             chunks = torch.split(order, PREDICTION_BATCH)
             answers = (model(x) for x in self._inputs(split, chunks))
-            logits = collected(answers, len(order), logits=True, may_store=size == 1)
+            rows = answers if of is None else map(of, answers)
+            store = of is None and size == 1
+            logits = collected(rows, len(order), logits=True, may_store=store)
         for module, training in modes:
             module.training = training
         return self.processes.gather(logits)[: len(split)]
