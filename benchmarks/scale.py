@@ -179,6 +179,33 @@ def apart(folder, images, memory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def exactness(rows=100_000):
+    """What half precision costs: largest errors of probabilities, for logits of several spreads."""
+    import torch
+
+    from lotus_unlearning.runtime import stored
+
+    stored.PREDICTION_SHARE = 0.0
+    lines = [
+        "| classes | spread of logits | largest error | as plain halves |",
+        "|--:|--:|--:|--:|",
+    ]
+    for classes in (10, 1000):
+        for spread in (1, 5, 20):
+            draw = torch.Generator().manual_seed(0)
+            z = spread * torch.randn(rows * 10 // classes, classes, generator=draw)
+            kept = stored.collected(z.split(4096), len(z), logits=True)
+            p = z.double().softmax(dim=1)
+            errors = [(half.double().softmax(dim=1) - p).abs().max() for half in (kept, z.half())]
+            assert torch.equal(kept.argmax(dim=1), z.argmax(dim=1))
+            lines.append(f"| {classes} | {spread} | {errors[0]:.1e} | {errors[1]:.1e} |")
+    return "\n".join(lines)
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def table(rows):
     """Markdown: memory, and seconds (of the processors, which others may use at the same time)."""
     lines = [
@@ -208,7 +235,11 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.jsonl"))
     parser.add_argument("--one", type=Path, help="measure the shards in this folder, in here")
     parser.add_argument("--table", action="store_true", help="print the table of --out and stop")
+    parser.add_argument("--half", action="store_true", help="print what half precision costs")
     options = parser.parse_args()
+    if options.half:
+        print(exactness())
+        return
     if options.one:
         print(json.dumps(measure(options.one, options.images[0], options.memory)))
         return
@@ -221,7 +252,7 @@ def main():
                 row = apart(folder, images, options.memory)
                 with options.out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
-    print(table([json.loads(line) for line in options.out.read_text().splitlines()]))
+    print(table(read(options.out)))
 
 
 if __name__ == "__main__":
