@@ -121,6 +121,13 @@ def loaded(splits):
     unlearn(network(), splits, LoTUS(epochs=1, tolerance=1.0), device="cpu", progress=False)
 
 
+def processor_seconds():
+    """Of this process and of its workers that have ended."""
+    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    used = [resource.getrusage(who) for who in whose]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def measure(folder, images, memory):
     """One size: where each image lies, what to forget, one epoch of LoTUS."""
     import torch
@@ -150,7 +157,6 @@ def measure(folder, images, memory):
     settings = {"batch_size": BATCH, "device": "cpu", "progress": False}
     made = step("unlearn", lambda: unlearn(network(), splits, method, **settings))
     assert made.history[0]["loss"] is not None
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return row | {
         "learned_from": len(splits.forget) + round(RETAIN_SHARE * len(splits.retain)),
         "before_bytes": before.bytes,
@@ -158,8 +164,8 @@ def measure(folder, images, memory):
         "peak_bytes": max(peak.bytes for peak in peaks),
         "peak_anonymous_bytes": max(peak.anonymous for peak in peaks),
         "seconds": sum(row[f"{name}_seconds"] for name in STEPS),
-        "processor_seconds": sum(u.ru_utime + u.ru_stime for u in used),
-        "believed_memory_bytes": memory,
+        "processor_seconds": processor_seconds(),
+        "believed_memory": memory,
     }
 
 
@@ -173,11 +179,38 @@ def apart(folder, images, memory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(rows):
-    """Markdown: memory above what the libraries take, and seconds."""
+def exactness(rows=100_000):
+    """What half precision costs: largest errors of probabilities, for logits of several spreads."""
+    import torch
+
+    from lotus_unlearning.runtime import stored
+
+    stored.PREDICTION_SHARE = 0.0
     lines = [
-        "| images | peak memory | of it anonymous | grown by | bytes per image | index, s | "
-        "splits, s | unlearn, s |",
+        "| classes | spread of logits | largest error | as plain halves |",
+        "|--:|--:|--:|--:|",
+    ]
+    for classes in (10, 1000):
+        for spread in (1, 5, 20):
+            draw = torch.Generator().manual_seed(0)
+            z = spread * torch.randn(rows * 10 // classes, classes, generator=draw)
+            kept = stored.collected(z.split(4096), len(z), logits=True)
+            p = z.double().softmax(dim=1)
+            errors = [(half.double().softmax(dim=1) - p).abs().max() for half in (kept, z.half())]
+            assert torch.equal(kept.argmax(dim=1), z.argmax(dim=1))
+            lines.append(f"| {classes} | {spread} | {errors[0]:.1e} | {errors[1]:.1e} |")
+    return "\n".join(lines)
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def table(rows):
+    """Markdown: memory; seconds as they passed, and of the processor, which others may use, too."""
+    lines = [
+        "| images | peak memory | of it anonymous | above the libraries | index | splits | "
+        "unlearn | processor |",
         "|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
@@ -186,8 +219,8 @@ def table(rows):
             f"{row['images']:,}",
             *(f"{row[key] / 1e6:.0f} MB" for key in ("peak_bytes", "peak_anonymous_bytes")),
             f"{grown / 1e6:.0f} MB",
-            f"{grown / row['images']:.0f}",
-            *(f"{row[f'{name}_seconds']:.1f}" for name in STEPS),
+            *(f"{row[f'{name}_seconds']:.0f} s" for name in STEPS),
+            f"{row['processor_seconds']:.0f} s",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -202,7 +235,11 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.jsonl"))
     parser.add_argument("--one", type=Path, help="measure the shards in this folder, in here")
     parser.add_argument("--table", action="store_true", help="print the table of --out and stop")
+    parser.add_argument("--half", action="store_true", help="print what half precision costs")
     options = parser.parse_args()
+    if options.half:
+        print(exactness())
+        return
     if options.one:
         print(json.dumps(measure(options.one, options.images[0], options.memory)))
         return
@@ -215,7 +252,7 @@ def main():
                 row = apart(folder, images, options.memory)
                 with options.out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
-    print(table([json.loads(line) for line in options.out.read_text().splitlines()]))
+    print(table(read(options.out)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write docs/methods.md and the tables of README.md and performance.md from what was measured.
+"""Write docs/methods.md and tables of README.md and other pages from what was measured.
 
 python docs/write_methods.py
 """
@@ -229,6 +229,12 @@ def read_speed():
     return found["table"](found["read"](lines)).strip()
 
 
+def read_scale():
+    """The table of benchmarks/scale.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "scale.py"))
+    return found["table"](found["read"](ROOT / "benchmarks" / "results" / "scale.jsonl"))
+
+
 def main():
     """Write the pages and the README's table of methods."""
     found = parts()
@@ -240,6 +246,7 @@ def main():
         (performance, "speed", read_speed()),
         (performance, "work", work()),
         (performance, "floor", read_floor()),
+        (ROOT / "docs" / "scale.md", "scale", read_scale()),
     ):
         file.write_text(between(file.read_text("utf-8"), mark, content), encoding="utf-8")
 

@@ -44,7 +44,7 @@ def test_pages_of_results_are_what_their_scripts_write(tmp_path):
         subprocess.run([sys.executable, str(tmp_path / "docs" / script)], check=True)
     charts = [f"docs/figures/{file.name}" for file in (tmp_path / "docs" / "figures").iterdir()]
     assert len(charts) > 10
-    names = ("methods.md", "results.md", "beyond.md", "performance.md")
+    names = ("methods.md", "results.md", "beyond.md", "performance.md", "scale.md")
     pages = ("README.md", *(f"docs/{name}" for name in names))
     for name in (*pages, *charts):
         assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8"), name

@@ -238,3 +238,30 @@ def test_records_are_short_to_look_at(splits):
     assert repr(found).startswith("Evaluation(original, unlearned, gold: ")
     assert repr(made).startswith("Unlearned(Sequential: 2 epochs, ")
     assert all(len(repr(record)) < 80 for record in (made, found))
+
+
+def test_logits_of_retained_images_are_never_all_held(splits, monkeypatch):
+    """There may be millions: two numbers of each are enough for what is asked of them."""
+    from lotus_unlearning.runtime import Runtime
+
+    asked, predict_all = [], Runtime.predict
+    monkeypatch.setattr(Runtime, "predict", lambda *a: asked.append(a[2].name) or predict_all(*a))
+    page = evaluate(model(), splits, original=model(1), device="cpu").page
+    assert asked == ["forget", "unseen", "test"] * 2
+    expected = metrics.class_accuracies(
+        logits(model(), splits.retain), splits.retain.labels.numpy(), 3
+    )
+    found = page["class_accuracy"]["values"]["unlearned"]
+    assert found["retain"] == pytest.approx(expected.tolist())
+    assert list(found) == ["forget", "retain", "unseen", "test"]
+
+
+def test_infinite_logits_of_retained_images_are_refused(splits):
+    from lotus_unlearning.evaluation.predictions import predict_briefly
+    from lotus_unlearning.runtime import Runtime
+
+    broken = model()
+    with torch.no_grad():
+        broken[-1].bias[0] = torch.inf
+    with pytest.raises(ValueError, match="unlearned: expected finite logits of retain images"):
+        predict_briefly({"unlearned": broken}, splits.retain, Runtime())

@@ -116,7 +116,13 @@ def _matching(pattern: str) -> list[str]:
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(pattern)
-    found = sorted(str(name) for name in system.glob(path) if str(name).endswith(".tar"))
+    try:
+        names = system.glob(path)
+    except Exception:
+        if not pattern.startswith("http"):
+            raise
+        return []  # such servers need not list what they have
+    found = sorted(str(name) for name in names if str(name).endswith(".tar"))
     return [str(system.unstrip_protocol(name)) if "://" in pattern else name for name in found]
 
 

@@ -14,7 +14,9 @@ from lotus_unlearning.names import taken, whole
 from lotus_unlearning.splits import stratified
 
 __all__ = [
+    "OF_PHOTOS",
     "OWN_UNSEEN",
+    "PHOTO_SIZE",
     "Cut",
     "Data",
     "Part",
@@ -94,6 +96,13 @@ class Preprocess:
             )
         mean, std = (x.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
         return (x - mean) / std
+
+
+PHOTO_SIZE = 224
+"""Pixels of the side of a person's own photos, if no other size is asked for."""
+
+OF_PHOTOS = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Of a person's own photos: as for ImageNet, which pre-trained models know."""
 
 
 def numbered(images: Images) -> Images:

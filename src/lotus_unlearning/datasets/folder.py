@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lotus_unlearning.datasets.data import Cut, Data, Preprocess, own_parts
+from lotus_unlearning.datasets.data import OF_PHOTOS, PHOTO_SIZE, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import File, Reader, listed, opened
 from lotus_unlearning.images import Images
 from lotus_unlearning.names import Names
 
-_PREPROCESS = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # as for ImageNet
-_DEFAULT_SIZE = 224
 _PARTS = ("train", "unseen", "test", "val")
 
 
@@ -35,10 +33,10 @@ def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> D
     if not folder.is_dir():
         raise ValueError(f"imagefolder: expected a folder of images, found none at {str(folder)!r}")
     parts = _parts(folder)
-    size = size or _DEFAULT_SIZE
+    size = size or PHOTO_SIZE
     chosen = own_parts(name, parts, parts["train"].classes or (), (3, size), cut)
     reader = Reader("imagefolder", size, advice="repair or remove it")
-    data = opened(chosen, folder, reader, _PREPROCESS)
+    data = opened(chosen, folder, reader, OF_PHOTOS)
     if not (folder / "train").is_dir():
         return data
     train, unseen, test = (_named_in_part(part) for part in (data.train, data.unseen, data.test))

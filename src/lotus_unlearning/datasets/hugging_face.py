@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lotus_unlearning.datasets.data import Cut, Data, Preprocess, own_parts
+from lotus_unlearning.datasets.data import OF_PHOTOS, PHOTO_SIZE, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import Reader, held_or_streamed
 from lotus_unlearning.ids import some
 from lotus_unlearning.images import Images, ImageTensors
 
-_PREPROCESS = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # as for ImageNet
-_DEFAULT_SIZE = 224
 _SPLITS = {"train": ("train",), "test": ("test", "validation", "val"), "unseen": ("unseen",)}
 _LABELS = ("label", "labels")
 _CHOICES = (*_SPLITS, "image", "label", "config")
@@ -52,12 +50,12 @@ def load_hugging_face(name: str, *, root: str | None, size: int | None, cut: Cut
     tables = _splits(_opened(place, choices.get("config"), root), choices)
     columns = _columns(tables["train"], choices)
     classes, parts = _listed(tables, *columns)
-    size = size or _DEFAULT_SIZE
+    size = size or PHOTO_SIZE
     chosen = own_parts(f"hf:{name}", parts, classes, (3, size), cut)
     reader = Reader("hf", size, advice="repair or remove it")
     unread = chosen.train, chosen.unseen, chosen.test
     fetches = _fetches(tables, columns[0], unread, reader)
-    train, unseen, test = held_or_streamed(unread, fetches, reader.shape, _PREPROCESS)
+    train, unseen, test = held_or_streamed(unread, fetches, reader.shape, OF_PHOTOS)
     return replace(chosen, train=train, unseen=unseen, test=test)
 
 

@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lotus_unlearning.datasets.addresses import parts_of
-from lotus_unlearning.datasets.data import Cut, Data, Preprocess, own_parts
+from lotus_unlearning.datasets.data import OF_PHOTOS, PHOTO_SIZE, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import Reader, held_or_streamed
 from lotus_unlearning.datasets.shards import Shard, open_shard, read_bytes
 from lotus_unlearning.ids import some
 from lotus_unlearning.images import Images, ImageTensors
 from lotus_unlearning.names import Names
-
-_PREPROCESS = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # as for ImageNet
-_DEFAULT_SIZE = 224
 
 
 def load_webdataset(pattern: str, *, root: str | None, size: int | None, cut: Cut) -> Data:
@@ -46,16 +43,16 @@ def load_webdataset(pattern: str, *, root: str | None, size: int | None, cut: Cu
         ValueError: If shards are missing, cut off or compressed, or hold samples without a label
             or an image, or twice.
     """
-    table, parts = _listed(parts_of(pattern, root))
+    table, parts = _found(pattern, root)
     highest = max(int(part.labels.max()) for part in parts.values())
     classes = tuple(str(number) for number in range(highest + 1))
     parts = {part: replace(images, classes=classes) for part, images in parts.items()}
-    size = size or _DEFAULT_SIZE
+    size = size or PHOTO_SIZE
     chosen = own_parts(f"webdataset:{pattern}", parts, classes, (3, size), cut)
     reader = Reader("webdataset", size, advice="repair or remove it")
     unread = chosen.train, chosen.unseen, chosen.test
     fetches = [table.fetch(part, reader) for part in unread]
-    train, unseen, test = held_or_streamed(unread, fetches, reader.shape, _PREPROCESS)
+    train, unseen, test = held_or_streamed(unread, fetches, reader.shape, OF_PHOTOS)
     return replace(chosen, train=train, unseen=unseen, test=test)
 
 
@@ -75,6 +72,19 @@ class _Table:
         """How to read the images of ``part``, whose pixels are positions in this table yet."""
         assert isinstance(part, ImageTensors)
         return _Fetch(self.shards, self.places[part.images.numpy()], part.names or (), reader)
+
+
+def _found(pattern: str, root: str | None) -> tuple[_Table, dict[str, ImageTensors]]:
+    """Images by part, and where they are."""
+    try:
+        return _listed(parts_of(pattern, root))
+    except ValueError:
+        raise
+    except Exception as error:  # of disks, networks, packages that are absent
+        raise ValueError(
+            f"webdataset: expected shards at {pattern!r}, but they cannot be read "
+            f"({type(error).__name__}: {error})"
+        ) from None
 
 
 def _listed(shards: Mapping[str, Sequence[str]]) -> tuple[_Table, dict[str, ImageTensors]]:
@@ -105,7 +115,14 @@ def _names(found: Sequence[Shard], addresses: Sequence[str]) -> Names:
         return keys
     stems = [address.rpartition("/")[2].removesuffix(".tar") for address in addresses]
     both = zip(stems, found, strict=True)
-    return Names(f"{stem}/{key}" for stem, shard in both for key in shard.keys)
+    names = Names(f"{stem}/{key}" for stem, shard in both for key in shard.keys)
+    if _repeat(names):
+        raise ValueError(
+            "webdataset: expected shards with names of their own, as some of their keys are the "
+            f"same, got {some([s for s in dict.fromkeys(stems) if stems.count(s) > 1])} more than "
+            "once; rename these shards"
+        )
+    return names
 
 
 def _repeat(names: Names) -> bool:

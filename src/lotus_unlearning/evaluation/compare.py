@@ -10,7 +10,7 @@ from lotus_unlearning.checks import check_model, require_model
 from lotus_unlearning.evaluation import sections
 from lotus_unlearning.evaluation.describe import describe, versions
 from lotus_unlearning.evaluation.measures import Measured, measure, table
-from lotus_unlearning.evaluation.predictions import ByModel, predict
+from lotus_unlearning.evaluation.predictions import ByModel, predict, predict_briefly
 from lotus_unlearning.evaluation.record import Evaluation
 from lotus_unlearning.report.page import formatted, percent
 from lotus_unlearning.runtime import (
@@ -73,9 +73,10 @@ def evaluate(
     run = Runtime(place, choose_precision(precision, place), seed=seed, processes=Processes.start())
     for candidate in models.values():
         check_precision(run, candidate, splits.forget)
-    answers = predict(models, splits, run)
+    answers = predict(models, splits, run, ("forget", "unseen", "test"))
+    retained = predict_briefly(models, splits.retain, run)
     names = _class_names(splits, _classes(answers))
-    found = measure(answers, seed)
+    found = measure(answers, retained, seed)
     method = _method(model)
     page = {
         "title": title or _title(method, splits),
@@ -87,7 +88,7 @@ def evaluate(
         "entropy": sections.entropy(answers),
         "roc": sections.roc(answers, found),
         "class_divergence": sections.class_divergence(found.class_divergence, names),
-        "class_accuracy": sections.class_accuracy(answers, names),
+        "class_accuracy": sections.class_accuracy(answers, retained, names),
         "images": sections.images(
             splits.forget, answers, "original" if original is not None else None, names
         ),

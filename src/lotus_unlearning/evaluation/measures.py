@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from lotus_unlearning import metrics
-from lotus_unlearning.evaluation.predictions import SPLITS, Answers, ByModel
+from lotus_unlearning.evaluation.predictions import (
+    SPLITS,
+    Answers,
+    Brief,
+    BriefByModel,
+    ByModel,
+)
 from lotus_unlearning.metrics import METRICS, ClassDivergence, Interval
 
 ATTACKS = ("entropy", "confidence", "loss")
@@ -44,8 +50,14 @@ class Measured:
     notes: list[str] = field(default_factory=list)
 
 
-def measure(answers: ByModel, seed: int) -> Measured:
-    """Every measure that the given models and splits allow."""
+def measure(answers: ByModel, retained: BriefByModel, seed: int) -> Measured:
+    """Every measure that the given models and splits allow.
+
+    Args:
+        answers: Of each model to all splits but retain.
+        retained: Of each model to retain.
+        seed: Of the bootstrap.
+    """
     found = Measured()
     warned: dict[str, list[str]] = {}
     for model, splits in answers.items():
@@ -53,8 +65,9 @@ def measure(answers: ByModel, seed: int) -> Measured:
             f"{name}_accuracy": metrics.accuracy(split.logits, split.labels)
             for name, split in splits.items()
         }
+        found.values[model]["retain_accuracy"] = float(retained[model].right.mean())
         found.intervals[model] = {}
-        for message in _attacks(found, model, splits, seed):
+        for message in _attacks(found, model, splits, retained[model], seed):
             warned.setdefault(message, []).append(model)
     found.notes += [f"{', '.join(models)}: {message}" for message, models in warned.items()]
     _divergences(found, answers)
@@ -62,7 +75,9 @@ def measure(answers: ByModel, seed: int) -> Measured:
     return found
 
 
-def _attacks(found: Measured, model: str, splits: Mapping[str, Answers], seed: int) -> list[str]:
+def _attacks(
+    found: Measured, model: str, splits: Mapping[str, Answers], retained: Brief, seed: int
+) -> list[str]:
     """Adds what attacks find; returns what is to be said about that."""
     others = [splits[name] for name in ("unseen", "test") if name in splits]
     if not others:
@@ -70,7 +85,7 @@ def _attacks(found: Measured, model: str, splits: Mapping[str, Answers], seed: i
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found.values[model]["entropy_attack"] = metrics.entropy_attack(
-            splits["retain"].entropy,
+            retained.entropy,
             np.concatenate([other.entropy for other in others]),
             splits["forget"].entropy,
         )

@@ -1,13 +1,14 @@
 """What each model answers to each split: the one pass that all measures are computed from."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from lotus_unlearning import metrics
 from lotus_unlearning.runtime import Runtime
@@ -50,13 +51,64 @@ class Answers:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Brief:
+    """What is asked of one model about retained images, of which there may be millions.
+
+    Attributes:
+        right: ``[N]``: is the largest logit at the label?
+        entropy: ``[N]`` nats.
+        labels: ``[N]``.
+    """
+
+    right: NDArray[np.bool_]
+    entropy: Floats
+    labels: Labels
+
+
 ByModel = dict[str, dict[str, Answers]]
+BriefByModel = dict[str, Brief]
 
 
-def predict(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) -> ByModel:
-    """Answers by model and split, in evaluation mode; the given models stay as they are."""
-    present = {name: split for name in SPLITS if (split := getattr(splits, name)) is not None}
+def predict(
+    models: Mapping[str, nn.Module], splits: Splits, run: Runtime, names: Sequence[str] = SPLITS
+) -> ByModel:
+    """Answers by model and split, in evaluation mode; the given models stay as they are.
+
+    Args:
+        models: By name.
+        splits: Of which those that are there are predicted.
+        run: Where.
+        names: Of splits.
+    """
+    present = {name: split for name in names if (split := getattr(splits, name)) is not None}
     return {name: _answers(model, present, run) for name, model in models.items()}
+
+
+def predict_briefly(models: Mapping[str, nn.Module], split: Split, run: Runtime) -> BriefByModel:
+    """Two numbers per image and model, without ever holding the logits of all images.
+
+    Raises:
+        ValueError: If a logit is NaN or infinite.
+    """
+    labels, found = split.labels.cpu().numpy(), {}
+    for name, model in models.items():
+        with run.prepared(copy.deepcopy(model)) as ready:
+            rows = run.each(ready, split, _guess_and_entropy).cpu().numpy()
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"{name}: expected finite logits of {split.name} images, got NaN or infinity; look "
+                "for a diverged model"
+            )
+        found[name] = Brief(rows[:, 0] == labels, rows[:, 1], labels)
+    return found
+
+
+def _guess_and_entropy(logits: Tensor) -> Tensor:
+    """``[B, 2]`` float64."""
+    z = logits.double()
+    entropy = torch.special.entr(z.softmax(dim=1)).sum(dim=1)
+    return torch.stack([z.argmax(dim=1).double(), entropy], dim=1)
 
 
 def _answers(model: nn.Module, splits: Mapping[str, Split], run: Runtime) -> dict[str, Answers]:

@@ -10,7 +10,7 @@ import torch
 
 from lotus_unlearning import metrics
 from lotus_unlearning.evaluation.measures import ATTACKS, Measured, finite
-from lotus_unlearning.evaluation.predictions import Answers, ByModel
+from lotus_unlearning.evaluation.predictions import SPLITS, Answers, BriefByModel, ByModel
 from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.metrics import ClassDivergence
 from lotus_unlearning.splits import Split
@@ -71,20 +71,24 @@ def class_divergence(
     }
 
 
-def class_accuracy(answers: ByModel, names: Sequence[str]) -> dict[str, Any]:
+def class_accuracy(
+    answers: ByModel, retained: BriefByModel, names: Sequence[str]
+) -> dict[str, Any]:
     """Accuracy per class, split and model."""
-    return {
-        "classes": list(names),
-        "values": {
-            model: {name: _per_class(split, len(names)) for name, split in splits.items()}
-            for model, splits in answers.items()
-        },
-    }
-
-
-def _per_class(split: Answers, classes: int) -> list[float | None]:
-    values = metrics.class_accuracies(split.logits, split.labels, classes)
-    return [finite(value) for value in values.tolist()]
+    values = {}
+    for model, splits in answers.items():
+        found = {
+            name: metrics.class_accuracies(split.logits, split.labels, len(names))
+            for name, split in splits.items()
+        }
+        brief = retained[model]
+        found["retain"] = metrics.class_shares(brief.right, brief.labels, len(names))
+        values[model] = {
+            name: [finite(share) for share in found[name].tolist()]
+            for name in SPLITS
+            if name in found
+        }
+    return {"classes": list(names), "values": values}
 
 
 def images(

@@ -6,7 +6,12 @@ everything is computed in float64 with the natural logarithm, and nothing is rou
 
 import math
 
-from lotus_unlearning.metrics.accuracy import accuracy, class_accuracies, softmax
+from lotus_unlearning.metrics.accuracy import (
+    accuracy,
+    class_accuracies,
+    class_shares,
+    softmax,
+)
 from lotus_unlearning.metrics.as_published import (
     average_gap_as_published,
     jsd_as_published,
@@ -100,6 +105,7 @@ __all__ = [
     "best_threshold",
     "bootstrap_auc",
     "class_accuracies",
+    "class_shares",
     "closes",
     "confidence",
     "correlation",

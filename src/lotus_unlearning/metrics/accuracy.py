@@ -82,7 +82,31 @@ def class_accuracies(logits: ArrayLike, labels: ArrayLike, classes: int | None =
     z = as_logits(logits, "logits")
     length = z.shape[1] if classes is None else classes
     y = as_labels(labels, "labels", len(z), length)
-    right = np.bincount(y, weights=z.argmax(axis=1) == y, minlength=length)
-    count = np.bincount(y, minlength=length)
-    shares: Floats = np.divide(right, count, out=np.full(length, np.nan), where=count > 0)
+    return class_shares(z.argmax(axis=1) == y, y, length)
+
+
+def class_shares(right: ArrayLike, labels: ArrayLike, classes: int) -> Floats:
+    r"""Share of rows that are right within each class, NaN for a class without images.
+
+    Args:
+        right: ``[N]`` bool.
+        labels: ``[N]``, integers from 0 to ``classes`` - 1.
+        classes: Length of the result.
+
+    Returns:
+        ``[classes]`` shares in [0, 1] or NaN.
+
+    Raises:
+        ValueError: If shapes differ or labels are out of range.
+
+    Source: textbook (recall per class).
+
+    >>> class_shares([True, False, True], [0, 1, 1], 3)
+    array([1. , 0.5, nan])
+    """
+    hits = np.asarray(right, dtype=bool)
+    y = as_labels(labels, "labels", len(hits), classes)
+    found = np.bincount(y, weights=hits, minlength=classes)
+    count = np.bincount(y, minlength=classes)
+    shares: Floats = np.divide(found, count, out=np.full(classes, np.nan), where=count > 0)
     return shares

@@ -4,6 +4,7 @@ Started by ``torchrun`` (or ``accelerate launch``, which calls it); alone, every
 nothing.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -128,6 +129,12 @@ class Processes:
         if weight != 1 and outputs.requires_grad:
             outputs.register_hook(lambda gradient: gradient * weight)  # type: ignore[no-untyped-call]
         return outputs
+
+    def dealt(self, count: int) -> Tensor:
+        """This process's part of ``count`` positions: as many for each, the first ones again."""
+        size = math.ceil(count / self.count)
+        order = torch.arange(size * self.count) % count
+        return order[self.rank * size : (self.rank + 1) * size]
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their mean over processes."""

@@ -1,7 +1,6 @@
 """What a method needs while it runs, and nothing that it should not know."""
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MethodType
@@ -76,10 +75,14 @@ class Runtime:
         self._inputs = Inputs(self.device, self.precision)
 
     @property
+    def _wide(self) -> torch.dtype:
+        """Of parameters and logits."""
+        return torch.float64 if self.precision is torch.float64 else torch.float32
+
+    @property
     def facts(self) -> dict[str, str | int]:
         """What it computes depends on, besides the work itself."""
-        names = ("batch_size", "seed", "precision")
-        return {name: str(getattr(self, name)) for name in names}
+        return {key: str(getattr(self, key)) for key in ("batch_size", "seed", "precision")}
 
     def again(self, micro_batch: int) -> "Runtime":
         """The same run from its beginning, by fewer images at once."""
@@ -92,8 +95,7 @@ class Runtime:
         """``model`` on the device, computing in ``precision``, batch statistics shared."""
         images = any(isinstance(m, nn.Conv2d) for m in model.modules())
         layout = torch.channels_last if images else torch.preserve_format
-        wide = torch.float64 if self.precision is torch.float64 else torch.float32
-        model.to(self.device, wide).to(memory_format=layout)
+        model.to(self.device, self._wide).to(memory_format=layout)
         share_batch_statistics(model, self.processes)
         vars(model)["forward"] = MethodType(in_micro_batches(in_precision(self), self), model)
         try:
@@ -115,23 +117,32 @@ class Runtime:
 
     def rows(self, logits: Tensor, positions: Tensor | slice) -> Tensor:
         """Rows of what :meth:`predict` returned, on the device, wherever they are kept."""
-        wide = torch.float64 if self.precision is torch.float64 else torch.float32
-        return taken(logits, positions, self.device, wide)
+        return taken(logits, positions, self.device, self._wide)
 
     def classes(self, model: nn.Module, split: Split) -> int:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
         return self._predict(model, split.take(torch.arange(1))).shape[1]
 
-    def _predict(self, model: nn.Module, split: Split) -> Tensor:
+    def each(self, model: nn.Module, split: Split, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``of`` makes of the logits ``[B, C]`` of each batch: ``[N, K]`` of its ``[B, K]``.
+
+        For splits of which the logits themselves are not needed, however many images they have.
+        """
+        self._inputs.warn_of_random_views(split)
+        return self._predict(model, split, of)
+
+    def _predict(
+        self, model: nn.Module, split: Split, of: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
-        size = self.processes.count
-        order = torch.arange(math.ceil(len(split) / size) * size) % len(split)
-        order = order.view(size, -1)[self.processes.rank]
+        order = self.processes.dealt(len(split))
         with torch.no_grad():
             chunks = torch.split(order, PREDICTION_BATCH)
             answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
-            logits = collected(answers, len(order), logits=True, may_store=size == 1)
+            rows = answers if of is None else map(of, answers)
+            store = of is None and self.processes.count == 1
+            logits = collected(rows, len(order), logits=True, may_store=store)
         for module, training in modes:
             module.training = training
         return self.processes.gather(logits)[: len(split)]
