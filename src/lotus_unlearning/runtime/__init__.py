@@ -19,7 +19,8 @@ from lotus_unlearning.runtime.models import (
     snapshot,
 )
 from lotus_unlearning.runtime.processes import Processes
-from lotus_unlearning.runtime.run import Runtime, accuracy
+from lotus_unlearning.runtime.run import Runtime
+from lotus_unlearning.runtime.scores import accuracy
 
 __all__ = [
     "Penultimate",

@@ -14,17 +14,13 @@ from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.runtime.scores import accuracy
 from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
 Row = dict[str, float | int | None]
 PREDICTION_BATCH = 256
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of rows ``[N, C]`` whose largest logit is at the label ``[N]``; never rounded."""
-    return (logits.argmax(dim=1) == labels.to(logits.device)).double().mean().item()
 
 
 @dataclass
