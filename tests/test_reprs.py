@@ -50,7 +50,16 @@ SHOWN = {
     "Recipe": Recipe,
     "Runtime": used_runtime,
     "Run": lambda: Run(Path("runs/demo"), {"forgotten": list(range(500))}, {}, MANY),
-    "Bank": lambda: Bank(Path("banks/x"), {"forget": list(range(500))}),
+    "Bank": lambda: Bank(
+        Path("banks/x"),
+        {
+            "forget": list(range(500)),
+            "gone": [],
+            "content": {},
+            "golds_made_of": "",
+            "shadows_made_of": "",
+        },
+    ),
     "Audit": audit,
     "Tuned": tuned,
     "Data": lambda: datasets.load("digits"),

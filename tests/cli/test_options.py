@@ -154,4 +154,4 @@ def test_the_help_tells_of_both(capsys):
     assert "official (the choice of the data set's authors" in shown
     assert "half of test, as the LoTUS paper does" in shown
     assert "position, from 0, in the data set as it is published, whatever --data_seed" in shown
-    assert "drop for published data sets, which hold copies, refuse for imagefolder: and" in shown
+    assert "drop for published data sets, which hold copies, refuse for those with a colon" in shown
