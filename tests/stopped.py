@@ -5,6 +5,7 @@ from safetensors.torch import save_model
 from torch import nn
 
 from lotus_unlearning import LoTUS, Recipe, Splits, train, unlearn
+from lotus_unlearning.runtime.checkpoint import Checkpoint
 
 torch.set_num_threads(1)
 
@@ -49,3 +50,31 @@ def run(kind, folder, **options):
 def run_to_file(kind, folder, file):
     """For a process of its own: what it made is in ``file`` in the end."""
     save_model(run(kind, folder).model, file)
+
+
+class Stopped(Exception):
+    """In the middle of a run."""
+
+
+def run_in_two_parts(folder):
+    """For several processes: one run as a whole, and one that is stopped and goes on; as files."""
+    whole = run("unlearn", folder / "whole").model
+    save, left = Checkpoint.save, [3]
+
+    def until(self, *words):
+        save(self, *words)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Stopped
+
+    Checkpoint.save = until
+    try:
+        run("unlearn", folder / "parts")
+    except Stopped:
+        pass
+    finally:
+        Checkpoint.save = save
+    parts = run("unlearn", folder / "parts").model
+    rank = torch.distributed.get_rank()
+    save_model(whole, str(folder / f"whole-{rank}.safetensors"))
+    save_model(parts, str(folder / f"parts-{rank}.safetensors"))

@@ -15,7 +15,7 @@ import pytest
 import torch
 import toy
 from contract import ROWS, splits
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model
 from torch import nn
 
 import stopped
@@ -23,6 +23,7 @@ from lotus_unlearning import SCRUB, UNSIR, LoTUS
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.checkpoint import FILE
+from worlds import together
 
 KILLS = {"unlearn": 30, "train": 15}
 
@@ -111,6 +112,15 @@ def test_every_method_goes_on_to_the_same_bits(name, make, epochs, tmp_path):
     again = toy.run(model, parts, method, checkpoint=tmp_path)
     assert same(again.model, whole.model)
     assert again.history == whole.history
+
+
+def test_several_processes_go_on_to_the_same_bits(tmp_path):
+    """Each has dropout of its own."""
+    assert together(2, stopped.run_in_two_parts, tmp_path) == [0, 0]
+    files = {path.stem: load_file(path) for path in tmp_path.glob("*.safetensors")}
+    assert files.keys() == {"whole-0", "whole-1", "parts-0", "parts-1"}
+    for found in files.values():
+        assert all(torch.equal(found[key], value) for key, value in files["whole-0"].items())
 
 
 def test_unsir_by_class_goes_on_to_the_same_bits(tmp_path):

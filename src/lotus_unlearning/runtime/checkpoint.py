@@ -80,9 +80,12 @@ class Checkpoint:
             _take_up(keeper, state, run.device)
         run.history[:] = found["history"]
         run.generator.set_state(found["generators"][0])
-        torch.set_rng_state(found["generators"][1])
+        rank = min(run.processes.rank, len(found["generators"][1]) - 1)
+        # cloned: torch reads a state from where its storage begins, whichever row it is
+        own = [states[rank].clone() for states in found["generators"][1:]]
+        torch.set_rng_state(own[0])
         if run.device.type == "cuda":
-            torch.cuda.set_rng_state(found["generators"][2], run.device)
+            torch.cuda.set_rng_state(own[1], run.device)
         self.seconds_before = found["seconds"]
         return found["done"], found["over"]
 
@@ -110,11 +113,11 @@ class Checkpoint:
             OSError: If it cannot be written; the last one is as it was.
         """
         self._epochs += 1
-        if self.found is not None or run.processes.rank > 0:
+        if self.found is not None:
             return
-        generators = [run.generator.get_state(), torch.get_rng_state()]
-        if run.device.type == "cuda":
-            generators.append(torch.cuda.get_rng_state(run.device))
+        generators = [run.generator.get_state(), *_of_all(run)]
+        if run.processes.rank > 0:
+            return
         state = {
             "facts": dict(self.facts),
             "loop": self._loops,
@@ -221,6 +224,14 @@ def _shown(value: object) -> str:
     text = str(value)
     is_hash = len(text) == 64 and " " not in text
     return f"{text[:12]}..." if is_hash else text
+
+
+def _of_all(run: "Runtime") -> list[Tensor]:
+    """States ``[processes, bytes]`` of torch's own generators: each process has its own dropout."""
+    mine = [torch.get_rng_state()]
+    if run.device.type == "cuda":
+        mine.append(torch.cuda.get_rng_state(run.device))
+    return [run.processes.gather(state[None].to(run.device)).cpu() for state in mine]
 
 
 def _take_up(keeper: Carried, state: dict[str, Any], device: torch.device) -> None:
