@@ -167,3 +167,18 @@ def test_a_manifest_with_other_kinds_of_values_is_refused(
     (tmp_path / "run/manifest.json").write_text(json.dumps({**facts, key: value}))
     assert main(["unlearn", "--model", "run", "--forget", "0.1", "--out", "out"]) == 1
     assert f"got other values of {key}" in capsys.readouterr().err
+
+
+def test_measures_of_another_kind_are_named_and_the_page_stays(tmp_path, capsys, monkeypatch):
+    def write(*_):
+        raise AttributeError("'int' object has no attribute 'get'")
+
+    monkeypatch.setattr("lotus_unlearning.report.write", write)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "metrics.json").write_text('{"columns": ["original"], "table": []}')
+    (folder / "report.html").write_text("<!doctype html>")
+    assert main(["report", str(folder)]) == 1
+    told = capsys.readouterr().err
+    assert "expected an evaluation as it was written, got values of other kinds" in told
+    assert (folder / "report.html").read_text() == "<!doctype html>"

@@ -28,7 +28,15 @@ def main(words: list[str]) -> None:
         )
     out = Path(chosen.out) if chosen.out else Path(chosen.run) / "report.html"
     _require_page(out)
-    say(f"page: {Evaluation.from_json(source).to_html(out)}")
+    found = Evaluation.from_json(source)
+    try:
+        page = found.to_html(out)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{source}: expected an evaluation as it was written, got values of other kinds "
+            f"({error}); measure again with lotus evaluate"
+        ) from None
+    say(f"page: {page}")
 
 
 def _require_page(out: Path) -> None:
