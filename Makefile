@@ -2,7 +2,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+# What takes about half of the time of all tests; the rest is all others, and doctests.
+HALF := $(addprefix tests/,audit benchmark cli datasets evaluation fuzz)
+
+.PHONY: demo test half other-half clean
 
 demo: $(VENV)/installed  ## train, retrain, unlearn, compare; writes runs/demo
 	$(BIN)/lotus demo
@@ -12,7 +15,13 @@ test: $(VENV)/installed  ## all that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(MAKE) --jobs 2 half other-half
+
+half:
+	$(BIN)/pytest -p no:cacheprovider $(HALF)
+
+other-half:
+	$(BIN)/pytest -p no:cacheprovider $(addprefix --ignore=,$(HALF))
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
