@@ -74,6 +74,8 @@ def test_an_error_in_the_users_code_in_another_process_names_its_line(
     assert told == f"lotus train: KeyError: 'lost' ({tmp_path / 'ownimages.py'}, line 7)"
 
 
+# a second reader may be killed while torch puts its loader away, which it can tell nobody
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("streamed")
 def test_a_killed_reader_ends_the_command_and_loses_nothing(photos, capsys):
     ended = threading.Event()
