@@ -42,10 +42,11 @@ BATCH, RETAIN_SHARE = 128, 0.3
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a run of the paper."""
+    """Of a run of the paper; images are resized on the device if stored at another size."""
 
     model: str
     classes: int
+    stored: int
     pixels: int
     forget: int
     retain: int
@@ -56,13 +57,21 @@ class Shape:
 
 SHAPES = {
     "resnet18-cifar-100": Shape(
-        "resnet18", 100, 32, 5_000, 45_000, 5_000, 10, "0.30 min, RTX 4080"
+        "resnet18", 100, 32, 32, 5_000, 45_000, 5_000, 10, "0.30 min, RTX 4080"
     ),
     "vit-b16-cifar-100": Shape(
-        "timm:vit_base_patch16_224", 100, 224, 5_000, 45_000, 5_000, 3, "7.02 min, RTX 4080"
+        "timm:vit_base_patch16_224", 100, 32, 224, 5_000, 45_000, 5_000, 3, "7.02 min, RTX 4080"
     ),
     "vit-b16-imagenet": Shape(
-        "timm:vit_base_patch16_224", 1_000, 224, 5_000, 45_000, 5_000, 3, "10.72 min, RTX A6000"
+        "timm:vit_base_patch16_224",
+        1_000,
+        224,
+        224,
+        5_000,
+        45_000,
+        5_000,
+        3,
+        "10.72 min, RTX A6000",
     ),
 }
 
@@ -71,10 +80,10 @@ def splits(shape, share, seed=0):
     """Random images of the shape: forget, retain, and as many unseen as test images."""
     g = torch.Generator().manual_seed(seed)
     sizes = [max(8, round(share * n)) for n in (shape.forget, shape.retain, shape.others)]
-    preprocess = Preprocess((0.5,) * 3, (0.25,) * 3)
+    preprocess = Preprocess((0.5,) * 3, (0.25,) * 3, shape.pixels)
 
     def images(size):
-        pixels = (size, 3, shape.pixels, shape.pixels)
+        pixels = (size, 3, shape.stored, shape.stored)
         x = torch.randint(256, pixels, generator=g, dtype=torch.uint8)
         return ImageTensors(x, torch.randint(shape.classes, (size,), generator=g), preprocess)
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import datasets
 import pytest
 import torch
 from PIL import Image
@@ -9,8 +10,6 @@ from tar_shards import SIZE, pixels
 
 from lotus_unlearning import Finetune, Splits, unlearn
 from lotus_unlearning.datasets import load
-
-datasets = pytest.importorskip("datasets")
 
 
 def table(numbers, label="label", names=("cat", "dog"), image="image", **more):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -94,8 +95,14 @@ class Preprocess:
             x = F.interpolate(
                 x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False
             )
-        mean, std = (x.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (_per_channel(v, x.dtype, x.device) for v in (self.mean, self.std))
         return (x - mean) / std
+
+
+@lru_cache(maxsize=32)
+def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``[C, 1, 1]``, made once: a copy to a GPU waits for it."""
+    return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
 
 PHOTO_SIZE = 224

@@ -26,8 +26,12 @@ def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     return forward
 
 
-def in_micro_batches(forward: Callable[..., Tensor], run: "Runtime") -> Callable[..., Tensor]:
+def in_micro_batches(
+    forward: Callable[..., Tensor], whole: Callable[..., Tensor], run: "Runtime"
+) -> Callable[..., Tensor]:
     """``forward``, at most ``run.micro_batch`` images at once where gradients are wanted.
+
+    Batches that need not be cut are computed by ``whole``.
 
     The layers' values of a micro-batch are dropped after it and computed again in the backward
     pass, which adds up the gradients of the micro-batches: what a batch needs is what one of them
@@ -40,7 +44,7 @@ def in_micro_batches(forward: Callable[..., Tensor], run: "Runtime") -> Callable
             return forward(self, x)
         run.largest_batch = max(run.largest_batch, len(x))
         if run.micro_batch is None or len(x) <= run.micro_batch:
-            return forward(self, x)
+            return whole(self, x)
         bound = MethodType(forward, self)
         parts = torch.split(x, run.micro_batch)
         return torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])

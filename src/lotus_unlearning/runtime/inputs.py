@@ -18,25 +18,33 @@ class Inputs:
     Attributes:
         device: Of the model.
         precision: That it computes in.
+        streamed: Whether images were read from a disk, not from memory.
     """
 
     device: torch.device
     precision: torch.dtype
+    streamed: bool = False
     _on_device: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
     _warned: bool = field(default=False, repr=False)
 
     def of(self, split: Split, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
         """Model inputs ``[B, ...]`` for each chunk of positions in ``split``."""
-        source = split.source
+        source, places = split.source, [split.ids[chunk] for chunk in chunks]
         if isinstance(source, ImageTensors):
             images = self._resident(source)
-            for chunk in chunks:
-                yield self._ready(source.inputs(images[split.ids[chunk].to(self.device)]))
+            for chunk in self.moved(places):
+                yield self._ready(source.inputs(images[chunk]))
             return
-        places = [split.ids[chunk] for chunk in chunks]
+        self.streamed = True
         for images in source.batches(places, pin=self.device.type == "cuda"):
             images = images.to(self.device, non_blocking=True)
             yield self._ready(images if images.is_floating_point() else images.float() / 255)
+
+    def moved(self, chunks: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The same positions on the device, in one piece: each copy there waits for the GPU."""
+        if self.device.type == "cpu" or not chunks:
+            return chunks
+        return torch.split(torch.cat(list(chunks)).to(self.device), [len(c) for c in chunks])
 
     def warn_of_random_views(self, split: Split) -> None:
         """Once, if the images of ``split``, which are to be predicted, differ at every read."""

@@ -47,12 +47,17 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
         ValueError: If a module holds parameters and has no way to initialise them, or the model
             was changed since it was built.
     """
-    with seeded(seed, next(model.parameters()).device):
+    device = next(model.parameters()).device
+    with seeded(seed, device):
         fresh = getattr(model, "fresh", None)
         if isinstance(fresh, partial):
             _take_over(model, fresh(seed=seed))
-        else:
+        elif device.type == "cpu":
             _reset_layers(model)
+        else:  # drawn on the CPU, so that a seed means the same weights on every device
+            drawn = copy.deepcopy(model).cpu()
+            _reset_layers(drawn)
+            model.load_state_dict(drawn.state_dict())
     return model
 
 

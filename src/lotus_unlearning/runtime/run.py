@@ -12,6 +12,7 @@ from lotus_unlearning.runtime import cut, progress
 from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
+from lotus_unlearning.runtime.graphs import Graphs
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.runtime.scores import accuracy
@@ -20,7 +21,7 @@ from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
 Row = dict[str, float | int | None]
-PREDICTION_BATCH = 256
+PREDICTION_BATCH = {"cpu": 256, "cuda": 1024}
 
 
 @dataclass
@@ -56,7 +57,8 @@ class Runtime:
     largest_batch: int = field(default=0, init=False, repr=False)
     generator: torch.Generator = field(init=False, repr=False)
     _inputs: Inputs = field(init=False, repr=False)
-    _predicted_at_once: int = field(default=PREDICTION_BATCH, init=False, repr=False)
+    _graphs: list[Graphs] = field(default_factory=list, init=False, repr=False)
+    _predicted_at_once: int = field(init=False, repr=False)
     _losses: list[Tensor] = field(default_factory=list, init=False, repr=False)
     _row: Row = field(default_factory=dict, init=False, repr=False)
     _last: bool = field(default=False, init=False, repr=False)
@@ -69,11 +71,18 @@ class Runtime:
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         self.generator = torch.Generator().manual_seed(self.seed)
         self._inputs = Inputs(self.device, self.precision)
+        self._predicted_at_once = PREDICTION_BATCH.get(self.device.type, 256)
 
     @property
     def _wide(self) -> torch.dtype:
         """Of parameters and logits."""
         return torch.float64 if self.precision is torch.float64 else torch.float32
+
+    @property
+    def may_capture(self) -> bool:
+        """Whether training passes may be captured as CUDA graphs."""
+        alone = self.processes.count == 1 and self.micro_batch is None
+        return self.device.type == "cuda" and alone and not self._inputs.streamed
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -93,10 +102,14 @@ class Runtime:
         layout = torch.channels_last if images else torch.preserve_format
         model.to(self.device, self._wide).to(memory_format=layout)
         share_batch_statistics(model, self.processes)
-        vars(model)["forward"] = MethodType(in_micro_batches(in_precision(self), self), model)
+        forward = in_precision(self)
+        graphs = Graphs(model, forward, self)
+        self._graphs.append(graphs)
+        vars(model)["forward"] = MethodType(in_micro_batches(forward, graphs, self), model)
         try:
             yield model
         finally:
+            self._graphs.remove(graphs)
             for module in model.modules():
                 vars(module).pop("forward", None)
 
@@ -134,7 +147,7 @@ class Runtime:
         model.eval()
         order = self.processes.dealt(len(split))
         with torch.no_grad():
-            chunks = torch.split(order, PREDICTION_BATCH)
+            chunks = torch.split(order, self._predicted_at_once)
             answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
             rows = answers if of is None else map(of, answers)
             store = of is None and self.processes.count == 1
@@ -175,10 +188,11 @@ class Runtime:
         order = self.permutation(len(split)) if shuffle else torch.arange(len(split))
         chunks = cut.batches(order, size)
         shards = [self.processes.shard(chunk) for chunk in chunks]
-        labels = split.labels
-        for chunk, shard, x in zip(chunks, shards, self._inputs.of(split, shards), strict=True):
+        places = self._inputs.moved(shards)
+        labels = split.labels.to(self.device)
+        for chunk, i, x in zip(chunks, places, self._inputs.of(split, shards), strict=True):
             self.processes.shard(chunk)  # says whether this batch is cut
-            yield x, labels[shard].to(self.device), shard.to(self.device)
+            yield x, labels[i], i
 
     def epochs(self, count: int, *carried: Carried) -> Iterator[int]:
         """Count epochs; each leaves a row in ``history``.
@@ -233,6 +247,8 @@ class Runtime:
         for parameter in parameters:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        for graphs in self._graphs:
+            graphs.gradients_taken()
         self.processes.average_gradients(parameters)
 
     def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

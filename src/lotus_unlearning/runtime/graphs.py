@@ -1,0 +1,144 @@
+"""Training passes replayed as CUDA graphs: the GPU never waits for a kernel to be started."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lotus_unlearning.runtime.run import Runtime
+
+Forward = Callable[..., Tensor]
+
+WORTH_IT = 16
+"""Passes of one kind before it is captured, which takes about as long as some dozens of them."""
+
+MOST_GRAPHS = 3
+"""Kinds of passes that are captured: each keeps the memory of a training step for good."""
+
+MEMORY_SHARE = 0.25
+"""Of the device's memory: where a run has needed more, no graph is to keep as much again."""
+
+
+class Graphs:
+    """The forward and backward pass of one prepared model, captured where that is safe.
+
+    A pass is captured once it was seen :data:`WORTH_IT` times with the same shape of images, the
+    same modes of the layers and the same trainable parameters. What is computed is what would be
+    without: the same kernels in the same order. Left as they are: models that draw random numbers
+    (dropout), have hooks, or do what cannot be captured (look at a value on the CPU); a second pass
+    before the gradients of the first were taken; images that need gradients themselves; images read
+    from a disk, whose loader uses the GPU beside it; several processes.
+    """
+
+    def __init__(self, model: nn.Module, forward: Forward, run: "Runtime") -> None:
+        self._model, self._forward, self._run = model, forward, run
+        self._seen: Counter[Any] = Counter()
+        self._captured: dict[Any, Forward | None] = {}
+        self._awaited = False
+
+    def __call__(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Logits ``[B, C]`` with gradients."""
+        alone = model is self._model and not self._awaited and not x.requires_grad
+        self._awaited = True
+        if not alone or not self._run.may_capture:
+            return self._forward(model, x)
+        kind = _kind(model, x)
+        self._seen[kind] += 1
+        if self._seen[kind] == 1 and _draws_numbers(model, self._forward, x):
+            self._captured[kind] = None
+        if self._seen[kind] > WORTH_IT and kind not in self._captured:
+            self._captured[kind] = self._capture(model, x)
+        replay = self._captured.get(kind)
+        if replay is None:
+            return self._forward(model, x)
+        return replay(x, *model.parameters()).clone()  # the next replay writes where this one did
+
+    def gradients_taken(self) -> None:
+        """What the last pass left for its backward pass is not needed any more."""
+        self._awaited = False
+
+    def _capture(self, model: nn.Module, x: Tensor) -> Forward | None:
+        """The pass as a graph of images and parameters; ``None`` if it should or can not be one."""
+        graphs = sum(made is not None for made in self._captured.values())
+        if graphs >= MOST_GRAPHS or not _has_memory(x.device) or _has_hooks(model):
+            return None
+        if threading.current_thread() is not threading.main_thread():
+            return None  # what others do on the GPU meanwhile would break the capture
+        whole = _Pass(model, self._forward)
+        names = [name for name, _ in whole.named_parameters()]
+
+        def of(x: Tensor, *parameters: Tensor) -> Tensor:
+            named = dict(zip(names, parameters, strict=True))
+            answers: Tensor = torch.func.functional_call(whole, named, (x,))
+            return answers
+
+        # the same memory by other names: what autograd still holds of the model's own parameters
+        # belongs to another stream, which breaks a capture
+        own = [p.detach().requires_grad_(p.requires_grad) for p in model.parameters()]
+        with _undone(model, x.device):
+            try:
+                graph: Any = torch.cuda.make_graphed_callables(
+                    of, (x.clone(), *own), allow_unused_input=True
+                )
+            except RuntimeError:  # out of memory, or an operation that cannot be captured
+                return None
+        captured: Forward = graph
+        return captured
+
+
+class _Pass(nn.Module):
+    """A model by another forward than its own."""
+
+    def __init__(self, model: nn.Module, forward: Forward) -> None:
+        super().__init__()
+        self.model, self._call = model, forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._call(self.model, x)
+
+
+def _draws_numbers(model: nn.Module, forward: Forward, x: Tensor) -> bool:
+    state = torch.cuda.get_rng_state(x.device)
+    with _undone(model, x.device), torch.no_grad():
+        forward(model, x)
+        return not torch.equal(state, torch.cuda.get_rng_state(x.device))
+
+
+@contextmanager
+def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Within the block buffers and random numbers move on; after it they are as before.
+
+    The generator's state is another one meanwhile: a capture that fails leaves it unusable.
+    """
+    generator = torch.cuda.default_generators[device.index or 0]
+    state = generator.graphsafe_get_state()
+    generator.graphsafe_set_state(generator.clone_state())
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in zip(model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+        generator.graphsafe_set_state(state)
+
+
+def _kind(model: nn.Module, x: Tensor) -> tuple[Any, ...]:
+    modes = tuple(module.training for module in model.modules())
+    trained = tuple(parameter.requires_grad for parameter in model.parameters())
+    return x.shape, x.dtype, modes, trained
+
+
+def _has_memory(device: torch.device) -> bool:
+    total = torch.cuda.get_device_properties(device).total_memory
+    return torch.cuda.max_memory_allocated(device) < MEMORY_SHARE * total
+
+
+def _has_hooks(model: nn.Module) -> bool:
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, name) for module in model.modules() for name in names)
