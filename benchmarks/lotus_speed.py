@@ -2,12 +2,14 @@
 
     python benchmarks/lotus_speed.py --model timm:resnet10t --epochs 5 --seeds 5
     python benchmarks/lotus_speed.py --model resnet18 --images 3000 --epochs 3 --measured 500
+    python benchmarks/lotus_speed.py --model resnet18 --device cuda --images 51000 --epochs 10
 
 Fashion-MNIST, resized to 32 pixels; 10% of the training images are forgotten. The plain twin
 forwards a frozen teacher on every batch, reads images one by one through a ``DataLoader`` with
-transforms, recomputes forget accuracy before every epoch, validates in batches of the training
-size, and leaves memory in its default format. All run in one process, in turns (ours in float32,
-ours in bfloat16, the twin, and so on), on the same model, images, epochs and seeds. One line per
+transforms (on a GPU: eight workers), recomputes forget accuracy before every epoch, validates in
+batches of the training size, and leaves memory in its default format. All run in one process, in
+turns (ours in float32, ours in bfloat16, the twin, and so on), on the same model, images, epochs
+and seeds. One line per
 run is added to ``--out``; what is there already is not run again. ``--table`` prints the summary of
 that file.
 """
@@ -27,7 +29,8 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 from lotus_unlearning import Finetune, LoTUS, Recipe, Retrain, Splits, evaluate, train, unlearn
 from lotus_unlearning.datasets import load
 from lotus_unlearning.models import build, load_weights, save_weights
-from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.runtime.seeds import synchronize
 
 PIXELS, BATCH, ALPHA, RATE, DECAY = 32, 128, 2.0, 1e-4, 5e-4
 TOLERANCE = 1.0  # of LoTUS's stopping rule: every run makes all its epochs
@@ -54,21 +57,28 @@ class Files(Dataset):
         return image, int(self.split.source.labels[position])
 
 
-def accuracy(model, loader, layout):
+def accuracy(model, images, layout):
     model.eval()
-    right = total = 0
+    device = next(model.parameters()).device
+    right = 0
     with torch.no_grad():
-        for x, y in loader:
-            right += (model(x.to(memory_format=layout)).argmax(1) == y).sum().item()
-            total += len(y)
-    return right / total
+        for x, y in loader(images, device):
+            guess = model(x.to(device, memory_format=layout)).argmax(1)
+            right += (guess == y.to(device)).sum().item()
+    return right / len(images)
 
 
-def twin(model, splits, epochs, seed, parts=()):
+def loader(images, device, size=BATCH, **more):
+    on_gpu = {"num_workers": 8, "pin_memory": True} if device.type == "cuda" else {}
+    return DataLoader(images, size, **on_gpu, **more)
+
+
+def twin(model, splits, epochs, seed, parts=(), device="cpu"):
     """LoTUS as a plain script; ``parts`` of what makes the package fast can be switched on."""
     torch.manual_seed(seed)
     layout = torch.channels_last if "channels-last" in parts else torch.contiguous_format
-    student = copy.deepcopy(model).to(memory_format=layout)
+    device = torch.device(device)
+    student = copy.deepcopy(model).to(device, memory_format=layout)
     start = time.perf_counter()
     teacher = copy.deepcopy(student).eval()
     forget, retain, unseen = (
@@ -78,16 +88,16 @@ def twin(model, splits, epochs, seed, parts=()):
     both = ConcatDataset([forget, Subset(retain, kept)])
     marked = WithPosition(both)
     known = logits(teacher, both, layout) if "teacher once" in parts else None
-    goal = accuracy(teacher, DataLoader(unseen, BATCH), layout)
+    goal = accuracy(teacher, unseen, layout)
     optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, weight_decay=DECAY)
     for _ in range(epochs):
-        gap = accuracy(student, DataLoader(forget, BATCH), layout) - goal
+        gap = accuracy(student, forget, layout) - goal
         if gap <= -TOLERANCE:
             break
         tau = math.exp(ALPHA * gap)
         student.train()
-        for x, position in DataLoader(marked, BATCH, shuffle=True):
-            x = x.to(memory_format=layout)
+        for x, position in loader(marked, device, shuffle=True):
+            x, position = x.to(device, memory_format=layout), position.to(device)
             with torch.no_grad():
                 z = teacher(x) if known is None else known[position]
                 noisy = z - torch.empty_like(z).exponential_().log()
@@ -98,6 +108,7 @@ def twin(model, splits, epochs, seed, parts=()):
             loss = -(target * F.log_softmax(student(x), 1)).sum(1).mean()
             loss.backward()
             optimizer.step()
+    synchronize(device)
     return student.eval(), time.perf_counter() - start
 
 
@@ -120,8 +131,10 @@ def as_dataset(split, parts):
 
 
 def logits(model, images, layout):
+    device = next(model.parameters()).device
     with torch.no_grad():
-        return torch.cat([model(x.to(memory_format=layout)) for x, _ in DataLoader(images, 256)])
+        batches = loader(images, device, 256)
+        return torch.cat([model(x.to(device, memory_format=layout)) for x, _ in batches])
 
 
 def original(options, data, folder):
@@ -131,7 +144,7 @@ def original(options, data, folder):
     if not (folder / name).exists():
         recipe = Recipe(epochs=options.train_epochs, learning_rate=0.05, warmup_epochs=0.5)
         precision = options.train_precision
-        trained = train(model, data.train, recipe, device="cpu", precision=precision).model
+        trained = train(model, data.train, recipe, device=options.device, precision=precision).model
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(trained, folder / name)
     return load_weights(model, folder / name).eval()
@@ -139,35 +152,38 @@ def original(options, data, folder):
 
 def measured(name, run, seed, options, splits, model):
     result, seconds = run()
-    values = evaluate(result, splits, original=model, device="cpu").values["unlearned"]
+    values = evaluate(result, splits, original=model, device=options.device).values["unlearned"]
     memory = getattr(result, "peak_memory_bytes", None)
     facts = {"run": name, "seed": seed, "seconds": seconds, "peak_memory_bytes": memory}
-    return {**facts, **key(options), **{k: values[k] for k in SHOWN}}
+    gpu = choose_device(options.device).type == "cuda"
+    more = {"processor": torch.cuda.get_device_name(0)} if gpu else {}
+    return {**facts, **key(options), **more, **{k: values[k] for k in SHOWN}}
 
 
 def key(options):
-    names = ("model", "images", "epochs", "train_epochs", "threads")
+    names = ("model", "images", "epochs", "train_epochs", "threads", "device")
     return {name: getattr(options, name) for name in names}
 
 
-def ours(model, splits, method, seed, precision="float32"):
-    place = {"device": "cpu", "precision": precision, "progress": False}
+def ours(model, splits, method, seed, device, precision="float32"):
+    place = {"device": device, "precision": precision, "progress": False}
     result = unlearn(model, splits, method, seed=seed, batch_size=BATCH, **place)
     return result, result.seconds
 
 
-def evaluation(model, splits):
+def evaluation(model, splits, device):
     """Seconds of all measures of three models, and of their forward passes over the same images."""
     models = [copy.deepcopy(model) for _ in range(3)]
     start = time.perf_counter()
-    evaluate(models[0], splits, original=models[1], gold=models[2], device="cpu")
+    evaluate(models[0], splits, original=models[1], gold=models[2], device=device)
     whole = time.perf_counter() - start
-    run = Runtime()
+    run = Runtime(choose_device(device), choose_precision("auto", choose_device(device)))
     start = time.perf_counter()
     for each in models:
         with run.prepared(each) as ready:
             for split in (splits.forget, splits.retain, splits.unseen, splits.test):
                 run.predict(ready, split)
+    synchronize(run.device)
     return whole, time.perf_counter() - start
 
 
@@ -175,19 +191,24 @@ def jobs(options, splits, model):
     """Every run in order: ours and the twin in turns, then the parts and the yardsticks."""
     settings = {"alpha": ALPHA, "learning_rate": RATE, "weight_decay": DECAY}
     lotus = LoTUS(epochs=options.epochs, tolerance=TOLERANCE, **settings)
+    place = options.device
     for seed in range(options.seeds):
-        yield "ours", seed, lambda s=seed: ours(model, splits, lotus, s)
-        yield "ours, bfloat16", seed, lambda s=seed: ours(model, splits, lotus, s, "bfloat16")
-        yield "twin", seed, lambda s=seed: twin(model, splits, options.epochs, s)
+        yield "ours", seed, lambda s=seed: ours(model, splits, lotus, s, place)
+        yield (
+            "ours, bfloat16",
+            seed,
+            lambda s=seed: ours(model, splits, lotus, s, place, "bfloat16"),
+        )
+        yield "twin", seed, lambda s=seed: twin(model, splits, options.epochs, s, device=place)
     for n in range(1, len(PARTS) + 1) if options.parts else ():
         parts = PARTS[:n]
         name = f"twin with {', '.join(parts)}"
-        yield name, 0, lambda p=parts: twin(model, splits, options.epochs, 0, p)
+        yield name, 0, lambda p=parts: twin(model, splits, options.epochs, 0, p, place)
     sgd = Finetune(epochs=1)
-    yield "finetune, SGD", 0, lambda: ours(model, splits, sgd, 0)
+    yield "finetune, SGD", 0, lambda: ours(model, splits, sgd, 0, place)
     recipe = Recipe(epochs=1, optimizer="adamw", learning_rate=RATE, batch_size=BATCH)
     adamw = Retrain(recipe=recipe, start=model)
-    yield "finetune, AdamW", 0, lambda: ours(model, splits, adamw, 0)
+    yield "finetune, AdamW", 0, lambda: ours(model, splits, adamw, 0, place)
 
 
 def main():
@@ -201,6 +222,7 @@ def main():
     parser.add_argument("--parts", action="store_true", help="also the twin with each part added")
     parser.add_argument("--measured", type=int, help="measure on so many retain and test images")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/lotus_speed.jsonl"))
     parser.add_argument("--table", action="store_true", help="print the summary of --out and stop")
     options = parser.parse_args()
@@ -225,7 +247,7 @@ def main():
             add(options.out, measured(name, run, seed, options, shown, model))
     for repeat in range(3):
         if ("evaluate", repeat) not in done:
-            whole, forward = evaluation(model, shown)
+            whole, forward = evaluation(model, shown, options.device)
             row = {"run": "evaluate", "seed": repeat, "seconds": whole, "forward": forward}
             add(options.out, {**row, **key(options)})
     print(table(read(options.out)))
@@ -244,13 +266,14 @@ def add(path, row):
 def table(rows):
     """Markdown: medians over seeds, ratios to ours."""
     lines = []
-    for model in dict.fromkeys(r["model"] for r in rows):
-        mine = [r for r in rows if r["model"] == model]
+    for model, device in dict.fromkeys((r["model"], r["device"]) for r in rows):
+        mine = [r for r in rows if (r["model"], r["device"]) == (model, device)]
         by = {n: [r for r in mine if r["run"] == n] for n in dict.fromkeys(r["run"] for r in mine)}
         first = mine[0]
         lines += [
             f"\n{model}, {first['images']:,} training images, {first['epochs']} epochs, "
-            f"{first['threads']} threads\n",
+            + (first.get("processor") or f"{first['threads']} threads"),
+            "",
             "| run | runs | seconds | faster than the twin | "
             + " | ".join(SHOWN)
             + " | peak memory |",

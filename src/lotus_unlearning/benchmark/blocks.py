@@ -62,6 +62,12 @@ def _fashion(model: str, recipe: Recipe) -> Block:
     return Block(setup=setup, tuned="tuned-fashion-mnist")
 
 
+def _whole_fashion() -> Block:
+    choice = DataChoice(name="fashion-mnist", unseen_from="test")
+    setup = Setup(data=choice, model="resnet18", recipe=_ADAMW, precision="bfloat16")
+    return Block(setup=setup)
+
+
 _ADAMW = Recipe(epochs=12, optimizer="adamw", learning_rate=1e-3)
 _MOVED = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3, shift=2, flip=True)
 
@@ -70,6 +76,7 @@ BLOCKS = {
         setup=Setup(data=DataChoice(name="digits"), model="resnet-thin"), tuned="tuned-digits"
     ),
     "fashion-mnist": _fashion("resnet10t", _ADAMW),
+    "fashion-mnist-60000": _whole_fashion(),
     "fashion-mnist-augmented": _fashion("resnet10t", _MOVED),
     "elpv": Block(
         setup=Setup(

@@ -1,6 +1,7 @@
 """Training passes replayed as CUDA graphs: the GPU never waits for a kernel to be started."""
 
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,7 +81,8 @@ class Graphs:
         # the same memory by other names: what autograd still holds of the model's own parameters
         # belongs to another stream, which breaks a capture
         own = [p.detach().requires_grad_(p.requires_grad) for p in model.parameters()]
-        with _undone(model, x.device):
+        with _undone(model, x.device), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
             try:
                 graph: Any = torch.cuda.make_graphed_callables(
                     of, (x.clone(), *own), allow_unused_input=True
