@@ -7,7 +7,7 @@ import json
 import re
 import statistics
 
-from measured import BLOCKS, ROOT, SCENARIOS, STORE, between, cell, grid_of, seeds
+from measured import BLOCKS, ONLY, ROOT, SCENARIOS, STORE, between, cell, grid_of, seeds
 from tabulate import tabulate
 
 from lotus_unlearning.benchmark import facts, render
@@ -98,7 +98,8 @@ def main():
     FIGURES.mkdir(exist_ok=True)
     for old in FIGURES.glob("results-*.svg"):
         old.unlink()
-    found = [(grid, block, *read(grid, block)) for grid in GRIDS for block in BLOCKS]
+    wanted = [(grid, block) for grid in GRIDS for block in BLOCKS if grid in ONLY.get(block, GRIDS)]
+    found = [(grid, block, *read(grid, block)) for grid, block in wanted]
     done = [row for row in found if row[3] and any(part.draws[0] for part in row[3])]
     text = [
         INTRO.format(commands="\n".join(commands(done)), machine=machine(done)),
@@ -143,7 +144,7 @@ def elsewhere(done):
     """How far Regrow goes in each scenario, beside the method that goes furthest of the others."""
     body = []
     for name, block, _, parts in done:
-        if name not in SCENARIOS:
+        if name not in SCENARIOS or block in ONLY:
             continue
         part = parts[0]
         rows = [ln for ln in part.lines if ln.is_method and ln.values.get("closes")]
@@ -337,8 +338,16 @@ def of_part(what, where, part):
         f"{what} of {where}: {listed(best, measure)} closes most, with {of_test(part, best[0])}. "
         f"LoTUS closes {listed(ours, measure)}{against}; of {len(rows)} rows, {ahead(rows, ours)} "
         f"have a higher mean. Away from gold, with the whole interval: {listed(away, measure)}. "
-        f"{tested(part, ranking)}"
+        f"{tested(part, ranking)}{not_run(part, rows)}"
     )
+
+
+def not_run(part, rows):
+    """Methods of which nothing was run, where others were."""
+    ran = {line.label for line in rows}
+    missing = [ln.label for ln in part.lines if ln.is_method and ln.label not in ran]
+    names = ", ".join(f"`{label}`" for label in dict.fromkeys(missing))
+    return f" Not run: {names}." if names else ""
 
 
 def ahead(rows, ours):
