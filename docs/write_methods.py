@@ -224,6 +224,13 @@ def read_floor():
     return found["table"]([json.loads(line) for line in lines]).strip()
 
 
+def read_steps():
+    """The table of benchmarks/steps.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "steps.py"))
+    lines = (ROOT / "benchmarks" / "results" / "steps.jsonl").read_text("utf-8").splitlines()
+    return found["table"]([json.loads(line) for line in lines])
+
+
 def read_speed():
     """The tables of benchmarks/lotus_speed.py."""
     found = runpy.run_path(str(ROOT / "benchmarks" / "lotus_speed.py"))
@@ -248,6 +255,7 @@ def main():
         (performance, "speed", read_speed()),
         (performance, "work", work()),
         (performance, "floor", read_floor()),
+        (performance, "steps", read_steps()),
         (ROOT / "docs" / "scale.md", "scale", read_scale()),
     ):
         file.write_text(between(file.read_text("utf-8"), mark, content), encoding="utf-8")
