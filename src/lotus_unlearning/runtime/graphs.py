@@ -1,5 +1,6 @@
 """Training passes replayed as CUDA graphs: the GPU never waits for a kernel to be started."""
 
+import random
 import threading
 import warnings
 from collections import Counter
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,9 +33,11 @@ class Graphs:
     A pass is captured once it was seen :data:`WORTH_IT` times with the same shape of images, the
     same modes of the layers and the same trainable parameters. What is computed is what would be
     without: the same kernels in the same order. Left as they are: models that draw random numbers
-    (dropout), have hooks, or do what cannot be captured (look at a value on the CPU); a second pass
-    before the gradients of the first were taken; images that need gradients themselves; images read
-    from a disk, whose loader uses the GPU beside it; several processes.
+    (dropout) or keep count in an attribute, have hooks, or do what cannot be captured (look at a
+    value on the CPU); a second pass before the gradients of the first were taken; images that need
+    gradients themselves; images read from a disk, whose loader uses the GPU beside it; several
+    processes. A ``forward`` that leads elsewhere from one call to the next, by what it finds
+    outside the model, is not noticed.
     """
 
     def __init__(self, model: nn.Module, forward: Forward, run: "Runtime") -> None:
@@ -50,8 +54,8 @@ class Graphs:
             return self._forward(model, x)
         kind = _kind(model, x)
         self._seen[kind] += 1
-        if self._seen[kind] == 1 and _draws_numbers(model, self._forward, x):
-            self._captured[kind] = None
+        if self._seen[kind] == 1:
+            return self._watched(model, x, kind)
         if self._seen[kind] > WORTH_IT and kind not in self._captured:
             self._captured[kind] = self._capture(model, x)
         replay = self._captured.get(kind)
@@ -63,34 +67,35 @@ class Graphs:
         """What the last pass left for its backward pass is not needed any more."""
         self._awaited = False
 
+    def _watched(self, model: nn.Module, x: Tensor, kind: Any) -> Tensor:
+        """The pass as it is, never to be captured if another one may do something else."""
+        before = _moving(model, x.device)
+        answers = self._forward(model, x)
+        if _moving(model, x.device) != before:
+            self._captured[kind] = None
+        return answers
+
     def _capture(self, model: nn.Module, x: Tensor) -> Forward | None:
-        """The pass as a graph of images and parameters; ``None`` if it should or can not be one."""
+        """The pass as a graph; ``None`` if it should or can not be one."""
         graphs = sum(made is not None for made in self._captured.values())
         if graphs >= MOST_GRAPHS or not _has_memory(x.device) or _has_hooks(model):
             return None
         if threading.current_thread() is not threading.main_thread():
             return None  # what others do on the GPU meanwhile would break the capture
-        whole = _Pass(model, self._forward)
-        names = [name for name, _ in whole.named_parameters()]
+        return captured(of_parameters(model, self._forward), model, x)
 
-        def of(x: Tensor, *parameters: Tensor) -> Tensor:
-            named = dict(zip(names, parameters, strict=True))
-            answers: Tensor = torch.func.functional_call(whole, named, (x,))
-            return answers
 
-        # the same memory by other names: what autograd still holds of the model's own parameters
-        # belongs to another stream, which breaks a capture
-        own = [p.detach().requires_grad_(p.requires_grad) for p in model.parameters()]
-        with _undone(model, x.device), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
-            try:
-                graph: Any = torch.cuda.make_graphed_callables(
-                    of, (x.clone(), *own), allow_unused_input=True
-                )
-            except RuntimeError:  # out of memory, or an operation that cannot be captured
-                return None
-        captured: Forward = graph
-        return captured
+def of_parameters(model: nn.Module, forward: Forward) -> Forward:
+    """``forward`` of images and, behind them, the parameters of ``model`` in their order."""
+    whole = _Pass(model, forward)
+    names = [name for name, _ in whole.named_parameters()]
+
+    def of(x: Tensor, *parameters: Tensor) -> Tensor:
+        named = dict(zip(names, parameters, strict=True))
+        answers: Tensor = torch.func.functional_call(whole, named, (x,))
+        return answers
+
+    return of
 
 
 class _Pass(nn.Module):
@@ -104,11 +109,23 @@ class _Pass(nn.Module):
         return self._call(self.model, x)
 
 
-def _draws_numbers(model: nn.Module, forward: Forward, x: Tensor) -> bool:
-    state = torch.cuda.get_rng_state(x.device)
-    with _undone(model, x.device), torch.no_grad():
-        forward(model, x)
-        return not torch.equal(state, torch.cuda.get_rng_state(x.device))
+def captured(of: Forward, model: nn.Module, x: Tensor) -> Forward | None:
+    """``of`` (images, parameters) and its gradients as a CUDA graph; ``None`` if it cannot be one.
+
+    Given the parameters by other names: what autograd still holds of the model's own belongs to
+    another stream, which breaks a capture.
+    """
+    own = [p.detach().requires_grad_(p.requires_grad) for p in model.parameters()]
+    with _undone(model, x.device), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
+        try:
+            graph: Any = torch.cuda.make_graphed_callables(
+                of, (x.clone(), *own), allow_unused_input=True
+            )
+        except RuntimeError:  # out of memory, or an operation that cannot be captured
+            return None
+    made: Forward = graph
+    return made
 
 
 @contextmanager
@@ -128,6 +145,24 @@ def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
             for buffer, before in zip(model.buffers(), buffers, strict=True):
                 buffer.copy_(before)
         generator.graphsafe_set_state(state)
+
+
+def _moving(model: nn.Module, device: torch.device) -> tuple[Any, ...]:
+    """What moves on when a pass draws random numbers or counts in an attribute of a layer."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    numpy = np.random.get_state(legacy=True)
+    plain = [
+        {
+            name: value
+            for name, value in vars(module).items()
+            if isinstance(value, int | float | str)
+        }
+        for module in model.modules()
+    ]
+    drawn = random.getstate(), numpy[1].tobytes(), numpy[2:]
+    return *(state.numpy().tobytes() for state in states), *drawn, plain
 
 
 def _kind(model: nn.Module, x: Tensor) -> tuple[Any, ...]:
