@@ -152,7 +152,7 @@ def _moving(model: nn.Module, device: torch.device) -> tuple[Any, ...]:
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
-    numpy = np.random.get_state(legacy=True)
+    numpy: Any = np.random.get_state(legacy=True)
     plain = [
         {
             name: value
