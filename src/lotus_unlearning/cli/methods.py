@@ -14,7 +14,7 @@ from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
 
 _MODELS = ("bad_teacher", "start")  # settings that are models: for Python only
-_OTHER_METHODS = ("inner",)
+_INNER = "inner"  # the setting that is a method with settings of its own
 _DEFAULT = "lotus"
 _OF_CLASS = "authors-class"
 
@@ -38,23 +38,47 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
     if name not in METHODS:
         raise ValueError(unknown("method", name, METHODS))
     words = [_for_method(word, name) for word in words]
-    cls = METHODS[name]
-    fields = {field.name for field in dataclasses.fields(cls)}
-    made.add_argument("--method.name", type=str, default=name, help=f"{', '.join(METHODS)}")
-    made.add_class_arguments(cls, "method", skip=(fields & {*_MODELS, *_OTHER_METHODS}))
-    for setting in sorted(fields & set(_OTHER_METHODS)):
-        made.add_argument(
-            f"--method.{setting}", type=str | None, default=None, help="name of another method"
-        )
+    _add_settings(made, "method", name)
     made.add_argument("--preset", type=str | None, default=preset, help=", ".join(PRESETS))
+    if _has_inner(name):
+        _add_inner(made, words, preset)
     asked = said("preset", words)
-    settings = _preset_settings(asked or preset, name, required=asked is not None)
+    inner = said(f"method.{_INNER}.name", words) if _has_inner(name) else None
+    needed = asked is not None and inner not in PRESETS.get(asked, {})
+    settings = _preset_settings(asked or preset, name, required=needed)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
         settings |= _that_differ(PRESETS[_OF_CLASS][name])
         settings["preset"] = _OF_CLASS
         say(f"method: settings of the preset {_OF_CLASS}, as a class is to be forgotten")
     made.set_defaults(settings)
     return words
+
+
+def _add_settings(made: ArgumentParser, key: str, name: str | None) -> None:
+    """The options of the method ``name`` under ``key``, which is not in use without a name."""
+    made.add_argument(f"--{key}.name", type=str | None, default=name, help=", ".join(METHODS))
+    if name is not None:
+        made.add_class_arguments(METHODS[name], key, skip={*_MODELS, _INNER} & _fields(name))
+
+
+def _add_inner(made: ArgumentParser, words: list[str], preset: str | None) -> None:
+    """The options of the method whose steps are to be run, if one is named."""
+    key = f"method.{_INNER}"
+    name = said(f"{key}.name", words)
+    if name is not None and name not in METHODS:
+        raise ValueError(unknown(key, name, METHODS))
+    _add_settings(made, key, name)
+    of_preset = PRESETS.get(said("preset", words) or preset or "", {})
+    if name in of_preset:
+        made.set_defaults(_settings(of_preset[name], key))
+
+
+def _fields(name: str) -> set[str]:
+    return {field.name for field in dataclasses.fields(METHODS[name])}
+
+
+def _has_inner(name: str) -> bool:
+    return _INNER in _fields(name)
 
 
 def hint_of_class(method: Method, splits: Splits) -> None:
@@ -84,10 +108,10 @@ def _preset_settings(preset: str | None, name: str, *, required: bool) -> dict[s
     return {}
 
 
-def _settings(method: Method) -> dict[str, Any]:
-    skipped = {*_MODELS, *_OTHER_METHODS}
+def _settings(method: Method, of: str = "method") -> dict[str, Any]:
+    skipped = {*_MODELS, _INNER}
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
-    return {f"method.{k}": _flat(v) for k, v in values.items() if k not in skipped}
+    return {f"{of}.{k}": _flat(v) for k, v in values.items() if k not in skipped}
 
 
 def _that_differ(method: Method) -> dict[str, Any]:
@@ -105,13 +129,9 @@ def build_method(settings: Any) -> Method:
     values = {k: v for k, v in vars(settings).items() if k != "name"}
     cls = METHODS[settings.name]
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in _OTHER_METHODS:
-        if key in fields and values.get(key) is None:
-            values.pop(key, None)
-        elif key in fields:
-            if values[key] not in METHODS:
-                raise ValueError(unknown(f"method.{key}", values[key], METHODS))
-            values[key] = METHODS[values[key]]()
+    inner = values.pop(_INNER, None)
+    if inner is not None and inner.name is not None:
+        values[_INNER] = build_method(inner)
     method: Method = cls(**{key: _built(fields[key], value) for key, value in values.items()})
     return method
 
@@ -165,6 +185,15 @@ def _for_method(word: str, name: str) -> str:
 
 
 def _renamed(word: str) -> str:
-    if word == "--method":
-        return "--method.name"
-    return word.replace("--method=", "--method.name=", 1) if word.startswith("--method=") else word
+    """A method's name goes by ``--method`` and, in a config, by ``method.inner``."""
+    flag, equals, value = word.partition("=")
+    if flag in ("--method", f"--method.{_INNER}"):
+        return f"{flag}.name{equals}{value}"
+    if flag != "--config" or not equals:
+        return word
+    values = json.loads(value)
+    method = values.get("method") or {}
+    if isinstance(method.get(_INNER, {}), dict):
+        return word
+    method[_INNER] = {"name": method[_INNER]}
+    return f"--config={configs.as_text(values)}"
