@@ -104,6 +104,7 @@ class Moves(nn.Linear):
     def __init__(self, how):
         super().__init__(36, toy.CLASSES)
         self.how, self.calls = how, 0
+        self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, x):
         return super().forward(x.flatten(1)) * self.how(self)
@@ -114,19 +115,36 @@ def count(layer):
     return layer.calls
 
 
+def own_statistics(layer):
+    """A running mean as a new tensor at every pass, not in the place of the last one."""
+    layer.mean = 0.9 * layer.mean + 0.1
+    return layer.mean
+
+
 @pytest.mark.parametrize(
     "how",
     [
+        own_statistics,
         lambda layer: random.random(),
         lambda layer: np.random.rand(),
         lambda layer: torch.rand(1).item(),
         count,
     ],
-    ids=["random", "numpy", "torch", "attribute"],
+    ids=["buffer", "random", "numpy", "torch", "attribute"],
 )
 def test_what_may_do_something_else_the_next_time_is_left_as_it_is(how, replays):
     steps(Moves(how))
     assert replays == []
+
+
+def test_what_is_made_at_the_first_pass_and_kept_is_captured(replays, monkeypatch):
+    def first_time(layer):
+        layer.made = getattr(layer, "made", torch.ones(()))
+        return layer.made
+
+    monkeypatch.setattr(graphs, "WORTH_IT", 2)
+    steps(Moves(first_time))
+    assert replays == [8, 8]
 
 
 def test_dropout_and_hooks_too(replays):

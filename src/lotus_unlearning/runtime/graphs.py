@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,11 +34,11 @@ class Graphs:
     A pass is captured once it was seen :data:`WORTH_IT` times with the same shape of images, the
     same modes of the layers and the same trainable parameters. What is computed is what would be
     without: the same kernels in the same order. Left as they are: models that draw random numbers
-    (dropout) or keep count in an attribute, have hooks, or do what cannot be captured (look at a
-    value on the CPU); a second pass before the gradients of the first were taken; images that need
-    gradients themselves; images read from a disk, whose loader uses the GPU beside it; several
-    processes. A ``forward`` that leads elsewhere from one call to the next, by what it finds
-    outside the model, is not noticed.
+    (dropout) or set an attribute of a layer, have hooks, or do what cannot be captured (look at a
+    value on the CPU); a second pass before the gradients of the first were taken; images that
+    need gradients themselves; images read from a disk, whose loader uses the GPU beside it;
+    several processes. What a pass changes elsewhere, or within a list that a layer holds, is not
+    noticed.
     """
 
     def __init__(self, model: nn.Module, forward: Forward, run: "Runtime") -> None:
@@ -54,7 +55,7 @@ class Graphs:
             return self._forward(model, x)
         kind = _kind(model, x)
         self._seen[kind] += 1
-        if self._seen[kind] == 1:
+        if self._seen[kind] == WORTH_IT:
             return self._watched(model, x, kind)
         if self._seen[kind] > WORTH_IT and kind not in self._captured:
             self._captured[kind] = self._capture(model, x)
@@ -69,9 +70,13 @@ class Graphs:
 
     def _watched(self, model: nn.Module, x: Tensor, kind: Any) -> Tensor:
         """The pass as it is, never to be captured if another one may do something else."""
-        before = _moving(model, x.device)
+        random_numbers, attributes = _generators(x.device), _attributes(model)
         answers = self._forward(model, x)
-        if _moving(model, x.device) != before:
+        same = all(
+            a is b or (isinstance(a, int | float | str) and a == b)
+            for a, b in zip_longest(attributes, _attributes(model))
+        )
+        if not same or _generators(x.device) != random_numbers:
             self._captured[kind] = None
         return answers
 
@@ -147,22 +152,23 @@ def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
         generator.graphsafe_set_state(state)
 
 
-def _moving(model: nn.Module, device: torch.device) -> tuple[Any, ...]:
-    """What moves on when a pass draws random numbers or counts in an attribute of a layer."""
+def _generators(device: torch.device) -> tuple[Any, ...]:
+    """States of all random numbers that a pass may draw from."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
     numpy: Any = np.random.get_state(legacy=True)
-    plain = [
-        {
-            name: value
-            for name, value in vars(module).items()
-            if isinstance(value, int | float | str)
-        }
-        for module in model.modules()
-    ]
     drawn = random.getstate(), numpy[1].tobytes(), numpy[2:]
-    return *(state.numpy().tobytes() for state in states), *drawn, plain
+    return *(state.numpy().tobytes() for state in states), *drawn
+
+
+def _attributes(model: nn.Module) -> list[object]:
+    """What the layers hold, buffers included: what a pass puts in the place of any is elsewhere."""
+    found: list[object] = []
+    for module in model.modules():
+        found += vars(module).values()
+        found += module._buffers.values()
+    return found
 
 
 def _kind(model: nn.Module, x: Tensor) -> tuple[Any, ...]:
