@@ -14,25 +14,61 @@ import toy
 from contract import ROWS, splits
 from torch import nn
 
-from lotus_unlearning.methods import METHODS
-from lotus_unlearning.runtime import Runtime, graphs
+from lotus_unlearning.methods import METHODS, SalUn
+from lotus_unlearning.runtime import Processes, Runtime, graphs
+
+
+def static(of, model, x, sizes):
+    """In place of a CUDA graph: images, answers and gradients in memory that each pass writes to."""
+    held = [x.clone(), *(p.detach().requires_grad_(p.requires_grad) for p in model.parameters())]
+    answer, gradients, last = torch.empty(0), {}, {}
+
+    class Replay(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *given):
+            nonlocal answer
+            for mine, theirs in zip(held, given, strict=True):
+                if mine.data_ptr() != theirs.data_ptr():
+                    mine.copy_(theirs)
+            with torch.enable_grad():
+                last["answer"] = of(*held)
+            answer = answer if len(answer) else torch.empty_like(last["answer"])
+            answer.copy_(last["answer"].detach())
+            return answer.detach()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            wanted = [i for i, value in enumerate(held) if value.requires_grad]
+            found = torch.autograd.grad(
+                last["answer"], [held[i] for i in wanted], gradient, allow_unused=True
+            )
+            for i, value in zip(wanted, found, strict=True):
+                if value is not None:
+                    gradients.setdefault(i, torch.empty_like(value)).copy_(value)
+            return tuple(
+                gradients[i].detach() if i in gradients else None for i in range(len(held))
+            )
+
+    def replay(*given):
+        sizes.append(len(given[0]))
+        return Replay.apply(*given)
+
+    return replay
 
 
 @pytest.fixture
 def replays(monkeypatch):
     """Sizes of the batches that were answered by what was captured."""
-    sizes = []
+    sizes, agree = [], graphs._agree
 
-    def as_function(of, model, x):
-        def replay(x, *parameters):
-            sizes.append(len(x))
-            return of(x, *parameters)
+    def uncounted(*given):
+        found = agree(*given)
+        sizes.pop()
+        return found
 
-        return replay
-
-    monkeypatch.setattr(graphs, "captured", as_function)
+    monkeypatch.setattr(graphs, "captured", lambda of, model, x: static(of, model, x, sizes))
+    monkeypatch.setattr(graphs, "_agree", uncounted)
     monkeypatch.setattr(graphs, "WORTH_IT", 1)
-    monkeypatch.setattr(graphs, "_has_memory", lambda device: True)
     monkeypatch.setattr(Runtime, "may_capture", True)
     return sizes
 
@@ -178,6 +214,70 @@ def test_images_that_need_gradients_and_copies_of_the_model(replays):
     assert noise.grad.abs().max() > 0
 
 
+class Listed(nn.Module):
+    """Holds a layer where torch does not look for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.others = nn.Linear(36, toy.CLASSES), [nn.Linear(36, toy.CLASSES)]
+        self.own = np.random.default_rng(0)
+
+    def forward(self, x):
+        return self.first(x.flatten(1)) + self.others[0].double()(x.flatten(1))
+
+
+def test_a_layer_with_a_generator_of_its_own(replays):
+    steps(Listed())
+    assert replays == []
+
+
+def test_what_does_not_agree_is_not_replayed(replays, monkeypatch):
+    def wrong(of, model, x):
+        right = static(of, model, x, replays)
+        return lambda x, *parameters: right(x + 0.5, *parameters)
+
+    monkeypatch.setattr(graphs, "captured", wrong)
+    found = steps(toy.conv_model())
+    assert replays == []
+    monkeypatch.setattr(Runtime, "may_capture", False)
+    assert toy.difference(found, steps(toy.conv_model())) == 0
+
+
+def test_what_cannot_be_captured(replays, monkeypatch):
+    def fails(of, model, x):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(graphs, "captured", fails)
+    steps(toy.conv_model())
+    assert replays == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_of_the_package_may_be_replayed_and_others_only_if_they_say_so(name):
+    seen = []
+
+    class Own:
+        reads = frozenset({"retain"})
+
+        def __call__(self, model, data, run):
+            seen.append(run.replays)
+
+    class Says(Own):
+        replayable = True
+
+    assert ROWS[name].replayable
+    toy.run(toy.trained(), splits(), Own())
+    toy.run(toy.trained(), splits(), Says())
+    assert seen == [False, True]
+    assert SalUn().replayable
+    assert SalUn(inner=Says()).replayable
+    assert not SalUn(inner=Own()).replayable
+
+
 def test_only_where_there_is_a_gpu_and_one_process():
-    assert not Runtime().may_capture
-    assert not Runtime(micro_batch=4).may_capture
+    assert not Runtime(replays=True).may_capture
+    on_gpu = torch.device("cuda")
+    assert Runtime(on_gpu, replays=True).may_capture
+    assert not Runtime(on_gpu).may_capture
+    assert not Runtime(on_gpu, replays=True, micro_batch=4).may_capture
+    assert not Runtime(on_gpu, replays=True, processes=Processes(count=2)).may_capture

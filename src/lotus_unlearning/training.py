@@ -144,6 +144,7 @@ def train(
         seed,
         progress,
         Processes.start(),
+        replays=True,
     )
     check_precision(run, model, data)
     kept = None

@@ -23,7 +23,12 @@ from lotus_unlearning.splits import Splits
 
 
 class Method(Protocol):
-    """What makes a model forget: edits ``model`` in place, reading only the splits it names."""
+    """What makes a model forget: edits ``model`` in place, reading only the splits it names.
+
+    One that has ``replayable = True`` says that between the steps of its run it changes nothing of
+    the model but weights and training mode, and takes the gradients of each pass once, by
+    :meth:`Runtime.step` or :meth:`Runtime.backward`. Its training passes may be replayed on a GPU.
+    """
 
     @property
     def reads(self) -> frozenset[str]:
@@ -108,7 +113,13 @@ def unlearn(
     check_splits(splits, method)
     check_model(model, splits, batch_size)
     run = Runtime(
-        place, choose_precision(precision, place), batch_size, seed, progress, Processes.start()
+        place,
+        choose_precision(precision, place),
+        batch_size,
+        seed,
+        progress,
+        Processes.start(),
+        replays=getattr(method, "replayable", False),
     )
     check_precision(run, model, splits.retain)
     kept = None if checkpoint is None else _kept(checkpoint, model, splits, method, run)

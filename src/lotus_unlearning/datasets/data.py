@@ -95,7 +95,7 @@ class Preprocess:
             x = F.interpolate(
                 x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False
             )
-        mean, std = (_per_channel(v, x.dtype, x.device) for v in (self.mean, self.std))
+        mean, std = (_per_channel(tuple(v), x.dtype, x.device) for v in (self.mean, self.std))
         return (x - mean) / std
 
 

@@ -50,6 +50,7 @@ class BadTeacher:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    replayable: ClassVar[bool] = True
     epochs: int = 1
     learning_rate: float = 1e-4
     batch_size: int = 256

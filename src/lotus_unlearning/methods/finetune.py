@@ -36,6 +36,7 @@ class Finetune:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
+    replayable: ClassVar[bool] = True
     epochs: int = 10
     learning_rate: float = 0.01
     momentum: float = 0.9

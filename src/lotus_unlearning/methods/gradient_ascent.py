@@ -37,6 +37,7 @@ class GradientAscent:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget"})
+    replayable: ClassVar[bool] = True
     epochs: int = 5
     learning_rate: float = 1e-4
     momentum: float = 0.9

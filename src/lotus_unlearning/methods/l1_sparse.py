@@ -41,6 +41,7 @@ class L1Sparse:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
+    replayable: ClassVar[bool] = True
     epochs: int = 10
     penalty: float = 5e-4
     learning_rate: float = 0.01

@@ -17,7 +17,7 @@ there and swings between forgetting and teaching again (``published_class_mode``
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +55,7 @@ class LoTUS:
         published_class_mode: Never stop at a target of one's own and keep the last epoch.
     """
 
+    replayable: ClassVar[bool] = True
     epochs: int = 10
     alpha: float = 2.0
     learning_rate: float = 1e-4

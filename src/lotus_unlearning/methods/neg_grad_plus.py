@@ -54,6 +54,7 @@ class NegGradPlus:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    replayable: ClassVar[bool] = True
     epochs: int = 10
     alpha: float = 0.95
     phases: Literal["joint", "separate"] = "joint"

@@ -42,6 +42,7 @@ class RandomLabels:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    replayable: ClassVar[bool] = True
     epochs: int = 3
     redraw: Literal["once", "every epoch"] = "once"
     phases: Literal["joint", "separate"] = "joint"

@@ -45,6 +45,7 @@ class Regrow:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
+    replayable: ClassVar[bool] = True
     share: float = 0.25
     epochs: int = 4
     least_steps: int = 280

@@ -18,6 +18,7 @@ weights is retrained from those (``start``), not from random ones.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import nn
 
@@ -37,6 +38,7 @@ class Retrain:
             that the run draws.
     """
 
+    replayable: ClassVar[bool] = True
     recipe: Recipe = field(default_factory=Recipe)
     start: nn.Module | None = field(default=None, repr=False)
 

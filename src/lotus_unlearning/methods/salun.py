@@ -76,6 +76,11 @@ class SalUn:
         """Forget, and what the steps under the mask read."""
         return frozenset({"forget"}) | (self.inner.reads if self.inner else {"retain"})
 
+    @property
+    def replayable(self) -> bool:
+        """As the steps under the mask are."""
+        return self.inner is None or getattr(self.inner, "replayable", False)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit the salient weights of ``model`` in place."""
         with run.only(self._masks(model, data, run)):

@@ -14,7 +14,7 @@ Differs: the original sees every image once, before training, and its images are
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +54,7 @@ class SCRUB:
             epoch.
     """
 
+    replayable: ClassVar[bool] = True
     epochs: int = 10
     max_steps: int = 3
     temperature: float = 2.0

@@ -39,6 +39,7 @@ class SSD:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    replayable: ClassVar[bool] = True
     alpha: float = 10.0
     dampening: float = 1.0
     repeats: int = 1

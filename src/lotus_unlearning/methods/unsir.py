@@ -216,6 +216,7 @@ class UNSIR:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    replayable: ClassVar[bool] = True
     mode: Literal["auto", "class", "instance"] = "auto"
     by_class: ByClass = field(default_factory=ByClass)
     by_instance: ByInstance = field(default_factory=ByInstance)

@@ -1,5 +1,6 @@
 """Training passes replayed as CUDA graphs: the GPU never waits for a kernel to be started."""
 
+import gc
 import random
 import threading
 import warnings
@@ -24,12 +25,22 @@ WORTH_IT = 16
 MOST_GRAPHS = 3
 """Kinds of passes that are captured: each keeps the memory of a training step for good."""
 
-MEMORY_SHARE = 0.25
-"""Of the device's memory: where a run has needed more, no graph is to keep as much again."""
+ROOM = 2
+"""Times the most memory that was needed so far that must be free: one for the graph, which keeps it,
+and one for a pass of another kind beside it."""
+
+_OF_THE_MODE = "Synchronization debug mode"
+"""Torch's warning that the mode does not find everything."""
+
+NEAR = 1e-2
+"""Of the norm of answers and gradients: how far a replay may be from the pass that was captured."""
 
 
 class Graphs:
     """The forward and backward pass of one prepared model, captured where that is safe.
+
+    Only for methods that are :attr:`~lotus_unlearning.unlearning.Method.replayable`, as those of the
+    package are: ``p.grad`` is memory of the graph, which the next pass writes to.
 
     A pass is captured once it was seen :data:`WORTH_IT` times with the same shape of images, the
     same modes of the layers and the same trainable parameters. What is computed is what would be
@@ -49,9 +60,11 @@ class Graphs:
 
     def __call__(self, model: nn.Module, x: Tensor) -> Tensor:
         """Logits ``[B, C]`` with gradients."""
-        alone = model is self._model and not self._awaited and not x.requires_grad
+        if model is not self._model or not self._run.may_capture:
+            return self._forward(model, x)
+        alone = not self._awaited and not x.requires_grad
         self._awaited = True
-        if not alone or not self._run.may_capture:
+        if not alone:
             return self._forward(model, x)
         kind = _kind(model, x)
         self._seen[kind] += 1
@@ -64,6 +77,12 @@ class Graphs:
             return self._forward(model, x)
         return replay(x, *model.parameters()).clone()  # the next replay writes where this one did
 
+    def forget(self) -> None:
+        """Give the memory of all graphs back."""
+        if any(self._captured.values()):
+            self._captured.clear()
+            gc.collect()  # what torch makes of a graph refers to itself
+
     def gradients_taken(self) -> None:
         """What the last pass left for its backward pass is not needed any more."""
         self._awaited = False
@@ -71,23 +90,29 @@ class Graphs:
     def _watched(self, model: nn.Module, x: Tensor, kind: Any) -> Tensor:
         """The pass as it is, never to be captured if another one may do something else."""
         random_numbers, attributes = _generators(x.device), _attributes(model)
-        answers = self._forward(model, x)
+        answers, waits = _forward_and_waits(self._forward, model, x)
         same = all(
             a is b or (isinstance(a, int | float | str) and a == b)
             for a, b in zip_longest(attributes, _attributes(model))
         )
-        if not same or _generators(x.device) != random_numbers:
+        if waits or not same or _generators(x.device) != random_numbers:
             self._captured[kind] = None
         return answers
 
     def _capture(self, model: nn.Module, x: Tensor) -> Forward | None:
         """The pass as a graph; ``None`` if it should or can not be one."""
         graphs = sum(made is not None for made in self._captured.values())
-        if graphs >= MOST_GRAPHS or not _has_memory(x.device) or _has_hooks(model):
+        if graphs >= MOST_GRAPHS or not _has_memory(x.device):
+            return None
+        if _has_hooks(model) or _has_generators(model):
             return None
         if threading.current_thread() is not threading.main_thread():
             return None  # what others do on the GPU meanwhile would break the capture
-        return captured(of_parameters(model, self._forward), model, x)
+        try:
+            made = captured(of_parameters(model, self._forward), model, x)
+            return made if _agree(self._forward, made, model, x) else None
+        except (RuntimeError, UserWarning):  # out of memory, or what cannot be captured
+            return None
 
 
 def of_parameters(model: nn.Module, forward: Forward) -> Forward:
@@ -114,23 +139,68 @@ class _Pass(nn.Module):
         return self._call(self.model, x)
 
 
-def captured(of: Forward, model: nn.Module, x: Tensor) -> Forward | None:
-    """``of`` (images, parameters) and its gradients as a CUDA graph; ``None`` if it cannot be one.
+def captured(of: Forward, model: nn.Module, x: Tensor) -> Forward:
+    """``of`` (images, parameters) and its gradients as a CUDA graph.
 
     Given the parameters by other names: what autograd still holds of the model's own belongs to
     another stream, which breaks a capture.
+
+    Raises:
+        RuntimeError: If it cannot be one.
+        UserWarning: If nothing was captured.
     """
     own = [p.detach().requires_grad_(p.requires_grad) for p in model.parameters()]
-    with _undone(model, x.device), warnings.catch_warnings():
+    with _undone(model, x.device), torch.cuda.device(x.device), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
+        warnings.filterwarnings("error", message="The CUDA Graph is empty")
+        stream = torch.cuda.current_stream()
         try:
             graph: Any = torch.cuda.make_graphed_callables(
                 of, (x.clone(), *own), allow_unused_input=True
             )
-        except RuntimeError:  # out of memory, or an operation that cannot be captured
-            return None
+        finally:
+            torch.cuda.set_stream(stream)
     made: Forward = graph
     return made
+
+
+def _agree(forward: Forward, replay: Forward, model: nn.Module, x: Tensor) -> bool:
+    """Whether a replay answers what the model does, with the same gradients."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    found = []
+    for replayed in (False, True):
+        with _undone(model, x.device):
+            z = replay(x, *model.parameters()) if replayed else forward(model, x)
+            g = torch.autograd.grad(z.square().sum(), parameters, allow_unused=True)
+        found.append([z.detach().clone(), *(None if v is None else v.clone() for v in g)])
+    return all(map(_near, *found))
+
+
+def _near(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None:
+        return (a is None or not a.any()) and (b is None or not b.any())
+    return bool((a - b).norm() <= NEAR * a.norm())
+
+
+def _forward_and_waits(forward: Forward, model: nn.Module, x: Tensor) -> tuple[Tensor, bool]:
+    """The answers, and whether the CPU looked at a value of the GPU on the way to them."""
+    if x.device.type != "cuda":
+        return forward(model, x), False
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            answers = forward(model, x)
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+    waits = [w for w in said if "synchronizing CUDA operation" in str(w.message)]
+    for warning in said:
+        if warning not in waits and not str(warning.message).startswith(_OF_THE_MODE):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return answers, bool(waits)
 
 
 @contextmanager
@@ -139,17 +209,20 @@ def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
 
     The generator's state is another one meanwhile: a capture that fails leaves it unusable.
     """
-    generator = torch.cuda.default_generators[device.index or 0]
-    state = generator.graphsafe_get_state()
-    generator.graphsafe_set_state(generator.clone_state())
-    buffers = [buffer.clone() for buffer in model.buffers()]
+    tensors = [v for v in _attributes(model) if isinstance(v, Tensor) and 0 not in v.stride()]
+    before = [tensor.detach().clone() for tensor in tensors]
+    generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else None
+    if generator is not None:
+        state = generator.graphsafe_get_state()
+        generator.graphsafe_set_state(generator.clone_state())
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, before in zip(model.buffers(), buffers, strict=True):
-                buffer.copy_(before)
-        generator.graphsafe_set_state(state)
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+        if generator is not None:
+            generator.graphsafe_set_state(state)
 
 
 def _generators(device: torch.device) -> tuple[Any, ...]:
@@ -178,10 +251,21 @@ def _kind(model: nn.Module, x: Tensor) -> tuple[Any, ...]:
 
 
 def _has_memory(device: torch.device) -> bool:
-    total = torch.cuda.get_device_properties(device).total_memory
-    return torch.cuda.max_memory_allocated(device) < MEMORY_SHARE * total
+    """Whether there is room for a graph and a pass beside it."""
+    if device.type != "cuda":
+        return True
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + cached
+    return free > ROOM * torch.cuda.max_memory_allocated(device)
 
 
 def _has_hooks(model: nn.Module) -> bool:
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(module, name) for module in model.modules() for name in names)
+    own = any(getattr(module, name) for module in model.modules() for name in names)
+    return own or any(getattr(nn.modules.module, f"_global{name}") for name in names)
+
+
+def _has_generators(model: nn.Module) -> bool:
+    """Whether a layer draws its random numbers from a generator of its own."""
+    kinds = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+    return any(isinstance(value, kinds) for value in _attributes(model))

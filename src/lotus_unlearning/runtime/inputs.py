@@ -10,6 +10,12 @@ from torch import Tensor
 from lotus_unlearning.images import ImageTensors, StreamedImages
 from lotus_unlearning.splits import Split
 
+PREDICTED_AT_ONCE = 256
+MORE_ON_GPU = 4
+"""Times as many are predicted at once on a GPU, where they are small."""
+SMALL = 1 << 16
+"""Bytes of an image as the model takes it."""
+
 
 @dataclass
 class Inputs:
@@ -39,6 +45,15 @@ class Inputs:
         for images in source.batches(places, pin=self.device.type == "cuda"):
             images = images.to(self.device, non_blocking=True)
             yield self._ready(images if images.is_floating_point() else images.float() / 255)
+
+    def predicted_at_once(self, split: Split) -> int:
+        """How many images of ``split`` to read, and predict, at once."""
+        source = split.source
+        if self.device.type != "cuda" or not isinstance(source, ImageTensors):
+            return PREDICTED_AT_ONCE
+        one = source.inputs(source.images[:1])
+        small = one.numel() * one.element_size() <= SMALL
+        return PREDICTED_AT_ONCE * (MORE_ON_GPU if small else 1)
 
     def moved(self, chunks: Sequence[Tensor]) -> Sequence[Tensor]:
         """The same positions on the device, in one piece: each copy there waits for the GPU."""

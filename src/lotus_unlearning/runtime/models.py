@@ -57,8 +57,16 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
         else:  # drawn on the CPU, so that a seed means the same weights on every device
             drawn = copy.deepcopy(model).cpu()
             _reset_layers(drawn)
-            model.load_state_dict(drawn.state_dict())
+            _copy(drawn, model)
     return model
+
+
+@torch.no_grad()
+def _copy(source: nn.Module, model: nn.Module) -> None:
+    """All parameters and buffers, also those that are in no state dict."""
+    for name in ("parameters", "buffers"):
+        for value, found in zip(getattr(model, name)(), getattr(source, name)(), strict=True):
+            value.copy_(found)
 
 
 def reset_layers(model: nn.Module, names: Sequence[str], seed: int) -> None:

@@ -21,7 +21,6 @@ from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
 Row = dict[str, float | int | None]
-PREDICTION_BATCH = {"cpu": 256, "cuda": 1024}
 
 
 @dataclass
@@ -40,6 +39,8 @@ class Runtime:
         processes: The processes that share the work.
         micro_batch: Images that a model computes at once where gradients are wanted, which need
             the most memory; ``None``: those of the batch.
+        replays: Whether training passes may be captured as CUDA graphs and replayed: see
+            :class:`lotus_unlearning.runtime.graphs.Graphs`.
         checkpoint: Where the run leaves where it stands at the end of each epoch.
         history: One row per epoch: what the method logged, and the mean loss.
         largest_batch: Images in the largest batch so far that gradients were wanted of.
@@ -52,13 +53,14 @@ class Runtime:
     progress: bool = False
     processes: Processes = field(default_factory=Processes)
     micro_batch: int | None = None
+    replays: bool = False
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     history: list[Row] = field(default_factory=list, init=False, repr=False)
     largest_batch: int = field(default=0, init=False, repr=False)
     generator: torch.Generator = field(init=False, repr=False)
     _inputs: Inputs = field(init=False, repr=False)
     _graphs: list[Graphs] = field(default_factory=list, init=False, repr=False)
-    _predicted_at_once: int = field(init=False, repr=False)
+    _predicted_at_once: int | None = field(default=None, init=False, repr=False)
     _losses: list[Tensor] = field(default_factory=list, init=False, repr=False)
     _row: Row = field(default_factory=dict, init=False, repr=False)
     _last: bool = field(default=False, init=False, repr=False)
@@ -71,7 +73,6 @@ class Runtime:
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         self.generator = torch.Generator().manual_seed(self.seed)
         self._inputs = Inputs(self.device, self.precision)
-        self._predicted_at_once = PREDICTION_BATCH.get(self.device.type, 256)
 
     @property
     def _wide(self) -> torch.dtype:
@@ -80,9 +81,9 @@ class Runtime:
 
     @property
     def may_capture(self) -> bool:
-        """Whether training passes may be captured as CUDA graphs."""
+        """Whether training passes may be captured as CUDA graphs now."""
         alone = self.processes.count == 1 and self.micro_batch is None
-        return self.device.type == "cuda" and alone and not self._inputs.streamed
+        return self.replays and self.device.type == "cuda" and alone and not self._inputs.streamed
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -93,6 +94,7 @@ class Runtime:
         """The same run from its beginning, by fewer images at once."""
         run = replace(self, micro_batch=micro_batch)
         run._inputs = self._inputs  # what is on the device stays there
+        run._predicted_at_once = self._predicted_at_once
         return run
 
     @contextmanager
@@ -110,6 +112,7 @@ class Runtime:
             yield model
         finally:
             self._graphs.remove(graphs)
+            graphs.forget()
             for module in model.modules():
                 vars(module).pop("forward", None)
 
@@ -147,7 +150,7 @@ class Runtime:
         model.eval()
         order = self.processes.dealt(len(split))
         with torch.no_grad():
-            chunks = torch.split(order, self._predicted_at_once)
+            chunks = torch.split(order, self._inputs.predicted_at_once(split))
             answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
             rows = answers if of is None else map(of, answers)
             store = of is None and self.processes.count == 1
@@ -158,12 +161,13 @@ class Runtime:
 
     def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
         """Logits ``[B, C]``, by fewer images at once from where memory did not suffice on."""
+        most = min(self._predicted_at_once or len(x), len(x))
         try:
-            return torch.cat([model(part) for part in torch.split(x, self._predicted_at_once)])
+            return torch.cat([model(part) for part in torch.split(x, most)])
         except torch.OutOfMemoryError:
-            if self._predicted_at_once == 1:
+            if most == 1:
                 raise
-        self._predicted_at_once = max(1, min(self._predicted_at_once, len(x)) // 2)
+        self._predicted_at_once = most // 2
         torch.cuda.empty_cache()
         return self._answers(model, x)
 
