@@ -26,8 +26,8 @@ MOST_GRAPHS = 3
 """Kinds of passes that are captured: each keeps the memory of a training step for good."""
 
 ROOM = 2
-"""Times the most memory that was needed so far that must be free: one for the graph, which keeps it,
-and one for a pass of another kind beside it."""
+"""Times the most memory that was needed so far: so much must be free, for the graph, which keeps
+what it takes, and for a pass of another kind beside it."""
 
 _OF_THE_MODE = "Synchronization debug mode"
 """Torch's warning that the mode does not find everything."""
@@ -39,8 +39,8 @@ NEAR = 1e-2
 class Graphs:
     """The forward and backward pass of one prepared model, captured where that is safe.
 
-    Only for methods that are :attr:`~lotus_unlearning.unlearning.Method.replayable`, as those of the
-    package are: ``p.grad`` is memory of the graph, which the next pass writes to.
+    Only for methods that are ``replayable`` (:class:`lotus_unlearning.unlearning.Method`), as those
+    of the package are: ``p.grad`` is memory of the graph, which the next pass writes to.
 
     A pass is captured once it was seen :data:`WORTH_IT` times with the same shape of images, the
     same modes of the layers and the same trainable parameters. What is computed is what would be
