@@ -48,6 +48,34 @@ def test_a_preset_of_the_inner_method_counts(unlearn):
     assert settings(folder)["epochs"] == 2
 
 
+def test_another_inner_method_takes_no_settings_of_the_one_in_the_config(unlearn, tmp_path, capsys):
+    inner = "{name: lotus, alpha: 3.0, epochs: 7}"
+    (tmp_path / "c.yaml").write_text(f"method: {{name: salun, inner: {inner}}}")
+    config = ["--config", str(tmp_path / "c.yaml")]
+    status, folder = unlearn(*config, "--method.inner", "finetune")
+    assert status == 0
+    assert settings(folder)["epochs"] == 10
+    assert "finetune in the place of lotus" in capsys.readouterr().err
+    status, folder = unlearn(*config, "--method.inner", "null", "--method.epochs", "1", out="none")
+    assert status == 0
+    assert not (settings(folder) or {}).get("name")
+
+
+@pytest.mark.parametrize("method", ["[1]", "{name: salun, inner: [lotus]}", "{name: [a]}"])
+def test_what_is_no_method_is_told(method, unlearn, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(f"method: {method}")
+    status, folder = unlearn("--config", str(tmp_path / "c.yaml"))
+    assert status in (1, 2)
+    assert "method" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("method", ['"finetune"', '{"name": "salun", "inner": "finetune"}', "null"])
+def test_a_config_in_words(method, unlearn):
+    status, _ = unlearn(f'--config={{"method": {method}}}')
+    assert status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

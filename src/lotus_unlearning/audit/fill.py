@@ -111,7 +111,7 @@ def _at_once(material: Material, where: Where) -> int:
         size = 1 if problems else SIZE
     else:
         device = choose_device(where.device)
-        run = Runtime(device, choose_precision(material.precision, device))
+        run = Runtime(device, choose_precision(material.precision, device), replays=True)
         problems = obstacles(material, run)
         timed = where.at_once == "auto" and where.ray is None
         size = fastest(material, run) if timed else 1

@@ -22,7 +22,7 @@ from torch.func import functional_call, stack_module_state
 
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.images import ImageTensors
-from lotus_unlearning.runtime import Runtime, cut
+from lotus_unlearning.runtime import Runtime, cut, graphs
 from lotus_unlearning.runtime.seeds import seeded, synchronize
 from lotus_unlearning.splits import Split
 from lotus_unlearning.training import Recipe, _optimizer, _rate
@@ -163,7 +163,8 @@ def fastest(material: Material, run: Runtime) -> int:
     source, recipe = material.images["train"], material.recipe
     some = Split("train", source, torch.arange(min(recipe.batch_size, len(source))))
     starts = [material.fresh(seed).to(run.device).train() for seed in range(_PROBED)]
-    alone = _seconds(_step_alone(copy.deepcopy(starts[0]), some, recipe, run), run)
+    with run.prepared(copy.deepcopy(starts[0])) as model:
+        alone = _seconds(_step_alone(model, some, recipe, run), run)
     together = _seconds(_step_together(starts, some, recipe, run), run)
     return SIZE if together < _PROBED * alone else 1
 
@@ -173,8 +174,7 @@ def _step_alone(model: nn.Module, some: Split, recipe: Recipe, run: Runtime) -> 
     optimizer = _optimizer(model, recipe)
 
     def step() -> None:
-        with run.prepared(model):
-            run.step(optimizer, F.cross_entropy(model(x), y))
+        run.step(optimizer, F.cross_entropy(model(x), y))
 
     return step
 
@@ -196,7 +196,7 @@ def _step_together(
 
 def _seconds(step: Callable[[], None], run: Runtime) -> float:
     """Of some steps; the first ones, which are slower, are not counted."""
-    for _ in range(_STEPS):
+    for _ in range(graphs.WORTH_IT + 2):
         step()
     synchronize(run.device)
     start = time.perf_counter()

@@ -13,7 +13,7 @@ from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Setup, Unlear
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.work import Place, build, load
 from lotus_unlearning.methods.costs import Passes, Sizes, passes
-from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
+from lotus_unlearning.runtime import Runtime, choose_device, choose_precision, graphs
 from lotus_unlearning.splits import Split
 
 _PROBED = 64
@@ -82,7 +82,7 @@ def _sizes(cell: Unlearning, place: Place) -> Sizes:
 def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
     """Of a training step and of a prediction, in evaluation precision."""
     data, device = load(setup.data, place.root), choose_device(place.device)
-    run = Runtime(device, choose_precision(setup.precision, device))
+    run = Runtime(device, choose_precision(setup.precision, device), replays=True)
     count = min(_PROBED, len(data.train))
     some = Split("train", data.train, torch.arange(count))
     with run.prepared(build(setup, data, 0, pretrained=False)) as model:
@@ -92,7 +92,8 @@ def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
             x, y, _ = next(run.batches(some, count))
             run.step(optimizer, F.cross_entropy(model(x), y))
 
-        step()
+        for _ in range(graphs.WORTH_IT + 2 if run.may_capture else 1):
+            step()
         return _timed(step) / count, _timed(lambda: run.predict(model, some)) / count
 
 

@@ -38,12 +38,15 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
     if name not in METHODS:
         raise ValueError(unknown("method", name, METHODS))
     words = [_for_method(word, name) for word in words]
+    inner = _inner(words) if _has_inner(name) else None
+    words = [_for_inner(word, inner) for word in words]
+    holds = {name, inner} & PRESETS.get(preset or "", {}).keys()
+    default = preset if holds else None
     _add_settings(made, "method", name)
-    made.add_argument("--preset", type=str | None, default=preset, help=", ".join(PRESETS))
+    made.add_argument("--preset", type=str | None, default=default, help=", ".join(PRESETS))
     if _has_inner(name):
-        _add_inner(made, words, preset)
+        _add_inner(made, inner, said("preset", words) or preset)
     asked = said("preset", words)
-    inner = said(f"method.{_INNER}.name", words) if _has_inner(name) else None
     needed = asked is not None and inner not in PRESETS.get(asked, {})
     settings = _preset_settings(asked or preset, name, required=needed)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
@@ -61,16 +64,22 @@ def _add_settings(made: ArgumentParser, key: str, name: str | None) -> None:
         made.add_class_arguments(METHODS[name], key, skip={*_MODELS, _INNER} & _fields(name))
 
 
-def _add_inner(made: ArgumentParser, words: list[str], preset: str | None) -> None:
-    """The options of the method whose steps are to be run, if one is named."""
-    key = f"method.{_INNER}"
-    name = said(f"{key}.name", words)
-    if name is not None and name not in METHODS:
-        raise ValueError(unknown(key, name, METHODS))
-    _add_settings(made, key, name)
-    of_preset = PRESETS.get(said("preset", words) or preset or "", {})
+def _inner(words: list[str]) -> str | None:
+    """The method whose steps are to be run, if one is named."""
+    name = said(f"method.{_INNER}.name", words)
+    if name in (None, "null"):
+        return None
+    if name not in METHODS:
+        raise ValueError(unknown(f"method.{_INNER}", name, METHODS))
+    return str(name)
+
+
+def _add_inner(made: ArgumentParser, name: str | None, preset: str | None) -> None:
+    """The options of the method ``name`` within another one."""
+    _add_settings(made, f"method.{_INNER}", name)
+    of_preset = PRESETS.get(preset or "", {})
     if name in of_preset:
-        made.set_defaults(_settings(of_preset[name], key))
+        made.set_defaults(_settings(of_preset[name], f"method.{_INNER}"))
 
 
 def _fields(name: str) -> set[str]:
@@ -184,16 +193,44 @@ def _for_method(word: str, name: str) -> str:
     return f"--config={configs.as_text({**kept, 'method': {'name': name}})}"
 
 
+def _for_inner(word: str, name: str | None) -> str:
+    """A config without settings of another inner method than ``name``."""
+    if not word.startswith("--config="):
+        return word
+    values = json.loads(word.removeprefix("--config="))
+    method = values.get("method", {})
+    other = method.get(_INNER, {}).get("name", name)
+    if other == name:
+        return word
+    if name is not None:
+        say(f"method.{_INNER}: {name} in the place of {other}, whose settings are left out")
+    method = {**method, _INNER: {"name": name}}
+    return f"--config={configs.as_text({**values, 'method': method})}"
+
+
 def _renamed(word: str) -> str:
-    """A method's name goes by ``--method`` and, in a config, by ``method.inner``."""
+    """A method's name goes by ``--method`` and, in a config, by ``method`` and ``method.inner``."""
     flag, equals, value = word.partition("=")
     if flag in ("--method", f"--method.{_INNER}"):
         return f"{flag}.name{equals}{value}"
     if flag != "--config" or not equals:
         return word
     values = json.loads(value)
-    method = values.get("method") or {}
-    if isinstance(method.get(_INNER, {}), dict):
-        return word
-    method[_INNER] = {"name": method[_INNER]}
+    method = _named("method", values.pop("method", None))
+    inner = _named(f"method.{_INNER}", method.pop(_INNER, None))
+    if method or inner:
+        values["method"] = {**method, **({_INNER: inner} if inner else {})}
     return f"--config={configs.as_text(values)}"
+
+
+def _named(key: str, method: Any) -> dict[str, Any]:
+    """A method in a config: its name, or its name and settings; nothing where there is none."""
+    if isinstance(method, str):
+        return {"name": method}
+    if not isinstance(method, dict | None) or not isinstance(
+        (method or {}).get("name"), str | None
+    ):
+        raise ValueError(
+            f"{key}: expected the name of a method, or settings with it as name, got {method!r}"
+        )
+    return method or {}
