@@ -62,6 +62,7 @@ def carry_out(
             return Done(learner, run, cost)
         except torch.OutOfMemoryError as error:
             half = _half(model, run, error)
+        run.checkpoint = None  # it holds the learner, and who called holds the run
         run = run.again(half, time.perf_counter() - start)
         del learner
         gc.collect()

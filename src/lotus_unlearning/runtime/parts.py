@@ -31,7 +31,8 @@ def why_whole(model: nn.Module, shape: tuple[int, ...]) -> str | None:
         one, other, another = torch.rand(3, *shape[1:], dtype=first.dtype, device=first.device)
         before = [buffer.clone() for buffer in learner.buffers()]
         try:
-            alone, beside = (_answer(learner, one, x) for x in (other, another))
+            alone = _answer(copy.deepcopy(learner), one, other)
+            beside = _answer(learner, one, another)
         except Exception as error:  # of any model of a person's own
             return f"two random images could not be tried ({type(error).__name__}: {error})"
     if not torch.allclose(alone, beside, rtol=1e-4, atol=1e-6, equal_nan=True):

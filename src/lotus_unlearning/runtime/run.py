@@ -90,7 +90,7 @@ class Runtime:
     def again(self, micro_batch: int, seconds: float) -> "Runtime":
         """The same run from its beginning, by fewer images at once, after so many ``seconds``."""
         before = self.seconds_before + seconds
-        run = replace(self, micro_batch=micro_batch, checkpoint=None, seconds_before=before)
+        run = replace(self, micro_batch=micro_batch, seconds_before=before)
         run._inputs = self._inputs  # what is on the device stays there
         return run
 
