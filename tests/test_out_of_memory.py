@@ -174,11 +174,18 @@ def test_the_message_says_it_once_and_with_how_many_images():
     assert said.count("out of memory") == 1
 
 
+class Early:
+    """Out of memory before it makes a step."""
+
+    reads = frozenset({"retain"})
+
+    def __call__(self, model, data, run):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
 def test_before_the_first_step_there_is_nothing_to_halve():
-    with pytest.raises(
-        torch.OutOfMemoryError, match=r"^out of memory before the first step: Tried"
-    ):
-        toy.run(limited(1000, predicted=0), splits(), ROWS["lotus"])
+    with pytest.raises(torch.OutOfMemoryError, match=r"^out of memory before the first step: Trie"):
+        toy.run(limited(1000), splits(), Early())
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -28,6 +28,7 @@ _KINDS: dict[str, type] = {
     "seconds": float,
     "model": dict,
 }
+_LONGEST = 200
 _ADVICE = "remove it to begin anew, or choose another folder"
 
 
@@ -102,9 +103,10 @@ class Checkpoint:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
+            what = " ".join(str(error).split())[:_LONGEST]
             raise ValueError(
                 f"checkpoint: expected {self.path} as it was written, but it does not fit "
-                f"({type(error).__name__}: {error}); {_ADVICE}"
+                f"({type(error).__name__}: {what}); {_ADVICE}"
             ) from error
         return range(found["done"], found["done"] if found["over"] else count)
 

@@ -105,6 +105,8 @@ def _put_together(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tensors[inner]
     if kind == "tuple":
         return tuple(_put_together(part, tensors) for part in inner)
+    if kind != "dict":
+        raise ValueError(f"expected tensor, tuple or dict, got {kind!r}")
     return {_put_together(key, tensors): _put_together(part, tensors) for key, part in inner}
 
 
