@@ -20,7 +20,7 @@ import stopped
 from lotus_unlearning import SCRUB, UNSIR, LoTUS
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.runtime import nested
-from lotus_unlearning.runtime.checkpoint import FILE, discard
+from lotus_unlearning.runtime.checkpoint import FILE
 from worlds import together
 
 KILLS = {"unlearn": 30, "train": 15}
@@ -298,12 +298,3 @@ def test_that_it_goes_on_is_said(tmp_path, capsys):
     assert "goes on" not in capsys.readouterr().err
     stopped.run("train", tmp_path, progress=True)
     assert "goes on from its checkpoint, after epoch 2 of 6" in capsys.readouterr().err
-
-
-def test_a_folder_that_is_a_link_is_emptied_and_stays(tmp_path):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    (tmp_path / "link" / FILE).write_bytes(b"")
-    discard(tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
-    assert list((tmp_path / "real").iterdir()) == []

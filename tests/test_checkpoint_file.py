@@ -11,7 +11,7 @@ import torch
 
 import stopped
 from lotus_unlearning.runtime import nested
-from lotus_unlearning.runtime.checkpoint import FILE
+from lotus_unlearning.runtime.checkpoint import FILE, discard
 from test_checkpoint import same
 
 
@@ -154,3 +154,12 @@ def test_a_file_with_other_values_is_refused(key, value, told, tmp_path):
     nested.write(tmp_path / FILE, {**found, key: value})
     with pytest.raises(ValueError, match=rf"as it was written, but {told}.*begin anew"):
         stopped.run("train", tmp_path)
+
+
+def test_a_folder_that_is_a_link_is_emptied_and_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "link" / FILE).write_bytes(b"")
+    discard(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert list((tmp_path / "real").iterdir()) == []
