@@ -1,13 +1,11 @@
 """Killed at any moment and started again, a run ends with the bits of one that was not killed."""
 
-import errno
 import multiprocessing
 import os
 import random
 import re
 import signal
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -103,15 +101,16 @@ MORE = {
 
 @pytest.mark.parametrize("make", toy.MODELS.values(), ids=toy.MODELS)
 @pytest.mark.parametrize("name", [*METHODS, *MORE])
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_every_method_goes_on_to_the_same_bits(name, make, epochs, tmp_path):
+def test_every_method_goes_on_to_the_same_bits_from_every_epoch(name, make, tmp_path):
     method, model, parts = {**ROWS, **MORE}[name], toy.trained(make), splits()
     whole = toy.run(model, parts, method)
-    with stopping_after(min(epochs, len(whole.history))):
-        toy.run(model, parts, method, checkpoint=tmp_path)
-    again = toy.run(model, parts, method, checkpoint=tmp_path)
-    assert same(again.model, whole.model)
-    assert again.history == whole.history
+    for epochs in range(1, len(whole.history) + 1):
+        place = tmp_path / f"{epochs}"
+        with stopping_after(epochs):
+            toy.run(model, parts, method, checkpoint=place)
+        again = toy.run(model, parts, method, checkpoint=place)
+        assert same(again.model, whole.model)
+        assert again.history == whole.history
 
 
 def test_several_processes_go_on_to_the_same_bits(tmp_path):
@@ -164,65 +163,6 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(change, named, tmp_path
     assert (tmp_path / FILE).read_bytes() == before
 
 
-def test_settings_images_and_weights_tell_runs_apart(tmp_path):
-    model, parts = toy.trained(), splits()
-    toy.run(model, parts, ROWS["lotus"], checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="epochs: here 3, there 2"):
-        toy.run(model, parts, replace(ROWS["lotus"], epochs=3), checkpoint=tmp_path)
-    with pytest.raises(ValueError, match=r"method: here .*Finetune, there .*LoTUS"):
-        toy.run(model, parts, ROWS["finetune"], checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="forget: here"):
-        toy.run(model, splits(range(1, 11)), ROWS["lotus"], checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="weights: here"):
-        toy.run(toy.trained(steps=11), parts, ROWS["lotus"], checkpoint=tmp_path)
-
-
-def test_a_model_within_a_method_tells_runs_apart(tmp_path):
-    model, parts = toy.trained(), splits()
-    methods = [replace(ROWS["bad-teacher"], bad_teacher=toy.conv_model(seed)) for seed in (1, 2)]
-    toy.run(model, parts, methods[0], checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="bad_teacher: here"):
-        toy.run(model, parts, methods[1], checkpoint=tmp_path)
-
-
-@pytest.mark.parametrize("where", [20, -20])
-def test_a_changed_byte_is_found(where, tmp_path):
-    stopped.run("train", tmp_path)
-    contents = bytearray((tmp_path / FILE).read_bytes())
-    contents[where] ^= 1
-    (tmp_path / FILE).write_bytes(contents)
-    with pytest.raises(ValueError, match=r"expected .*checkpoint.safetensors as it was written"):
-        stopped.run("train", tmp_path)
-
-
-def test_a_file_cut_off_is_refused(tmp_path):
-    (tmp_path / FILE).write_bytes(b"\x10\x00")
-    with pytest.raises(ValueError, match="remove it to begin anew"):
-        stopped.run("train", tmp_path)
-
-
-def test_a_full_disk_keeps_what_was_written_before(monkeypatch, tmp_path):
-    import safetensors.torch
-
-    save, left = safetensors.torch.save_file, [2]
-
-    def full(tensors, path, notes):
-        left[0] -= 1
-        if left[0] < 0:
-            Path(path).write_bytes(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(tensors, path, notes)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(safetensors.torch, "save_file", full)
-        with pytest.raises(OSError, match=r"after epoch 3, but: .*No space left on device"):
-            stopped.run("train", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
-    assert nested.read(tmp_path / FILE)["done"] == 2
-    whole = stopped.run("train", tmp_path / "whole")
-    assert same(stopped.run("train", tmp_path).model, whole.model)
-
-
 def test_a_folder_that_cannot_be_made_is_said_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="checkpoint: expected a folder at"):
@@ -270,18 +210,91 @@ def test_loops_one_after_the_other_go_on_to_the_same_bits(writes, tmp_path):
     assert again.history == whole.history
 
 
-def test_what_a_file_cannot_keep_is_named(tmp_path):
-    with pytest.raises(TypeError, match=r"value\['a'\]\[1\]: expected tensors, numbers"):
-        nested.write(tmp_path / "file", {"a": [1, {2}]})
-    assert list(tmp_path.iterdir()) == []
+class WithAStepBefore(TwoLoops):
+    """A step before the loop, whose loss belongs to the first epoch."""
+
+    def __call__(self, model, data, run):
+        optimizer = torch.optim.Adam(model.parameters())
+        x, y, _ = next(run.batches(data.retain))
+        run.step(optimizer, 100 * nn.functional.cross_entropy(model(x), y))
+        super().__call__(model, data, run)
 
 
-def test_nested_values_come_back_as_they_were(tmp_path):
-    half = torch.rand(3, 2, 4, 4).to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-    value = {"a": {0: half, "b": (1, 2.5, None, True)}, "c": [float("inf"), "", []], "d": {}}
-    nested.write(tmp_path / "file", value)
-    found = nested.read(tmp_path / "file")
-    assert torch.equal(found["a"].pop(0), half)
-    del value["a"][0]
-    assert found == value
-    assert isinstance(found["a"]["b"], tuple)
+@pytest.mark.parametrize("writes", [1, 2])
+def test_losses_before_the_loop_are_not_taken_for_those_of_a_later_epoch(writes, tmp_path):
+    model, parts = toy.trained(), splits()
+    whole = toy.run(model, parts, WithAStepBefore())
+    with stopping_after(writes):
+        toy.run(model, parts, WithAStepBefore(), checkpoint=tmp_path)
+    again = toy.run(model, parts, WithAStepBefore(), checkpoint=tmp_path)
+    assert again.history == whole.history
+
+
+class LoopInLoop:
+    """A method of a user's own."""
+
+    reads = frozenset({"retain"})
+
+    def __call__(self, model, data, run):
+        for _ in run.epochs(2):
+            for _ in run.epochs(2):
+                pass
+
+
+def test_a_loop_within_another_is_refused_only_with_a_checkpoint(tmp_path):
+    toy.run(toy.trained(), splits(), LoopInLoop())
+    with pytest.raises(TypeError, match="one behind the other, got one within another"):
+        toy.run(toy.trained(), splits(), LoopInLoop(), checkpoint=tmp_path)
+
+
+class LeftEarly:
+    """A method of a user's own that breaks out of its first loop."""
+
+    reads = frozenset({"retain"})
+
+    def __call__(self, model, data, run):
+        for epoch in run.epochs(3):
+            if epoch == 1:
+                break
+        for _ in run.epochs(1):
+            pass
+
+
+def test_a_loop_that_was_left_is_over(tmp_path):
+    found = toy.run(toy.trained(), splits(), LeftEarly(), checkpoint=tmp_path)
+    assert [row["epoch"] for row in found.history] == [0, 1, 0]
+
+
+class ByVersion(nn.Module):
+    """Reads a state only if it says of which version it is, as torchvision's MNASNet does."""
+
+    _version = 2
+
+    def __init__(self):
+        super().__init__()
+        self.layers = toy.norm_model()
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def _load_from_state_dict(self, state, prefix, metadata, *more):
+        if metadata.get("version") != 2:
+            raise ValueError("version should be 2")
+        super()._load_from_state_dict(state, prefix, metadata, *more)
+
+
+@pytest.mark.parametrize("name", ["lotus", *MORE])
+def test_models_that_need_the_version_of_a_state_are_taken_up(name, tmp_path):
+    method, model, parts = {**ROWS, **MORE}[name], ByVersion().eval(), splits()
+    whole = toy.run(model, parts, method)
+    with stopping_after(1):
+        toy.run(model, parts, method, checkpoint=tmp_path)
+    assert same(toy.run(model, parts, method, checkpoint=tmp_path).model, whole.model)
+
+
+def test_that_it_goes_on_is_said(tmp_path, capsys):
+    with stopping_after(2):
+        stopped.run("train", tmp_path, progress=True)
+    assert "goes on" not in capsys.readouterr().err
+    stopped.run("train", tmp_path, progress=True)
+    assert "goes on from its checkpoint, after epoch 2 of 6" in capsys.readouterr().err

@@ -1,12 +1,16 @@
 """Folders and files that are complete or not there, and places for them."""
 
+import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 WEIGHTS = "model.safetensors"
 """What is worth keeping of a folder that could not be finished."""
@@ -92,3 +96,14 @@ def replace_text(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def os_error(error: Exception, path: Path) -> OSError:
+    """What the system said when safetensors, whose errors are its own, failed to write ``path``.
+
+    >>> os_error(Exception("I/O error: No space left on device (os error 28)"), Path("weights"))
+    OSError(28, 'No space left on device')
+    """
+    number = _OS_ERROR.search(str(error))
+    code = int(number[1]) if number else errno.EIO
+    return OSError(code, os.strerror(code), str(path))

@@ -19,12 +19,12 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
     cut,
-    fingerprint,
     restore,
     snapshot,
 )
-from lotus_unlearning.runtime import checkpoint as checkpoints
 from lotus_unlearning.runtime.carry_out import carry_out
+from lotus_unlearning.runtime.checkpoint import Folder
+from lotus_unlearning.runtime.facts import facts
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Split, Splits
 
@@ -150,13 +150,7 @@ def train(
     kept = None
     if checkpoint is not None:
         parts = {"images": data, "held_out": others}
-        facts = {
-            **checkpoints.told(recipe),
-            **{name: checkpoints.identity(part) for name, part in parts.items()},
-            **run.facts,
-            "weights": fingerprint(model),
-        }
-        kept = checkpoints.Folder(Path(checkpoint), facts)
+        kept = Folder(Path(checkpoint), facts("recipe", recipe, model, parts, run))
     done = carry_out(
         lambda learner, run: fit(learner, data, recipe, run, held_out=others), model, run, kept
     )

@@ -14,10 +14,10 @@ from lotus_unlearning.runtime import (
     check_precision,
     choose_device,
     choose_precision,
-    fingerprint,
 )
-from lotus_unlearning.runtime import checkpoint as checkpoints
 from lotus_unlearning.runtime.carry_out import carry_out
+from lotus_unlearning.runtime.checkpoint import Folder
+from lotus_unlearning.runtime.facts import facts
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Splits
 
@@ -132,12 +132,6 @@ def unlearn(
 
 def _kept(
     folder: str | Path, model: nn.Module, splits: Splits, method: Method, run: Runtime
-) -> checkpoints.Folder:
+) -> Folder:
     parts = {name: getattr(splits, name) for name in sorted(method.reads)}
-    facts = {
-        **checkpoints.told(method),
-        **{name: checkpoints.identity(part) for name, part in parts.items()},
-        **run.facts,
-        "weights": fingerprint(model),
-    }
-    return checkpoints.Folder(Path(folder), facts)
+    return Folder(Path(folder), facts("method", method, model, parts, run))

@@ -64,7 +64,51 @@ def test_another_command_with_the_same_folder_is_refused(tmp_path, capsys):
     assert (tmp_path / "kept" / FILE).is_file()
 
 
-def test_the_run_folder_is_no_place_for_it(tmp_path, capsys):
-    assert main(["train", *SMALL, "--checkpoint", "out", "--out", "out"]) == 1
-    assert "checkpoint: expected another folder than out" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("given", ["command line", "config"])
+def test_that_it_goes_on_is_said(given, tmp_path, capsys):
+    words = ["train", *SMALL, "--out", "out", "--checkpoint", "kept"]
+    if given == "config":
+        (tmp_path / "config.yaml").write_text("checkpoint: kept\nrecipe: {batch_size: 32}\n")
+        words = ["train", *SMALL[:-2], "--out", "out", "--config", "config.yaml"]
+    assert interrupted(words) == 130
+    assert "The same command goes on after the last complete epoch" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "goes on from its checkpoint, after epoch 1 of 3" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
+def test_interrupted_before_there_is_a_checkpoint_nothing_is_said_of_it(monkeypatch, capsys):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lotus_unlearning.cli.options.load_data", stop)
+    assert main(["train", *SMALL, "--checkpoint", "kept", "--out", "out"]) == 130
+    assert "nothing was written. The same command starts again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kept", "out"), [("out", "out"), ("out/kept", "out"), ("runs/original", None)]
+)
+@pytest.mark.parametrize("kind", ["train", "unlearn"])
+def test_the_run_folder_is_no_place_for_it(kind, kept, out, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lotus_unlearning.cli.options.load_data", lambda _: pytest.fail("worked"))
+    more = [] if kind == "train" else ["--model", "original", "--forget", "0.1"]
+    if kind == "unlearn" and out is None:
+        kept = "runs/unlearned/kept"
+    words = [kind, *more, "--checkpoint", kept, *(["--out", out] if out else [])]
+    assert main(words) == 1
+    told = capsys.readouterr().err
+    assert "checkpoint: expected a folder outside the new run's folder" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_folder_within_that_of_the_checkpoint_stays(tmp_path):
+    assert main(["train", *SMALL, "--checkpoint", "kept", "--out", "kept/run"]) == 0
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["run"]
+
+
+def test_a_link_to_a_folder_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "kept").symlink_to("real")
+    assert main(["train", *SMALL, "--checkpoint", "kept", "--out", "out"]) == 0
+    assert list((tmp_path / "kept").iterdir()) == []

@@ -154,6 +154,7 @@ def test_too_little_memory_is_said_with_what_helps(error, monkeypatch, capsys):
     monkeypatch.setattr("lotus_unlearning.cli.train.train", full)
     shown = told(["train", *ONE], capsys)
     assert "lotus train: out of memory" in shown
+    assert shown.count("out of memory") == 1
     assert "try a smaller --batch_size" in shown
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import resource
+import shutil
 import time
 import traceback
 import unicodedata
@@ -15,7 +16,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import contents
-from inputs import BANK, ONE, SMALL
+from inputs import BANK, KEPT, ONE, SMALL
 
 from lotus_unlearning.cli import main
 
@@ -59,6 +60,9 @@ TARGETS = {
         "w.safetensors", contents.weights, ("unlearn", "--model", "in/w.safetensors", *_WEIGHTS)
     ),
     "checkpoint": Target("w.pt", contents.edited, ("unlearn", "--model", "in/w.pt", *_WEIGHTS)),
+    "kept": Target(
+        "kept/checkpoint.safetensors", contents.checkpoints, KEPT, writes="kept", heavy=True
+    ),
     "manifest": Target("run/manifest.json", contents.jsons, _RUN),
     "config-of-run": Target("run/config.yaml", contents.yamls, _RUN),
     "history": Target("run/history.jsonl", contents.json_lines, _RUN),
@@ -152,9 +156,11 @@ def run(target: Target, top: Path, data: bytes) -> Seen:
     before, right = _tree(top, target), file.read_bytes()
     kept = _read(top / "in" / target.writes)
     file.write_bytes(data)
+    shutil.rmtree(top / "out", ignore_errors=True)  # of the command before
     start = time.perf_counter()
     status, text = _called(list(target.words), target.heavy)
     seconds = time.perf_counter() - start
+    file.parent.mkdir(exist_ok=True)
     file.write_bytes(right)
     problems = _problems(status, text, seconds)
     changed = sorted(before.items() ^ _tree(top, target).items())

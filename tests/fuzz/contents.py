@@ -5,6 +5,9 @@ import struct
 
 import yaml
 from hypothesis import strategies as st
+from safetensors.torch import load, save
+
+from lotus_unlearning.runtime import nested
 
 ODD = [
     b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[2J", b"\r", b"\n", b'"', b"'", b",", b";", b"\t",
@@ -142,3 +145,20 @@ def safetensors(draw, valid):
 def weights(valid):
     """In the place of a file of weights."""
     return safetensors(valid) | edited(valid) | st.binary(max_size=60)
+
+
+def checkpoints(valid):
+    """In the place of a checkpoint: broken, or whole and forged."""
+    tensors, (size,) = load(valid), struct.unpack("<Q", valid[:8])
+    tree = json.loads(json.loads(valid[8 : 8 + size])["__metadata__"]["tree"])
+
+    def signed(value):
+        text = json.dumps(value)
+        return save(tensors, {"tree": text, "sha256": nested._digest(text, tensors)})
+
+    inner = [pair for pair in tree["dict"] if pair[0] != "carried"]
+    carried = [pair for pair in tree["dict"] if pair[0] == "carried"]
+    forged = plain(inner).map(
+        lambda some: signed({"dict": some + carried} if isinstance(some, list) else some)
+    )
+    return forged | weights(valid)

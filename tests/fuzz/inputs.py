@@ -1,6 +1,7 @@
 """The files that are to be broken, as they are when nothing is wrong."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,7 @@ without: 0.1
 device: cpu
 """
 BANK = ("bank", "--model", "in/run", "--forget", "0.1", "--golds", "1", "--out", "in/bank")
+KEPT = ("train", *SMALL, *ONE, "--checkpoint", "in/kept", "--out", "out/x")
 
 
 def prepare(top: Path) -> None:
@@ -42,6 +44,8 @@ def prepare(top: Path) -> None:
     (top / "in/ids.csv").write_text(f'id,note\n{ids[0]},"a, b"\n# more\n\n{ids[1]},\n')
     (top / "in/w.safetensors").write_bytes((top / "in/run/model.safetensors").read_bytes())
     _checkpoint(top / "in")
+    with patch("lotus_unlearning.cli.output.discard"):
+        assert main([*KEPT]) == 0
     assert main([*BANK]) == 0
     assert main(["bench", "in/grid.yaml", "--out", "in/results"]) == 0
     where = ["--workspace", "in/deletion"]

@@ -132,6 +132,16 @@ def test_weights_of_another_architecture_are_refused_and_change_nothing(tmp_path
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+def test_models_that_read_weights_by_their_version_are_loaded(tmp_path):
+    made, other = (
+        build("torchvision:mnasnet0_5", classes=2, channels=3, image_size=32, seed=seed)
+        for seed in (1, 2)
+    )
+    save_weights(made, tmp_path / "w.safetensors")
+    load_weights(other, tmp_path / "w.safetensors")
+    assert torch.equal(made.classifier[1].weight, other.classifier[1].weight)
+
+
 @pytest.mark.parametrize("contents", [b"epoch,loss\n1,2\n" * 20, b"\x89PNG\r\n", b""])
 def test_a_file_of_something_else_is_refused(tmp_path, contents):
     (tmp_path / "w.pt").write_bytes(contents)

@@ -14,7 +14,7 @@ from lotus_unlearning.audit.banks import Bank
 from lotus_unlearning.audit.gradients import spread
 from lotus_unlearning.audit.members import Member
 from lotus_unlearning.evaluation.predictions import SPLITS, Answers, predict
-from lotus_unlearning.runtime import Runtime, fingerprint
+from lotus_unlearning.runtime import Runtime, fingerprint, restore
 from lotus_unlearning.splits import Split, Splits
 
 Floats = NDArray[np.float64]
@@ -139,7 +139,7 @@ def of_bank(bank: Bank, member: Member, splits: Splits, like: nn.Module | None) 
     weights = bank.weights(member) if like is not None else None
     if like is not None and weights is not None:
         model = copy.deepcopy(like)
-        model.load_state_dict(weights)
+        restore(model, weights)
     sha256 = bank.record(member).get("weights_sha256")
     return Subject(member.title, answers, norms, model, sha256)
 

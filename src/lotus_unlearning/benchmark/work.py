@@ -38,6 +38,7 @@ from lotus_unlearning.runtime import (
     choose_precision,
     fingerprint,
     processor,
+    restore,
 )
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import train
@@ -303,7 +304,7 @@ def _sizes(splits: Splits) -> dict[str, int]:
 def trained_model(setup: Setup, data: Data, files: Files) -> nn.Module:
     """The model that was kept, in evaluation mode."""
     model = build(setup, data, 0, pretrained=False)
-    model.load_state_dict(load_weights(files[WEIGHTS]))
+    restore(model, load_weights(files[WEIGHTS]))
     return model.eval()
 
 

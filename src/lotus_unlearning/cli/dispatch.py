@@ -34,6 +34,7 @@ lotus --version        tells the version
 torchrun --standalone --nproc-per-node 2 -m lotus_unlearning COMMAND [options]
                        shares the work of {together} among processes
 """
+_INTERRUPTED = "interrupted; nothing was written. The same command starts again."
 _TOGETHER = ("demo", "train", "unlearn", "evaluate")
 
 
@@ -122,8 +123,8 @@ def _attempt(command: str, rest: list[str]) -> tuple[int, str]:
 
     try:
         status = import_module(f"lotus_unlearning.cli.{command}").main(rest)
-    except KeyboardInterrupt:
-        return 130, _interrupted(rest)
+    except KeyboardInterrupt as stop:
+        return 130, str(stop) or _INTERRUPTED
     except BrokenPipeError:
         raise
     except UsageError as error:
@@ -134,12 +135,6 @@ def _attempt(command: str, rest: list[str]) -> tuple[int, str]:
             raise
         return 1, message
     return int(status or 0), ""
-
-
-def _interrupted(rest: list[str]) -> str:
-    if any(word.partition("=")[0] == "--checkpoint" for word in rest):
-        return "interrupted. The same command goes on after the last complete epoch."
-    return "interrupted; nothing was written. The same command starts again."
 
 
 def _unknown(command: str) -> str:

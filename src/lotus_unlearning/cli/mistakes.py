@@ -20,9 +20,11 @@ def told(error: Exception) -> str | None:
     """A message for ``error``; ``None`` for one that nobody expected, which needs its traceback."""
     if _is_out_of_memory(error):
         first = str(error).partition("\n")[0].partition(". ")[0]
+        before, known, rest = first.partition("out of memory")
+        what = rest if known else f" ({before})" if before else ""
         return (
-            f"out of memory{f' ({first})' if first else ''}; try a smaller --batch_size or "
-            "--recipe.batch_size, fewer images (--limit), or a smaller model"
+            f"out of memory{what}; try a smaller --batch_size or --recipe.batch_size, fewer images "
+            "(--limit), or a smaller model"
         )
     if "Expected more than 1 value per channel" in str(error):
         return (

@@ -1,7 +1,6 @@
 """Options that several commands share, and what becomes of them."""
 
 import difflib
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -120,13 +119,6 @@ def check_run(chosen: Namespace) -> None:
     ]
     if getattr(chosen, "batch_size", 1) < 1:
         problems.append(f"batch_size: expected at least 1, got {chosen.batch_size}")
-    checkpoint = getattr(chosen, "checkpoint", None)
-    if (
-        checkpoint is not None
-        and chosen.out is not None
-        and os.path.realpath(checkpoint) == os.path.realpath(chosen.out)
-    ):
-        problems.append(f"checkpoint: expected another folder than out, got {checkpoint!r} twice")
     try:
         choose_precision(chosen.precision, choose_device(chosen.device))
     except ValueError as error:

@@ -1,7 +1,8 @@
 """Where a command writes, and what it says about itself; of several processes, the first does."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.runtime import Processes
-from lotus_unlearning.runtime.checkpoint import discard
+from lotus_unlearning.runtime.checkpoint import FILE, discard
 
 LISTS = {"forget": "forget.txt", "without": "without.txt"}
 """Option that names images -> the file of their ids in the run folder."""
+
+_GOES_ON = "interrupted. The same command goes on after the last complete epoch."
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,15 @@ class Output:
         """With ``--out``, or the first free folder called ``name``.
 
         Raises:
-            ValueError: If something stands there, or it cannot be written to.
+            ValueError: If something stands there, it cannot be written to, or the checkpoint
+                would lie in it.
         """
         processes = Processes.start()
 
         def free() -> Path:
             final = folders.destination(options.out, name)
             folders.require_writable(final)
+            _require_outside(final, getattr(options, "checkpoint", None))
             return final
 
         return cls(command, words, options, processes.from_first(free), processes)
@@ -74,24 +79,47 @@ class Output:
         lists = {option: self.final / file for option, file in LISTS.items()}
         return configs.written(self.command, self.options, self.final / part, lists)
 
-    def write(
-        self, records: Mapping[str, Callable[[Path], None]], checkpoint: str | None = None
-    ) -> None:
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Work with a checkpoint, if the options name one: interrupted, it says what is kept.
+
+        When the block is complete, the run is written and the checkpoint is not needed any more.
+        """
+        folder = self.options.checkpoint
+        try:
+            yield
+        except KeyboardInterrupt:
+            if folder is None or not (Path(folder) / FILE).is_file():
+                raise
+            raise KeyboardInterrupt(_GOES_ON) from None
+        if folder is not None and self.processes.rank == 0:
+            discard(folder)
+        self.processes.wait()
+
+    def write(self, records: Mapping[str, Callable[[Path], None]]) -> None:
         """Write the folder, complete or not at all; returns when it is there for all processes.
 
         Args:
             records: Write a folder each. ``""``: the run itself; other names: folders in it.
-            checkpoint: Folder of one that is not needed any more after that.
         """
         if self.processes.rank == 0:
             with folders.folder(self.final) as path:
                 for part, write in records.items():
                     write(path / part)
-            if checkpoint is not None:
-                discard(checkpoint)
         self.processes.wait()
 
     def show(self, evaluation: Evaluation) -> None:
         """The table, and where the page is."""
         show(evaluation.to_markdown())
         say(f"page: {self.final / 'report.html'}")
+
+
+def _require_outside(final: Path, checkpoint: str | None) -> None:
+    if checkpoint is None:
+        return
+    place, run = Path(checkpoint).resolve(), final.resolve()
+    if run == place or run in place.parents:
+        raise ValueError(
+            f"checkpoint: expected a folder outside the new run's folder {str(final)!r}, got "
+            f"{checkpoint!r}; choose another --checkpoint or --out"
+        )

@@ -50,6 +50,14 @@ def main(words: list[str]) -> None:
     options.check_run(chosen)
     recipe = Recipe(**vars(chosen.recipe))
     output = Output.of("train", words, chosen, "original" if chosen.without is None else "gold")
+    with output.kept():
+        made = _run(output, recipe)
+    say(f"trained in {made.seconds:.1f} s: {output.final}")
+
+
+def _run(output: Output, recipe: Recipe) -> Trained | Unlearned:
+    """Train and write."""
+    chosen = output.options
     with output.processes.first_goes_ahead():
         data = options.load_data(chosen)
     architecture = options.architecture(chosen.model, data)
@@ -71,8 +79,8 @@ def main(words: list[str]) -> None:
         history=done.made.history,
         ids={LISTS["without"]: done.left_out.official_ids} if done.left_out is not None else {},
     )
-    output.write({"": record}, chosen.checkpoint)
-    say(f"trained in {done.made.seconds:.1f} s: {output.final}")
+    output.write({"": record})
+    return done.made
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,14 @@ def main(words: list[str]) -> None:
     options.check_run(chosen)
     method = build_method(chosen.method)
     output = Output.of("unlearn", words, chosen, "unlearned")
-    inputs = _load(chosen, given, output)
-    splits = inputs.splits
+    with output.kept():
+        evaluation = _run(output, _load(chosen, given, output), method)
+    output.show(evaluation)
+
+
+def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
+    """Unlearn, measure and write."""
+    chosen, splits = output.options, inputs.splits
     hint_of_class(method, splits)
     say(f"{type(method).__name__} forgets {len(splits.forget):,} of {inputs.here.images:,} images")
     result = unlearn(
@@ -70,8 +76,8 @@ def main(words: list[str]) -> None:
     )
     if facts["unchanged"] is not None:
         say(facts["unchanged"])
-    output.write({"": _record(output, inputs, result, facts, evaluation)}, chosen.checkpoint)
-    output.show(evaluation)
+    output.write({"": _record(output, inputs, result, facts, evaluation)})
+    return evaluation
 
 
 def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:

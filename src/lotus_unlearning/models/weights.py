@@ -1,6 +1,5 @@
 """Weights in files: safetensors, and ``.pt`` state dicts that need no pickled code."""
 
-import errno
 import os
 import pickle
 import re
@@ -13,11 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lotus_unlearning.folders import os_error
+from lotus_unlearning.runtime.models import versioned
+
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """Of ``DataParallel``, ``torch.compile``, and the attribute of a Lightning module."""
 _GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 _TYPES |= {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
 _SHOWN = 5
@@ -34,9 +35,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
         try:
             save_model(_contiguous(model), str(temporary))
         except SafetensorError as error:  # a full disk, for example
-            number = _OS_ERROR.search(str(error))
-            code = int(number[1]) if number else errno.EIO
-            raise OSError(code, os.strerror(code), str(target)) from None
+            raise os_error(error, target) from None
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # safetensors makes it private
@@ -70,7 +69,9 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
             f"{path}: expected the weights of {type(model).__name__} as built here, got others "
             f"(another architecture, number of classes or channels?):\n{listed}"
         )
-    model.load_state_dict(state, strict=False)  # shared weights may be stored once
+    model.load_state_dict(
+        versioned(model, state), strict=False
+    )  # shared weights may be stored once
     return model
 
 

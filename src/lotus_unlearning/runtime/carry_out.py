@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ import torch
 from torch import nn
 
 from lotus_unlearning.runtime.checkpoint import Folder
-from lotus_unlearning.runtime.forward import sees_other_images
 from lotus_unlearning.runtime.measured import Cost, measured
+from lotus_unlearning.runtime.parts import why_whole
 from lotus_unlearning.runtime.run import Runtime
 
 
@@ -53,7 +54,7 @@ def carry_out(
         FloatingPointError: If a weight is not finite in the end.
     """
     while True:
-        learner = copy.deepcopy(model)
+        start, learner = time.perf_counter(), copy.deepcopy(model)
         run.checkpoint = kept.of(learner, run.processes) if kept is not None else None
         try:
             with measured(learner, run) as cost:
@@ -61,30 +62,33 @@ def carry_out(
             return Done(learner, run, cost)
         except torch.OutOfMemoryError as error:
             half = _half(model, run, error)
+        run.checkpoint = None  # it holds the learner, and who called holds the run
+        run = run.again(half, time.perf_counter() - start)
         del learner
         gc.collect()
         torch.cuda.empty_cache()
         warnings.warn(
             f"out of memory: images are computed {half} at once from here on, and their gradients "
-            "added up, which takes longer and changes nothing but the order of additions",
+            "added up, which takes longer; the result is the same up to the order of additions, "
+            "and to what dropout and the like draw",
             stacklevel=3,
         )
-        run = run.again(half)
 
 
 def _half(model: nn.Module, run: Runtime, error: torch.OutOfMemoryError) -> int:
     """Half as many images at once as ``run`` had, if that helps and changes nothing else."""
-    most = run.micro_batch or run.largest_batch
-    reason = None
+    detail = str(error).removeprefix("CUDA out of memory. ")
+    if not run.largest_batch:
+        raise torch.OutOfMemoryError(f"out of memory before the first step: {detail}") from None
+    most = run.micro_batch or run.largest_batch[0]
+    reason: str | None = "there is no smaller number of images"
     if run.processes.count > 1:
         reason = "several processes share the work"
-    elif sees_other_images(model):
-        reason = "BatchNorm would see other images together, which changes the result"
-    elif most < 2:
-        reason = "there is no smaller number of images"
+    elif most > 1:
+        reason = why_whole(model, run.largest_batch)
     if reason is not None:
         raise torch.OutOfMemoryError(
-            f"out of memory, with {most} images at once, and no smaller part of them is tried, as "
-            f"{reason}: {error}"
+            f"out of memory with {most} images at once, and fewer are not tried, as {reason}: "
+            f"{detail}"
         ) from None
     return most // 2

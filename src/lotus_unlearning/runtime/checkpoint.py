@@ -2,8 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
@@ -12,14 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from lotus_unlearning.runtime import nested
-from lotus_unlearning.runtime.models import fingerprint
+from lotus_unlearning.runtime.facts import differences
+from lotus_unlearning.runtime.models import restore
 from lotus_unlearning.runtime.processes import Processes
-from lotus_unlearning.splits import Split
 
 if TYPE_CHECKING:
     from lotus_unlearning.runtime.run import Runtime
 
 FILE = "checkpoint.safetensors"
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("loop", "done"), int),
+    **dict.fromkeys(("history", "carried", "generators"), list),
+    "over": bool,
+    "seconds": float,
+    "model": dict,
+}
+_LONGEST = 200
+_ADVICE = "remove it to begin anew, or choose another folder"
 
 
 class Stateful(Protocol):
@@ -45,49 +55,60 @@ class Checkpoint:
         facts: What determines the run; a file of other facts is refused.
         model: That is changed by the run.
         found: What the file held when the run began, until it is taken up.
-        seconds_before: Spent on the run before it was killed.
     """
 
     path: Path
     facts: Mapping[str, Any]
     model: nn.Module
     found: dict[str, Any] | None = None
-    seconds_before: float = 0.0
     _loops: int = 0
     _epochs: int = 0
+    _open: bool = False
     _carried: tuple[Carried, ...] = ()
     _stepped: "WeakKeyDictionary[torch.optim.Optimizer, int]" = dataclasses.field(
         default_factory=WeakKeyDictionary
     )
     _start: float = dataclasses.field(default_factory=time.perf_counter)
 
-    def enter(self, run: "Runtime", carried: Sequence[Carried]) -> tuple[int, bool]:
-        """Begin a loop over epochs; where the file was written in it, stand where it says.
+    @contextmanager
+    def loop(self, run: "Runtime", carried: Sequence[Carried], count: int) -> Iterator[range]:
+        """Within the block is a loop over epochs; gives those of ``count`` that are to be done.
 
-        Loops before that one are run again as they were: what they leave is in no file.
+        Where the file was written in this loop, all stands where it says. Loops before that one are
+        run again as they were: what they leave is in no file.
 
-        Returns:
-            The epochs that are done, and whether the loop is over.
+        Raises:
+            TypeError: If another loop is not over yet.
+            ValueError: If what the file says does not fit the run.
         """
+        if self._open:
+            raise TypeError(
+                "checkpoint: expected a method whose loops run.epochs(...) stand one behind the "
+                "other, got one within another; change the method, or run it without a checkpoint"
+            )
         self._loops += 1
-        self._carried = tuple(carried)
+        self._open, self._carried = True, tuple(carried)
+        try:
+            yield self._left(run, count)
+        finally:
+            self._open = False
+
+    def _left(self, run: "Runtime", count: int) -> range:
         found = self.found
         if found is None or found["loop"] != self._loops:
-            return 0, False
+            return range(count)
         self.found = None
-        self.model.load_state_dict(found["model"])
-        for keeper, state in zip(carried, found["carried"], strict=True):
-            _take_up(keeper, state, run.device)
-        run.history[:] = found["history"]
-        run.generator.set_state(found["generators"][0])
-        rank = min(run.processes.rank, len(found["generators"][1]) - 1)
-        # cloned: torch reads a state from where its storage begins, whichever row it is
-        own = [states[rank].clone() for states in found["generators"][1:]]
-        torch.set_rng_state(own[0])
-        if run.device.type == "cuda":
-            torch.cuda.set_rng_state(own[1], run.device)
-        self.seconds_before = found["seconds"]
-        return found["done"], found["over"]
+        try:
+            _take_up(found, self.model, self._carried, run)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            what = " ".join(str(error).split())[:_LONGEST]
+            raise ValueError(
+                f"checkpoint: expected {self.path} as it was written, but it does not fit "
+                f"({type(error).__name__}: {what}); {_ADVICE}"
+            ) from error
+        return range(found["done"], found["done"] if found["over"] else count)
 
     def require_carried(self, optimizer: torch.optim.Optimizer) -> None:
         """What an optimizer remembers from one epoch to the next is in the file.
@@ -123,7 +144,7 @@ class Checkpoint:
             "loop": self._loops,
             "done": done,
             "over": over,
-            "seconds": self.seconds_before + time.perf_counter() - self._start,
+            "seconds": run.seconds_before + time.perf_counter() - self._start,
             "history": run.history,
             "model": self.model.state_dict(),
             "carried": [c if isinstance(c, dict) else c.state_dict() for c in carried],
@@ -161,7 +182,7 @@ class Folder:
         return Checkpoint(self.path / FILE, self.facts, model, found)
 
     def _read(self) -> dict[str, Any] | None:
-        file, advice = self.path / FILE, "remove it to begin anew, or choose another folder"
+        file = self.path / FILE
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -172,58 +193,38 @@ class Folder:
             return None
         try:
             found = nested.read(file)
+            differ = differences(self.facts, _of_kind(found, {"facts": dict})["facts"])
+            if not differ:
+                return _of_kind(found, _KINDS)
         except ValueError as error:
             raise ValueError(
-                f"checkpoint: expected {file} as it was written, but {error}; {advice}"
+                f"checkpoint: expected {file} as it was written, but {error}; {_ADVICE}"
             ) from None
-        differ = _differences(self.facts, found["facts"])
-        if differ:
-            raise ValueError(
-                f"checkpoint: expected in {file} one of this run, got another's "
-                f"({'; '.join(differ)}); {advice}"
-            )
-        return found
+        raise ValueError(
+            f"checkpoint: expected in {file} one of this run, got another's "
+            f"({'; '.join(differ)}); {_ADVICE}"
+        )
 
 
 def discard(folder: str | Path) -> None:
-    """Remove the checkpoint in ``folder``, and the folder if nothing else is in it."""
+    """Remove the checkpoint in ``folder``, and the folder if nothing else is in it.
+
+    A link to a folder stays, and so does the folder.
+    """
     path = Path(folder)
     (path / FILE).unlink(missing_ok=True)
-    if path.is_dir() and not any(path.iterdir()):
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
         path.rmdir()
 
 
-def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
-    names = dict.fromkeys([*here, *there])
-    pairs = {name: (_shown(here.get(name)), _shown(there.get(name))) for name in names}
-    return [f"{n}: here {one}, there {other}" for n, (one, other) in pairs.items() if one != other]
-
-
-def told(settings: object) -> dict[str, Any]:
-    """A method or a recipe as facts: its name and its settings; of models in it, their weights."""
-    name = f"{type(settings).__module__}.{type(settings).__qualname__}"
-    if not dataclasses.is_dataclass(settings):
-        return {"method": name}
-    values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-    return {
-        "method": name,
-        **{k: fingerprint(v) if isinstance(v, nn.Module) else repr(v) for k, v in values.items()},
-    }
-
-
-def identity(split: Split | None) -> str | None:
-    """SHA-256 of the ids and labels of a split, in their order."""
-    if split is None:
-        return None
-    digest = sha256(split.ids.numpy().tobytes())
-    digest.update(split.labels.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    is_hash = len(text) == 64 and " " not in text
-    return f"{text[:12]}..." if is_hash else text
+def _of_kind(found: dict[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
+    """``found``, if its values are of these kinds and have the right length."""
+    other = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
+    if not other and "history" in kinds and not 0 < found["done"] <= len(found["history"]):
+        other = ["done"]
+    if other:
+        raise ValueError(f"it holds other values of {', '.join(other)}")
+    return found
 
 
 def _of_all(run: "Runtime") -> list[Tensor]:
@@ -234,7 +235,30 @@ def _of_all(run: "Runtime") -> list[Tensor]:
     return [run.processes.gather(state[None].to(run.device)).cpu() for state in mine]
 
 
-def _take_up(keeper: Carried, state: dict[str, Any], device: torch.device) -> None:
+def _take_up(
+    found: Mapping[str, Any], model: nn.Module, carried: Sequence[Carried], run: "Runtime"
+) -> None:
+    """Let everything stand where ``found`` says."""
+    restore(model, found["model"])
+    for keeper, state in zip(carried, found["carried"], strict=True):
+        _take_up_one(keeper, state, run.device)
+    run.history[:] = [dict(row) for row in found["history"]]
+    # cloned: torch reads a state from where its storage begins, whichever row it is
+    mine, *own = [state.clone() for state in _of_this_process(found["generators"], run)]
+    run.generator.set_state(mine)
+    torch.set_rng_state(own[0])
+    if run.device.type == "cuda":
+        torch.cuda.set_rng_state(own[1], run.device)
+    # after an attempt of this process that was out of memory, the file knows less than the run
+    run.seconds_before = max(run.seconds_before, found["seconds"])
+
+
+def _of_this_process(generators: Sequence[Tensor], run: "Runtime") -> list[Tensor]:
+    shared, *each = generators
+    return [shared, *(states[run.processes.rank] for states in each)]
+
+
+def _take_up_one(keeper: Carried, state: dict[str, Any], device: torch.device) -> None:
     if isinstance(keeper, dict):
         keeper.update(_on(device, state))
         return

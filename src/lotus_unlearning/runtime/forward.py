@@ -36,13 +36,13 @@ def in_micro_batches(
     The layers' values of a micro-batch are dropped after it and computed again in the backward
     pass, which adds up the gradients of the micro-batches: what a batch needs is what one of them
     does, and the gradient is that of the whole batch up to the order of additions. For models
-    in which images do not see each other (no BatchNorm in training mode).
+    for which that is so, see :func:`lotus_unlearning.runtime.parts.why_whole`.
     """
 
     def by_parts(self: nn.Module, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return forward(self, x)
-        run.largest_batch = max(run.largest_batch, len(x))
+        run.largest_batch = max(run.largest_batch, tuple(x.shape))
         if run.micro_batch is None or len(x) <= run.micro_batch:
             return whole(self, x)
         bound = MethodType(forward, self)
@@ -50,8 +50,3 @@ def in_micro_batches(
         return torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])
 
     return by_parts
-
-
-def sees_other_images(model: nn.Module) -> bool:
-    """Whether what a model answers to an image depends on the others of its batch."""
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())

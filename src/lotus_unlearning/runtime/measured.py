@@ -18,7 +18,8 @@ class Cost:
     """What a block cost; filled in when it ends.
 
     Attributes:
-        seconds: From its first to its last operation, device synchronised.
+        seconds: From its first to its last operation, device synchronised, with what attempts
+            before it took that were killed or out of memory.
         peak_memory_bytes: Highest memory above that at its start; ``None`` where it cannot be
             measured.
     """
@@ -50,8 +51,7 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
         model.eval()
         yield cost
         synchronize(run.device)
-        before = run.checkpoint.seconds_before if run.checkpoint else 0.0
-        cost.seconds = before + time.perf_counter() - start
+        cost.seconds = run.seconds_before + time.perf_counter() - start
     _require_finite(model)
     cost.peak_memory_bytes = peak.bytes
     model.to(dtype).eval()

@@ -1,7 +1,8 @@
 """Copies of models: frozen teachers, fresh initialisations, snapshots, fingerprints."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 
@@ -157,7 +158,14 @@ def snapshot(model: nn.Module) -> dict[str, Tensor]:
 
 def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
     """Set ``model`` to ``state``, in place."""
-    model.load_state_dict(state)
+    model.load_state_dict(versioned(model, state))
+
+
+def versioned(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` with the versions of the modules of ``model``, without which some refuse it."""
+    whole = OrderedDict(state)
+    whole._metadata = getattr(model.state_dict(), "_metadata", None)  # type: ignore[attr-defined]
+    return whole
 
 
 def fingerprint(model: nn.Module) -> str:

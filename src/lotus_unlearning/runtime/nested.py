@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lotus_unlearning.folders import os_error
+
 _PLAIN = str | int | float | None
 _TREE, _DIGEST = "tree", "sha256"
 
@@ -19,12 +21,13 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
 
     Args:
         path: In a folder that is there.
-        value: Dictionaries, lists and tuples of tensors, numbers, words and ``None``.
+        value: Dictionaries, lists and tuples of tensors, numbers, words and ``None``; keys too.
 
     Raises:
         TypeError: If there is something else in it; says where.
         OSError: If it cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
@@ -36,6 +39,9 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except SafetensorError as error:  # a full disk, for example
+        temporary.unlink(missing_ok=True)
+        raise os_error(error, path) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -57,7 +63,12 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"it cannot be read: {error}") from None
     if _TREE not in notes or notes.get(_DIGEST) != _digest(notes[_TREE], tensors):
         raise ValueError("its contents are not those that were written")
-    found: dict[str, Any] = _put_together(json.loads(notes[_TREE]), tensors)
+    try:
+        found = _put_together(json.loads(notes[_TREE]), tensors)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"its contents have another form ({type(error).__name__})") from None
+    if not isinstance(found, dict):
+        raise ValueError("its contents have another form")
     return found
 
 
@@ -69,8 +80,10 @@ def _taken_apart(value: object, tensors: dict[str, Tensor], place: str) -> Any:
         tensors[name] = value.detach().to("cpu", copy=True).contiguous()
         return {"tensor": name}
     if isinstance(value, Mapping):
-        pairs = [[k, _taken_apart(v, tensors, f"{place}[{k!r}]")] for k, v in value.items()]
-        return {"dict": pairs}
+        inner = {key: f"{place}[{key!r}]" for key in value}
+        keys = [_taken_apart(key, tensors, inner[key]) for key in value]
+        values = [_taken_apart(one, tensors, inner[key]) for key, one in value.items()]
+        return {"dict": [list(pair) for pair in zip(keys, values, strict=True)]}
     if isinstance(value, list | tuple):
         parts = [_taken_apart(v, tensors, f"{place}[{i}]") for i, v in enumerate(value)]
         return {"tuple": parts} if isinstance(value, tuple) else parts
@@ -92,7 +105,9 @@ def _put_together(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tensors[inner]
     if kind == "tuple":
         return tuple(_put_together(part, tensors) for part in inner)
-    return {key: _put_together(part, tensors) for key, part in inner}
+    if kind != "dict":
+        raise ValueError(f"expected tensor, tuple or dict, got {kind!r}")
+    return {_put_together(key, tensors): _put_together(part, tensors) for key, part in inner}
 
 
 def _digest(tree: str, tensors: Mapping[str, Tensor]) -> str:

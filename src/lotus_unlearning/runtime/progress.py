@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def bar(count: int, done: int, *, shown: bool) -> "AbstractContextManager[tqdm[Any]]":
-    """Of ``count`` epochs, of which some are ``done``; drawn in a terminal only."""
+    """Of ``count`` epochs, drawn in a terminal only; that some are ``done`` is said everywhere."""
     from tqdm import tqdm
 
+    if shown and done:
+        print(f"goes on from its checkpoint, after epoch {done} of {count}", file=sys.stderr)
     return tqdm(
         total=count, initial=done, unit="epoch", disable=not (shown and sys.stderr.isatty())
     )

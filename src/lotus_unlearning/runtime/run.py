@@ -1,7 +1,7 @@
 """What a method needs while it runs, and nothing that it should not know."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import MethodType
 
@@ -42,8 +42,10 @@ class Runtime:
         replays: Whether training passes may be captured as CUDA graphs and replayed: see
             :class:`lotus_unlearning.runtime.graphs.Graphs`.
         checkpoint: Where the run leaves where it stands at the end of each epoch.
+        seconds_before: Spent on the run by attempts that were killed or out of memory.
         history: One row per epoch: what the method logged, and the mean loss.
-        largest_batch: Images in the largest batch so far that gradients were wanted of.
+        largest_batch: Shape ``[B, ...]`` of the largest batch so far that gradients were wanted
+            of; empty before there is one.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -55,8 +57,9 @@ class Runtime:
     micro_batch: int | None = None
     replays: bool = False
     checkpoint: Checkpoint | None = field(default=None, repr=False)
+    seconds_before: float = field(default=0.0, repr=False)
     history: list[Row] = field(default_factory=list, init=False, repr=False)
-    largest_batch: int = field(default=0, init=False, repr=False)
+    largest_batch: tuple[int, ...] = field(default=(), init=False, repr=False)
     generator: torch.Generator = field(init=False, repr=False)
     _inputs: Inputs = field(init=False, repr=False)
     _graphs: list[Graphs] = field(default_factory=list, init=False, repr=False)
@@ -85,14 +88,10 @@ class Runtime:
         alone = self.processes.count == 1 and self.micro_batch is None
         return self.replays and self.device.type == "cuda" and alone and not self._inputs.streamed
 
-    @property
-    def facts(self) -> dict[str, str | int]:
-        """What it computes depends on, besides the work itself."""
-        return {key: str(getattr(self, key)) for key in ("batch_size", "seed", "precision")}
-
-    def again(self, micro_batch: int) -> "Runtime":
-        """The same run from its beginning, by fewer images at once."""
-        run = replace(self, micro_batch=micro_batch)
+    def again(self, micro_batch: int, seconds: float) -> "Runtime":
+        """The same run from its beginning, by fewer images at once, after so many ``seconds``."""
+        before = self.seconds_before + seconds
+        run = replace(self, micro_batch=micro_batch, seconds_before=before)
         run._inputs = self._inputs  # what is on the device stays there
         run._predicted_at_once = self._predicted_at_once
         return run
@@ -214,20 +213,21 @@ class Runtime:
             FloatingPointError: If a loss of the epoch was not finite; says which.
             OSError: If the checkpoint cannot be written.
         """
-        done, over = self.checkpoint.enter(self, carried) if self.checkpoint else (0, False)
-        if over:
-            return
-        with progress.bar(count, done, shown=self.progress and self.processes.rank == 0) as bar:
-            for epoch in range(done, count):
+        kept, shown = self.checkpoint, self.progress and self.processes.rank == 0
+        loop = kept.loop(self, carried, count) if kept else nullcontext(range(count))
+        with loop as left, progress.bar(count, left.start, shown=shown) as bar:
+            if left.start > 0:  # taken up
+                self._row = self.history[-1]
+                self._losses.clear()
+            for epoch in left:
                 self._row, self._last = {"epoch": epoch}, False
                 self.history.append(self._row)
                 yield epoch
                 self._row["loss"] = progress.mean_loss(self._losses, epoch, self.processes)
                 self._losses.clear()
                 progress.advance(bar, self._row)
-                if self.checkpoint:
-                    over = self._last or epoch + 1 == count
-                    self.checkpoint.save(self, carried, epoch + 1, over)
+                if kept:
+                    kept.save(self, carried, epoch + 1, self._last or epoch + 1 == count)
                 if self._last:
                     return
 
