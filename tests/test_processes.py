@@ -62,7 +62,7 @@ def test_batch_statistics_of_an_unknown_layer_are_refused_and_not_guessed():
 def test_a_layer_that_predicts_by_the_images_beside_is_refused_of_several_processes():
     model = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False))
     share_batch_statistics(model, Processes())
-    with pytest.raises(ValueError, match="expected BatchNorm layers with running stat.*got '0'"):
+    with pytest.raises(ValueError, match=r"expected BatchNorm layers with running stat.*got '0'"):
         share_batch_statistics(model, Processes(count=2))
 
 
