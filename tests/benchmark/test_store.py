@@ -114,7 +114,7 @@ def test_a_cell_is_claimed_by_one_run_at_a_time(cell, tmp_path):
 def test_a_claim_removed_between_opening_and_locking_is_not_taken_twice(
     cell, tmp_path, monkeypatch
 ):
-    """One run opens the file, another removes it and a third makes its own, then the first locks."""
+    """One run opens it, another removes it, a third makes its own; then the first one locks."""
     other, third, lock = Store(tmp_path).claim(cell), [], fcntl.flock
 
     def late(file, how):
