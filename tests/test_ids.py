@@ -109,7 +109,12 @@ def test_paths_as_people_and_programs_write_them(tmp_path, text):
         ("3\n²\n", r"whole numbers, got ² \(line 2\)"),
         ("3.0\n7\n", r"whole numbers, got 3\.0 \(line 1\)"),
         ("3.5\n7\n", r"whole numbers, got 3\.5 \(line 1\)"),
-        ("3,7\n", r"got 3,7 \(line 1\).* first row with a column id, index or path"),
+        (
+            "3,7\n",
+            r"got 3,7 \(line 1\).* a column path, id or index in its first row, got '3', '7'",
+        ),
+        ("number,why\n3,x\n", r"3,x \(line 2\).* in its first row, got 'number', 'why'"),
+        ("number\n3\n", r"number \(line 1\).* in its first row, got 'number'$"),
         ("3\n\n# x\n99\n", r"positions 0\.\.19, got 1 out of range: 99 \(line 4\)"),
         ("3\n5\n3\n", r"each image once, got 1 more than once: 3 \(line 3\)"),
         ("9" * 30, "whole numbers, got 9999"),

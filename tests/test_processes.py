@@ -59,6 +59,13 @@ def test_batch_statistics_of_an_unknown_layer_are_refused_and_not_guessed():
         share_batch_statistics(nn.Sequential(Halved(3)), Processes(count=2))
 
 
+def test_a_layer_that_predicts_by_the_images_beside_is_refused_of_several_processes():
+    model = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False))
+    share_batch_statistics(model, Processes())
+    with pytest.raises(ValueError, match=r"expected BatchNorm layers with running stat.*got '0'"):
+        share_batch_statistics(model, Processes(count=2))
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(2, [4, 3]), (4, [2, 2, 2, 1]), (8, [7] * 8)])
 def test_shards_differ_by_one_image_at_most_and_weigh_as_much_as_they_hold(count, sizes):
     batch = torch.arange(7)

@@ -37,7 +37,7 @@ def test_positions_mask_and_files_name_the_same_images(tmp_path):
         (range(20), "some of the 20 training images, got all of them"),
         ([0.5, 1.5], "positions .* as integers, .* got float64"),
         (np.ones(3, dtype=bool), r"mask \[20\], got \[3\]"),
-        (["a.png"], "only image folders have names"),
+        (["a.png"], "only images of folders and shards have names"),
         ("no-such-file.txt", "file of ids, found none"),
     ],
 )
@@ -49,7 +49,9 @@ def test_refuses_wrong_ids(forget, message):
 def test_refuses_a_table_without_a_column_of_ids(tmp_path):
     table = tmp_path / "ids.csv"
     table.write_text("name,when\nx,y\n")
-    with pytest.raises(ValueError, match="column id, index or path"):
+    with pytest.raises(
+        ValueError, match=r"column path, id or index in its first row, got 'name', 'when'"
+    ):
         Splits.from_ids(images(), forget=table)
 
 

@@ -25,15 +25,26 @@ class Asked:
         values: Numbers or names.
         lines: Of the file, in the same order; empty where there is no file.
         texts: As they were written, if numbers were written as text that may be names.
+        columns: What the first line of a file without a known column may be: names of others.
     """
 
     values: list[int] | list[str]
     lines: Sequence[int] = ()
     texts: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
     def shown(self, rows: Sequence[int]) -> str:
         """The first few values at ``rows``, with their lines, for a message."""
         return some([f"{self.values[i]}{self._line(i)}" for i in rows])
+
+    def advice(self, rows: Sequence[int]) -> str:
+        """How columns are to be called, if the first line is among ``rows`` that mean no image."""
+        if not self.columns or 0 not in rows:
+            return ""
+        return (
+            "; a CSV file needs a column path, id or index in its first row, got "
+            f"{some([repr(column) for column in self.columns])}"
+        )
 
     def _line(self, row: int) -> str:
         return f" (line {self.lines[row]})" if self.lines else ""
@@ -63,7 +74,7 @@ def read_ids(path: str | Path) -> dict[str, Asked]:
     if separator is None:
         rows = [(i, _unquoted(line.strip())) for i, line in enumerate(kept, 1) if line.strip()]
         cells = [cell for _, cell in rows]
-        return {"": Asked(numbers(cells), [i for i, _ in rows], cells)}
+        return {"": Asked(numbers(cells), [i for i, _ in rows], cells, _other_columns(first))}
     header, table = _header(first, separator), list(_rows(kept, separator, name))[1:]
     found = {}
     for column in [c for c in COLUMNS if c in header]:
@@ -131,6 +142,18 @@ def _text(path: str | Path) -> str:
 
 def _header(line: str, separator: str) -> list[str]:
     return [cell.strip().lower() for cell in next(csv.reader([line], delimiter=separator))]
+
+
+def _other_columns(line: str) -> list[str]:
+    """Cells of a first line that may be a head; a path or a number alone is none.
+
+    >>> _other_columns("file;label"), _other_columns("filename"), _other_columns("cat/1.png")
+    (['file', 'label'], ['filename'], [])
+    """
+    between = max(_SEPARATORS, key=line.count)
+    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=between), [])]
+    is_id = len(cells) == 1 and re.search(r"[./\\]|^[+-]?\d", cells[0])
+    return [] if is_id else cells
 
 
 def _rows(lines: Sequence[str], separator: str, name: str) -> Iterator[tuple[int, list[str]]]:

@@ -192,9 +192,10 @@ def _of_names(
     lacking = _say_aside(asked, lacking, aside, problems)
     if lacking:
         problems.append(
-            f"forget: expected paths relative to the image folder, such as {names[0]!r}, got "
-            f"{len(lacking)} that are not there: {asked.shown(lacking)}"
-            f"{_nearest(_plain(str(asked.values[lacking[0]])), names)}{_left_out(source, others)}"
+            f"forget: expected names of training images (paths in an image folder, keys "
+            f"of shards), such as {names[0]!r}, got {len(lacking)} that are not there: "
+            f"{asked.shown(lacking)}{_nearest(_plain(str(asked.values[lacking[0]])), names)}"
+            f"{_left_out(source, others)}{asked.advice(lacking)}"
         )
     return found
 
@@ -217,10 +218,9 @@ def _say_aside(
 def _without_names(asked: Asked, source: Images, problems: list[str]) -> list[int]:
     odd = [row for row, v in enumerate(asked.values) if not is_whole(str(v))]
     kind = f"positions 0..{len(source) - 1}" if source.official is None else "official ids"
-    csv = "; a CSV file needs a first row with a column id, index or path" if asked.lines else ""
     problems.append(
-        f"forget: expected {kind} as whole numbers, got {asked.shown(odd)}; only image folders "
-        f"have names{csv}"
+        f"forget: expected {kind} as whole numbers, got {asked.shown(odd)}; only images of folders "
+        f"and shards have names{asked.advice(odd)}"
     )
     return [-1] * len(asked.values)
 

@@ -45,12 +45,43 @@ def from_yaml(path: Path) -> Any:
     except RecursionError:
         raise ValueError("values stand within values too deep") from None
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(f"{error}".split())) from None
+        raise ValueError(_where_it_breaks(error, text)) from None
     except Exception as error:  # PyYAML stumbles over values such as "!!bool maybe"
         raise ValueError(f"a value that is not what it says: {error}") from None
     if _size(found, {}) > _MOST:
         raise ValueError(f"more than {_MOST:,} values, by references to others")
     return found
+
+
+def _where_it_breaks(error: Exception, text: str) -> str:
+    r"""Line and reason, where PyYAML's own message has several lines of both.
+
+    >>> import yaml
+    >>> try:
+    ...     yaml.safe_load("a: 1\nb: [2\n")
+    ... except yaml.YAMLError as error:
+    ...     print(_where_it_breaks(error, ""))
+    line 3: expected ',' or ']', but got the end of the file (in what begins in line 2)
+    """
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:  # of characters
+        position = getattr(error, "position", None)
+        where = "" if position is None else f"line {text.count(chr(10), 0, position) + 1}: "
+        return f"{where}a character that may not stand there, or text that YAML does not know"
+    why = next((plain for yaml, plain in _PLAIN.items() if yaml in problem), problem)
+    begin = getattr(error, "context_mark", None)
+    inside = (
+        f" (in what begins in line {begin.line + 1})" if begin and begin.line < mark.line else ""
+    )
+    why = " ".join(why.replace("'<stream end>'", "the end of the file").split())
+    return f"line {mark.line + 1}: {why}{inside}"
+
+
+_PLAIN = {
+    "mapping values are not allowed": "a second colon; put quotes around text with a colon in it",
+    "'\\t'": "a tab; indent with spaces",
+    "could not find expected ':'": "expected NAME: VALUE, got no colon",
+}
 
 
 def _text(path: Path) -> str:

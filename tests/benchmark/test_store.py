@@ -111,6 +111,25 @@ def test_a_cell_is_claimed_by_one_run_at_a_time(cell, tmp_path):
     assert list((tmp_path / "claims").iterdir()) == []
 
 
+def test_a_claim_removed_between_opening_and_locking_is_not_taken_twice(
+    cell, tmp_path, monkeypatch
+):
+    """One run opens it, another removes it, a third makes its own; then the first one locks."""
+    other, third, lock = Store(tmp_path).claim(cell), [], fcntl.flock
+
+    def late(file, how):
+        if not third:
+            third.append(None)
+            other.close()
+            third[0] = Store(tmp_path).claim(cell)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert Store(tmp_path).claim(cell) is None
+    assert third[0] is not None
+    third[0].close()
+
+
 def test_where_there_are_no_locks_every_run_claims_every_cell(cell, tmp_path, monkeypatch):
     def refused(*_):
         raise OSError(errno.ENOLCK, "no locks available")

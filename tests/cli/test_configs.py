@@ -127,7 +127,16 @@ def test_another_method_than_that_of_the_config_brings_its_own_settings(place, c
         ("recipe: 3", "config: expected settings with values under recipe in 'run.yaml', got 3"),
         ("recipe: {epoch: 3}", "got 'recipe.epoch'; did you mean 'recipe.epochs'?"),
         ("- 1", "config: expected options with values in 'run.yaml', got [1]"),
-        ("limit: [1", "config: expected a YAML file at 'run.yaml': while parsing"),
+        (
+            "data: digits\nlimit: [1\n",
+            "expected a YAML file at 'run.yaml': line 3: expected ',' or ']', but got the end of "
+            "the file (in what begins in line 2)\n",
+        ),
+        ("seed: 1\n\tlimit: 2\n", "at 'run.yaml': line 2: a tab; indent with spaces\n"),
+        ("data: a: b\n", "line 1: a second colon; put quotes around text with a colon in it\n"),
+        ("seed: 1\nlimit\ndata: digits\n", "line 3: expected NAME: VALUE, got no colon (in what"),
+        ('seed: 1\ndata: "\x07"\n', "line 2: a character that may not stand there"),
+        ("data: !!python/object:os.system {}\n", "line 1: could not determine a constructor for"),
         ("data: null", "data: expected the name of a data set, got null; pass --data"),
         ("limit: many", "limit: expected a whole number or null, got many"),
         ("method: scrubb", "did you mean 'scrub'?"),

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -271,3 +272,14 @@ def test_names_of_folders_cannot_steer_the_terminal(place, capsys):
 def test_results_with_names_in_them_cannot_steer_the_terminal(capsys):
     show("a\x1b[2J\nb" + os.fsdecode(b"\xff"))
     assert capsys.readouterr().out == "a\\x1b[2J\nb\\udcff\n"
+
+
+def test_warnings_are_a_line_that_cannot_steer_the_terminal():
+    code = """
+import warnings
+from lotus_unlearning.cli import dispatch, list
+list.main = lambda words: warnings.warn("class '\\x1b[2J'\\u202e", stacklevel=2)
+raise SystemExit(dispatch.main(["list"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stderr.decode() == "warning: class '\\x1b[2J'\\u202e\n"

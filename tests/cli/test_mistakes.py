@@ -46,6 +46,8 @@ def told(words, capsys):
         (["unlearn"], "expected --model, got none"),
         (["train", "digits"], "expected options that begin with --, got 'digits'"),
         (["train", "--limi", "5"], "did you mean '--limit'?"),
+        (["train", "--epohcs", "5"], "did you mean '--recipe.epochs'?"),
+        (["unlearn", "--epohcs", "5"], "did you mean '--method.epochs'?"),
     ],
 )
 def test_a_command_line_that_cannot_be_read_gets_two_lines(words, message, capsys):

@@ -113,6 +113,21 @@ def test_broken_files_of_a_run_are_named(trained, tmp_path, capsys, file, text, 
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("recorded", ["0" * 64, "", None, 7, ["a"]])
+@pytest.mark.parametrize("command", ["unlearn", "evaluate"])
+def test_a_recorded_hash_that_is_not_of_the_weights_is_refused(
+    trained, tmp_path, capsys, recorded, command
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained / "original", copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "weights_sha256": recorded}))
+    flag = "--model" if command == "unlearn" else "--original"
+    assert main([command, flag, "copy", "--forget", "0.1", "--out", "o"]) == 1
+    assert f"expected weights with SHA-256 {str(recorded)[:12]}..." in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_run_without_a_model_is_refused_as_one(unlearn, trained, capsys):
     words = ["evaluate", "--original", str(trained / "original"), "--out", "found"]
     assert main([*words, "--forget", "0.1"]) == 0

@@ -1,6 +1,8 @@
 """``hf:NAME``, on small data sets that Hugging Face's library makes and saves here."""
 
+import logging
 import sys
+from types import ModuleType
 
 import datasets
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image
 from tar_shards import SIZE, pixels
 
 from lotus_unlearning import Finetune, Splits, unlearn
-from lotus_unlearning.datasets import load
+from lotus_unlearning.datasets import hugging_face, load
 
 
 def table(numbers, label="label", names=("cat", "dog"), image="image", **more):
@@ -126,7 +128,79 @@ def test_an_unknown_name_is_an_error_in_one_sentence(monkeypatch):
         load("hf:no/such")
 
 
+def of_paths(paths, features):
+    columns = {"image": [path and {"bytes": None, "path": path} for path in paths],
+               "label": [i % 2 for i in range(len(paths))]}  # fmt: skip
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def test_a_row_reads_no_file_outside_of_the_data_set(tmp_path, monkeypatch):
+    """Rows may name files in place of images: of a stranger's rows, only in their own folder."""
+    folder, secret = tmp_path / "x", tmp_path / "secret.png"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in (secret, *(folder / f"{i}.png" for i in range(20))):
+        Image.fromarray(pixels(0)).save(path)
+    (folder / "link.png").symlink_to(secret)
+    features = table(range(1)).features
+    inside = [str(folder / f"{i}.png") for i in range(20)]
+    for path in (str(secret), f"{folder}/../secret.png", "secret.png", str(folder / "link.png")):
+        rows = of_paths([*inside[:7], path, *inside[8:]], features)
+        write_as_it_is(rows, folder)
+        with pytest.raises(ValueError, match=r"in row 7 .* own folder, got .*(secret|link)\.png"):
+            load(f"hf:{folder}", size=SIZE)
+    write_as_it_is(of_paths(inside, features), folder)
+    data = load(f"hf:{folder}", size=SIZE)
+    assert torch.equal(row(data.train, 0), torch.from_numpy(pixels(0)))
+
+
+def write_as_it_is(made, folder):
+    """As ``save_to_disk``, which would put the images in the rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datasets.arrow_dataset.embed_table_storage", lambda table, **_: table)
+        patch.setattr("datasets.arrow_writer.embed_table_storage", lambda table, **_: table)
+        made.save_to_disk(str(folder))
+
+
+def test_an_image_that_is_absent_is_named_by_its_row(tmp_path):
+    made = of_paths([None] * 20, table(range(1)).features)
+    with pytest.raises(ValueError, match=r"expected an image in row \d+ of its split.* got None"):
+        load(saved(tmp_path / "x", train=made), size=SIZE)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "choices"),
+    [
+        ("org/name:train=x,image=y", "org/name", {"train": "x", "image": "y"}),
+        ("org/name:config=a:b,c", "org/name", {"config": "a:b,c"}),
+        ("org/name:config=a:b, image=y:z", "org/name", {"config": "a:b", "image": "y:z"}),
+        ("at/10:30", "at/10:30", {}),
+        ("at/10:30:test=val=2", "at/10:30", {"test": "val=2"}),
+    ],
+)
+def test_colons_and_commas_may_stand_in_what_is_named(text, place, choices):
+    assert hugging_face._read(text) == (place, choices)
+
+
+def test_without_a_network_the_hub_is_silent_and_the_error_says_it_once(monkeypatch, caplog):
+    def unreachable(*_):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
+        raise ConnectionError("Couldn't reach 'beans' on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    monkeypatch.setattr(logging.getLogger("huggingface_hub"), "propagate", True)
+    with pytest.raises(ValueError, match=r"Couldn't reach 'beans'.*is there a network\?"):
+        load("hf:beans")
+    assert caplog.records == []
+
+
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ValueError, match=r"package datasets.*pip install 'lotus-unlearning\[hf\]'"):
+        load("hf:beans")
+
+
+def test_a_folder_of_the_library_s_name_is_not_the_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", ModuleType("datasets"))
     with pytest.raises(ValueError, match=r"package datasets.*pip install 'lotus-unlearning\[hf\]'"):
         load("hf:beans")

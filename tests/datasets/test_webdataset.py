@@ -307,3 +307,5 @@ def test_keys_of_digits_are_names_where_one_of_them_is(tmp_path):
     assert asked == [mixed.train.names[7]]
     with pytest.raises(ValueError, match="000065 is among the test images"):
         Splits.from_ids(data, ["000065"])
+    with pytest.raises(ValueError, match=r"names of training images \(.*keys of shards\), such as"):
+        Splits.from_ids(data, ["cat/7"])

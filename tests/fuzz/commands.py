@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import contents
-from inputs import BANK, KEPT, ONE, SMALL
+from inputs import BANK, CACHE, KEPT, ONE, SMALL
 
 from lotus_unlearning.cli import main
 
@@ -121,6 +121,18 @@ TARGETS = {
     "image": Target(
         "photos/a/0.png", contents.edited, (*_ANY_DATA, "imagefolder:in/photos", "--size", "8")
     ),
+    "shard": Target(
+        "shards/train-0.tar",
+        contents.tars,
+        (*_ANY_DATA, "webdataset:in/shards", "--size", "8"),
+        writes="cache",
+    ),
+    "index-of-shard": Target(
+        "cache/webdataset/*.npz",
+        contents.edited,
+        (*_ANY_DATA, "webdataset:in/tars", "--size", "8"),
+        writes="cache",
+    ),
 }
 
 
@@ -174,7 +186,13 @@ def _called(words, heavy):
     said = io.StringIO()
     stops = [] if heavy else [patch(name, partial(_stop, name)) for name in _HEAVY]
     with contextlib.ExitStack() as stack:
-        for one in [*stops, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said)]:
+        kept = patch("lotus_unlearning.datasets.shards.CACHE", CACHE)
+        for one in [
+            *stops,
+            kept,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ]:
             stack.enter_context(one)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")

@@ -2,6 +2,8 @@
 
 import json
 import struct
+import tarfile
+from io import BytesIO
 
 import yaml
 from hypothesis import strategies as st
@@ -162,3 +164,51 @@ def checkpoints(valid):
         lambda some: signed({"dict": some + carried} if isinstance(some, list) else some)
     )
     return forged | weights(valid)
+
+
+_NAMES = [
+    "a.png",
+    "000.cls",
+    "../../canary.txt",
+    "/etc/passwd",
+    "\x1b[2J.png",
+    "x" * 300,
+    "é.cls",
+    "",
+]
+_SIZES = st.sampled_from([0, 1, 100, 511, 2**31, 2**40, 2**62, 2**64, -1, -512])
+_KINDS = [bytes([c]) for c in b"\x0001234567DKLMNSVgxX"]
+_PAX = ["size", "path", "linkpath", "hdrcharset", "GNU.sparse.map", "GNU.sparse.size", "mtime"]
+
+
+@st.composite
+def archives(draw, valid):
+    """A tar file whose members lie: other names, sizes, kinds, labels, or no end."""
+    with tarfile.open(fileobj=BytesIO(valid)) as archive:
+        members = [(member, archive.extractfile(member).read()) for member in archive]
+    for at in draw(st.lists(st.integers(0, len(members) - 1), min_size=1, max_size=3)):
+        member = members[at][0]
+        what = draw(st.sampled_from(["name", "size", "type", "data", "pax"]))
+        if what == "data":
+            members[at] = member, draw(st.sampled_from([*ODD, *_CELL_BYTES]))
+            member.size = len(members[at][1])
+        elif what == "pax":
+            value = draw(st.sampled_from(["-1", "9" * 30, "BINARY", "0,1", "\x1b[2J", ""]))
+            member.pax_headers = {draw(st.sampled_from(_PAX)): value}
+        else:
+            drawn = {"name": st.sampled_from(_NAMES), "size": _SIZES}
+            setattr(member, what, draw(drawn.get(what, st.sampled_from(_KINDS))))
+    blocks = [m.tobuf(_format(m), "utf-8") + d + bytes(-len(d) % 512) for m, d in members]
+    return b"".join(blocks) + bytes(512 * draw(st.sampled_from([2, 2, 2, 1, 0])))
+
+
+_CELL_BYTES = [cell.encode() for cell in _CELLS]
+
+
+def _format(member):
+    return tarfile.PAX_FORMAT if member.pax_headers else tarfile.GNU_FORMAT
+
+
+def tars(valid):
+    """In the place of a tar file."""
+    return archives(valid) | edited(valid) | st.binary(max_size=60)

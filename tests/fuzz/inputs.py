@@ -1,5 +1,6 @@
 """The files that are to be broken, as they are when nothing is wrong."""
 
+import tarfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -7,6 +8,10 @@ import numpy as np
 from PIL import Image
 
 from lotus_unlearning.cli import main
+from lotus_unlearning.datasets.shards import open_shard
+
+CACHE = Path("in/cache")
+"""Where commands keep what they know of shards."""
 
 SMALL = ["--data", "digits", "--limit", "60"]
 ONE = ["--recipe.epochs", "1"]
@@ -36,6 +41,7 @@ def prepare(top: Path) -> None:
     (top / "in").mkdir()
     _texts(top / "in")
     _data_sets(top / "in")
+    _shards(top / "in")
     assert main(["train", *SMALL, *ONE, "--out", "in/run"]) == 0
     unlearn = ["unlearn", "--model", "in/run", "--forget", "0.1", "--method", "finetune"]
     assert main([*unlearn, "--method.epochs", "1", "--out", "in/unlearned"]) == 0
@@ -59,6 +65,21 @@ def prepare(top: Path) -> None:
 def _texts(folder):
     (folder / "grid.yaml").write_text(_GRID)
     (folder / "config.yaml").write_text(_CONFIG)
+
+
+def _shards(folder):
+    """Two sets alike: of one the shard is to be broken, of the other the index that is kept."""
+    for name in ("shards", "tars"):
+        (folder / name).mkdir()
+        with tarfile.open(folder / name / "train-0.tar", "w") as archive:
+            for i in range(16):
+                label = folder / "label.cls"
+                label.write_text(str(i % 2))
+                archive.add(folder / f"photos/{'ab'[i % 2]}/{i}.png", f"{i:03}.png")
+                archive.add(label, f"{i:03}.cls")
+                label.unlink()
+    with patch("lotus_unlearning.datasets.shards.CACHE", CACHE):
+        open_shard("in/tars/train-0.tar")
 
 
 def _checkpoint(folder):

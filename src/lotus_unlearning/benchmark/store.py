@@ -107,16 +107,18 @@ class Store:
         """
         path = self.folder / "claims" / cell.key
         path.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            file = stack.enter_context(path.open("a", encoding="utf-8"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return None
-            except OSError:  # no locks here
-                pass
-            stack.callback(path.unlink, missing_ok=True)  # who had it open looks at the record
-            return stack.pop_all()
+        while True:
+            with ExitStack() as stack:
+                file = stack.enter_context(path.open("a", encoding="utf-8"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return None
+                except OSError:  # no locks here
+                    pass
+                if _is_at(path, file.fileno()):  # else who had it removed it after it was opened
+                    stack.callback(path.unlink, missing_ok=True)
+                    return stack.pop_all()
 
     def tidy(self) -> None:
         """Remove what killed runs left half written."""
@@ -170,3 +172,11 @@ class Store:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Whether an open file is the one that is at ``path`` now."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

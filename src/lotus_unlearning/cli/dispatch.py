@@ -3,8 +3,10 @@
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 
 COMMANDS = {
     "demo": "forget images with wrong labels: every step, a comparison and a page; takes a minute",
@@ -35,6 +37,7 @@ torchrun --standalone --nproc-per-node 2 -m lotus_unlearning COMMAND [options]
                        shares the work of {together} among processes
 """
 _INTERRUPTED = "interrupted; nothing was written. The same command starts again."
+_PACKAGE = str(Path(__file__).parents[1])
 _TOGETHER = ("demo", "train", "unlearn", "evaluate")
 
 
@@ -47,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _dispatch(words)
+        with _plain_warnings():
+            status = _dispatch(words)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader (head, a pager) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,6 +93,24 @@ def _complain(message: str) -> None:
     from lotus_unlearning.requests.canonical import harmless
 
     print(harmless(message), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Within the block, a warning is a line; names of files in it cannot steer the terminal."""
+    from lotus_unlearning.requests.canonical import harmless
+
+    def line(message: object, kind: type[Warning], file: str, number: int, *_: object) -> str:
+        ours = file.startswith(_PACKAGE)
+        where = "" if ours else f" ({kind.__name__}, {file}, line {number})"
+        return harmless(f"warning: {message}{where}") + "\n"
+
+    before = warnings.formatwarning
+    warnings.formatwarning = line  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _together(command: str, rest: list[str]) -> tuple[int, str, bool]:

@@ -38,7 +38,13 @@ def add_data(made: ArgumentParser, default: str | None, limits: str = "all") -> 
         default=None,
         help=f"at most N training images (without: {limits})",
     )
-    made.add_argument("--size", type=int | None, default=None, help="resize images to N pixels")
+    made.add_argument(
+        "--size",
+        type=int | None,
+        default=None,
+        help="resize images to N pixels, shorter side first, and cut them square (without: as the "
+        "data set has them; imagefolder:, webdataset: and hf: 224, which is slow for small images)",
+    )
     made.add_argument("--data_seed", type=int, default=0, help="chooses unseen images and --limit")
     made.add_argument(
         "--unseen_from",

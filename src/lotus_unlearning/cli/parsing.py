@@ -129,9 +129,13 @@ def _short(text: str) -> str:
 
 
 def _hint(name: str, names: Iterable[str], dashes: str) -> str:
-    """The option that ``name`` may have meant: the same at the end, or spelt alike."""
+    """The option that ``name`` may have meant: the same at the end, or spelt alike there.
+
+    >>> _hint("epohcs", ["data", "recipe.epochs"], "--")
+    "; did you mean '--recipe.epochs'?"
+    """
     known = {known.lower(): known for known in names}
+    ends = {one.rpartition(".")[2]: known[one] for one in reversed(known)}
     low = name.lower().replace("-", "_")
-    ends = [k for k in known if k.endswith(f".{low}")]
-    near = ends or difflib.get_close_matches(low, known, n=1)
-    return f"; did you mean {dashes + known[near[0]]!r}?" if near else ""
+    near = [low] if low in ends else difflib.get_close_matches(low, ends | known, n=1)
+    return f"; did you mean {dashes + (ends | known)[near[0]]!r}?" if near else ""

@@ -123,7 +123,24 @@ def _matching(pattern: str) -> list[str]:
             raise
         return []  # such servers need not list what they have
     found = sorted(str(name) for name in names if str(name).endswith(".tar"))
-    return [str(system.unstrip_protocol(name)) if "://" in pattern else name for name in found]
+    return [_beginning(pattern, path) + name for name in found]
+
+
+def _beginning(pattern: str, path: str) -> str:
+    """What a pattern has before its path on its file system: the protocol and, of most, the host.
+
+    >>> _beginning("ftp://host/shards/*.tar", "/shards/*.tar"), _beginning("*.tar", "/here/*.tar")
+    ('ftp://host', '')
+    """
+    if "://" not in pattern:
+        return ""
+    if not pattern.endswith(path):
+        raise ValueError(
+            f"webdataset: expected an address that ends with the path of the shards, got "
+            f"{pattern!r}, whose path is {path!r}; name the shards by ranges in braces, without "
+            "* and ?"
+        )
+    return pattern.removesuffix(path)
 
 
 def _exists(address: str) -> bool:

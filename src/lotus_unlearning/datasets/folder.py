@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lotus_unlearning.datasets.data import OF_PHOTOS, PHOTO_SIZE, Cut, Data, own_parts
+from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import File, Reader, listed, opened
+from lotus_unlearning.datasets.photos import as_it_is, photo_size
 from lotus_unlearning.images import Images
 from lotus_unlearning.names import Names
 
@@ -33,7 +34,8 @@ def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> D
     if not folder.is_dir():
         raise ValueError(f"imagefolder: expected a folder of images, found none at {str(folder)!r}")
     parts = _parts(folder)
-    size = size or PHOTO_SIZE
+    first = (parts["train"].names or ())[0]
+    size = photo_size(size, lambda _: as_it_is(folder / first))
     chosen = own_parts(name, parts, parts["train"].classes or (), (3, size), cut)
     reader = Reader("imagefolder", size, advice="repair or remove it")
     data = opened(chosen, folder, reader, OF_PHOTOS)

@@ -3,9 +3,12 @@
 Its files are Arrow tables, mapped into memory: any row is read at random, and none is held.
 """
 
+import logging
+import os
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -15,15 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lotus_unlearning.datasets.data import OF_PHOTOS, PHOTO_SIZE, Cut, Data, own_parts
+from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import Reader, held_or_streamed
+from lotus_unlearning.datasets.photos import Read, as_it_is, photo_size
 from lotus_unlearning.ids import some
 from lotus_unlearning.images import Images, ImageTensors
 
 _SPLITS = {"train": ("train",), "test": ("test", "validation", "val"), "unseen": ("unseen",)}
 _LABELS = ("label", "labels")
 _CHOICES = (*_SPLITS, "image", "label", "config")
-_CHOICE = re.compile(rf"({'|'.join(_CHOICES)})=([^,]+)")
+_CHOICE = re.compile(rf"\s*({'|'.join(_CHOICES)})=(.+?)\s*")
+_BEGINS = re.compile(r":(?=\s*\w+=)")
+_AND = re.compile(r",(?=\s*\w+=)")
 _FORM = "hf:NAME or hf:NAME:train=SPLIT,test=SPLIT,image=COLUMN,label=COLUMN,config=CONFIG"
 
 _Table = Any
@@ -37,68 +43,106 @@ def load_hugging_face(name: str, *, root: str | None, size: int | None, cut: Cut
     data set without splits is to train on. Without test images, 15% of each class are drawn by
     ``seed``. The image is the column of the type ``Image``, the label that of the type
     ``ClassLabel``, else the one called ``label`` or ``labels``, of whole numbers. Behind a colon,
-    splits and columns are named where these rules find none or others: see ``_FORM``.
+    splits and columns are named where these rules find none or others: see ``_FORM``. Of rows that
+    hold paths in place of images, only those are read that stay in the folder, or in the library's
+    own caches.
 
     Ids are rows of the split that is trained on. Images become square and of three channels as in
     an image folder. See :func:`lotus_unlearning.datasets.load`.
 
     Raises:
         ValueError: If the library is not installed, there is no such data set, or a split, a
-            column or a label is missing.
+            column or a label is missing, or an image is somewhere else.
     """
     place, choices = _read(name)
-    tables = _splits(_opened(place, choices.get("config"), root), choices)
+    folder = Path(root or ".") / place
+    tables = _splits(_opened(place, choices.get("config"), folder), choices)
     columns = _columns(tables["train"], choices)
     classes, parts = _listed(tables, *columns)
-    size = size or PHOTO_SIZE
+    folders = _folders(folder)
+    whole = (parts["train"],)
+    size = photo_size(size, _fetches(tables, columns[0], whole, as_it_is, folders)[0])
     chosen = own_parts(f"hf:{name}", parts, classes, (3, size), cut)
     reader = Reader("hf", size, advice="repair or remove it")
     unread = chosen.train, chosen.unseen, chosen.test
-    fetches = _fetches(tables, columns[0], unread, reader)
+    fetches = _fetches(tables, columns[0], unread, reader, folders)
     train, unseen, test = held_or_streamed(unread, fetches, reader.shape, OF_PHOTOS)
     return replace(chosen, train=train, unseen=unseen, test=test)
 
 
 def _read(name: str) -> tuple[str, dict[str, str]]:
-    """What is before the last colon, and the choices behind it.
+    """What is before the choices, and these; they begin behind the first colon before ``KEY=``.
 
-    >>> _read("beans:test=validation,label=labels")
-    ('beans', {'test': 'validation', 'label': 'labels'})
+    >>> _read("beans:test=validation,config=a:b,c")
+    ('beans', {'test': 'validation', 'config': 'a:b,c'})
     """
-    place, colon, text = name.rpartition(":")
-    if not colon or "=" not in text:
+    place, *rest = _BEGINS.split(name, maxsplit=1)
+    if not rest:
         return name, {}
-    pairs = [_CHOICE.fullmatch(pair.strip()) for pair in text.split(",")]
+    pairs = [_CHOICE.fullmatch(pair) for pair in _AND.split(rest[0])]
     choices = {pair[1]: pair[2] for pair in pairs if pair is not None}
     if len(choices) < len(pairs):
-        raise ValueError(f"hf: expected {_FORM}, got {text!r} behind the colon")
+        raise ValueError(f"hf: expected {_FORM}, each once, got {rest[0]!r} behind the colon")
     return place, choices
 
 
-def _opened(place: str, config: str | None, root: str | None) -> Mapping[str, _Table]:
-    """Its splits, by name."""
+def _library(place: str) -> Any:
     try:
-        import datasets
+        from datasets import ClassLabel, load_dataset  # noqa: F401  # absent from a mere folder
     except ImportError:
         raise ValueError(
-            f"hf: expected the package datasets, to read {place!r}; pip install "
-            "'lotus-unlearning[hf]'"
+            f"hf: expected Hugging Face's package datasets, to read {place!r}; pip install "
+            "'lotus-unlearning[hf]' (a folder or file called datasets in its place is none)"
         ) from None
-    folder = Path(root or ".") / place
+    import datasets
+
+    return datasets
+
+
+def _opened(place: str, config: str | None, folder: Path) -> Mapping[str, _Table]:
+    """Its splits, by name."""
+    datasets = _library(place)
     try:
-        if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
-            found = datasets.load_from_disk(str(folder))
-        elif folder.exists():
-            found = datasets.load_dataset(str(folder), config)
-        else:
-            found = datasets.load_dataset(place, config)
+        with _quiet():
+            if _is_saved(folder):
+                found = datasets.load_from_disk(str(folder))
+            else:
+                found = datasets.load_dataset(str(folder) if folder.exists() else place, config)
     except Exception as error:  # of files, of the network, of the data set's own form
         reason = " ".join(str(error).split())[:300]
+        offline = "; is there a network?" if isinstance(error, ConnectionError) else ""
         raise ValueError(
             f"hf: expected a data set of the hub called {place!r}, or a folder of it at "
-            f"{str(folder)!r}, but it cannot be opened ({type(error).__name__}: {reason})"
+            f"{str(folder)!r}, but it cannot be opened ({type(error).__name__}: {reason}){offline}"
         ) from None
     return {"train": found} if isinstance(found, datasets.Dataset) else dict(found)
+
+
+def _is_saved(folder: Path) -> bool:
+    """Whether ``save_to_disk`` wrote it."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within the block, the hub says nothing of what it tries again: the error says it once."""
+    hub = logging.getLogger("huggingface_hub")
+    before = hub.level
+    hub.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        hub.setLevel(before)
+
+
+def _folders(folder: Path) -> tuple[str, ...]:
+    """Where files of images may be that a row names: a stranger may have written the rows."""
+    import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    caches = () if _is_saved(folder) else (datasets.config.HF_DATASETS_CACHE, HF_HUB_CACHE)
+    own = (folder,) if folder.exists() else ()
+    return tuple(os.path.realpath(place) for place in (*own, *caches))
 
 
 def _splits(found: Mapping[str, _Table], choices: Mapping[str, str]) -> dict[str, _Table]:
@@ -181,7 +225,11 @@ def _labels(table: _Table, column: str, part: str) -> Tensor:
 
 
 def _fetches(
-    tables: Mapping[str, _Table], column: str, unread: Sequence[Images], reader: Reader
+    tables: Mapping[str, _Table],
+    column: str,
+    unread: Sequence[Images],
+    read: Read,
+    folders: Sequence[str],
 ) -> list["_Rows"]:
     """How to read each of the parts that were drawn from ``tables``."""
     import datasets
@@ -190,7 +238,7 @@ def _fetches(
     plain = [t.select_columns([column]).cast_column(column, files) for t in tables.values()]
     firsts = np.cumsum([0, *(len(table) for table in plain)])[:-1].tolist()
     return [
-        _Rows(plain, firsts, part.images, column, reader)
+        _Rows(plain, firsts, part.images, column, read, folders)
         for part in unread
         if isinstance(part, ImageTensors)
     ]
@@ -205,19 +253,33 @@ class _Rows:
         firsts: Number of the first row of each, counted through all of them.
         rows: ``[N]`` int64, numbers so counted.
         column: Of the image.
-        reader: Turns what is in a file into pixels.
+        read: Turns what is in a file into pixels.
+        folders: In which a file has to be that a row names.
     """
 
     tables: Sequence[_Table]
     firsts: Sequence[int]
     rows: Tensor
     column: str
-    reader: Reader
+    read: Read
+    folders: Sequence[str]
 
     def __call__(self, position: int) -> Tensor:
         number = int(self.rows[position])
         table = bisect_right(self.firsts, number) - 1
         row = number - self.firsts[table]
-        found = self.tables[table][row][self.column]
-        file = found["path"] if found["bytes"] is None else BytesIO(found["bytes"])
-        return self.reader(file, f"row {row} of its split")
+        found = self.tables[table][row][self.column] or {}
+        content, path = found.get("bytes"), found.get("path")
+        place = f"row {row} of its split"
+        if content is not None:
+            return self.read(BytesIO(content), place)
+        if path is None or not self._is_inside(path):
+            raise ValueError(
+                f"hf: expected an image in {place}, or its path in the data set's own folder, got "
+                f"{path!r}; save the data set with its images in it, as save_to_disk does"
+            )
+        return self.read(path, place)
+
+    def _is_inside(self, path: str) -> bool:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(folder) for folder in self.folders)

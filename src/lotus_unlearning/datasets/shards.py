@@ -6,7 +6,6 @@ unpacked, and no path is made of them.
 """
 
 import tarfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,9 +27,12 @@ LARGEST_LABEL = 999_999
 """A class for each label up to the largest is made; a broken label is not to make a billion."""
 
 _FOLDER = "webdataset"
-_VERSION = 1
+_VERSION = 2
 _LONGEST_LABEL = 32
-_CHANGES = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated")
+_CHANGES = (
+    *("mtime", "modify", "updated", "LastModified", "last_modified", "Last-Modified"),
+    *("ETag", "etag", "Content-MD5", "Digest", "blob_id"),
+)
 """What file systems of fsspec tell of a file that changes when the file does."""
 
 _GET_AGAIN = "copy it again from where it is whole"
@@ -56,6 +58,8 @@ class Shard:
 def open_shard(address: str) -> Shard:
     """The index of the shard at ``address``: of an earlier time if it has not changed since.
 
+    Where nothing tells whether it has, it is read at every time.
+
     Args:
         address: A path, or an address that fsspec knows.
 
@@ -67,17 +71,23 @@ def open_shard(address: str) -> Shard:
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(address)
-    facts = system.info(path)
-    version = repr([_VERSION, facts["size"], *(str(facts.get(key)) for key in _CHANGES)])
-    name = blake2b(system.unstrip_protocol(path).encode(), digest_size=16).hexdigest()
-    place = CACHE / _FOLDER / f"{name}.npz"
+    version = _version(system.info(path))
+    whole = address if "://" in address else path  # paths of most systems are without their host
+    place = CACHE / _FOLDER / f"{blake2b(whole.encode(), digest_size=16).hexdigest()}.npz"
     known = _kept(place, version)
     if known is None:
         with system.open(path, "rb") as file:
             known = read_shard(file, address)
-        with suppress(OSError):  # without it, the next time takes as long as this one
-            _keep(known, place, version)
+        if version is not None:
+            with suppress(OSError):  # without it, the next time takes as long as this one
+                _keep(known, place, version)
     return known
+
+
+def _version(facts: Mapping[str, Any]) -> str | None:
+    """What changes when the file of these ``facts`` does, ``None`` if they hold no such thing."""
+    changes = {key: str(facts[key]) for key in _CHANGES if facts.get(key) is not None}
+    return repr([_VERSION, facts["size"], changes]) if changes else None
 
 
 def read_shard(file: BinaryIO, address: str) -> Shard:
@@ -215,14 +225,16 @@ def _keep(shard: Shard, place: Path, version: str) -> None:
     temporary.replace(place)
 
 
-def _kept(place: Path, version: str) -> Shard | None:
+def _kept(place: Path, version: str | None) -> Shard | None:
     """What was kept, if it is of this version of the file, and whole."""
+    if version is None:
+        return None
     try:
-        with np.load(place, allow_pickle=False) as kept:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if str(kept["version"]) != version:
                 return None
             keys = Names.of(kept["keys"].tobytes(), kept["ends"].tobytes())
             labels, starts, sizes = kept["numbers"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # zipfile and NumPy raise many kinds for a damaged file
         return None
     return Shard(keys, labels, starts, sizes) if len(keys) == len(labels) else None

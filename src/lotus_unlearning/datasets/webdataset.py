@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lotus_unlearning.datasets.addresses import parts_of
-from lotus_unlearning.datasets.data import OF_PHOTOS, PHOTO_SIZE, Cut, Data, own_parts
+from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import Reader, held_or_streamed
+from lotus_unlearning.datasets.photos import Read, as_it_is, photo_size
 from lotus_unlearning.datasets.shards import Shard, open_shard, read_bytes
 from lotus_unlearning.ids import some
 from lotus_unlearning.images import Images, ImageTensors
@@ -47,7 +48,7 @@ def load_webdataset(pattern: str, *, root: str | None, size: int | None, cut: Cu
     highest = max(int(part.labels.max()) for part in parts.values())
     classes = tuple(str(number) for number in range(highest + 1))
     parts = {part: replace(images, classes=classes) for part, images in parts.items()}
-    size = size or PHOTO_SIZE
+    size = photo_size(size, table.fetch(parts["train"], as_it_is))
     chosen = own_parts(f"webdataset:{pattern}", parts, classes, (3, size), cut)
     reader = Reader("webdataset", size, advice="repair or remove it")
     unread = chosen.train, chosen.unseen, chosen.test
@@ -68,10 +69,10 @@ class _Table:
     shards: Sequence[str]
     places: NDArray[np.int64]
 
-    def fetch(self, part: Images, reader: Reader) -> "_Fetch":
+    def fetch(self, part: Images, read: Read) -> "_Fetch":
         """How to read the images of ``part``, whose pixels are positions in this table yet."""
         assert isinstance(part, ImageTensors)
-        return _Fetch(self.shards, self.places[part.images.numpy()], part.names or (), reader)
+        return _Fetch(self.shards, self.places[part.images.numpy()], part.names or (), read)
 
 
 def _found(pattern: str, root: str | None) -> tuple[_Table, dict[str, ImageTensors]]:
@@ -140,10 +141,10 @@ class _Fetch:
     shards: Sequence[str]
     places: NDArray[np.int64]
     names: Sequence[str]
-    reader: Reader
+    read: Read
 
     def __call__(self, position: int) -> Tensor:
         shard, start, size = self.places[position].tolist()
         address = self.shards[shard]
         content = read_bytes(address, start, size)
-        return self.reader(BytesIO(content), f"{self.names[position]!r} of {address}")
+        return self.read(BytesIO(content), f"{self.names[position]!r} of {address}")

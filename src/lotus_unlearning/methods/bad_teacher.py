@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from lotus_unlearning.checks import require
 from lotus_unlearning.losses import distillation
 from lotus_unlearning.runtime import Runtime, accuracy, fresh_copy, frozen_copy
-from lotus_unlearning.runtime.stored import collected
 from lotus_unlearning.splits import Split, Splits
 
 _ROWS = 4096
@@ -72,14 +71,14 @@ class BadTeacher:
         """Edit ``model`` in place: teach ignorance of forget, remind of retain."""
         bad = self._bad_logits(model, data.forget, run)
         retain = data.retain.sample(self.retain_share, run.generator)
-        good = run.predict(model, retain)
+        good = run.teacher(model, retain)
         if bad.shape[1] != good.shape[1]:
             raise ValueError(
                 f"bad_teacher: expected {good.shape[1]} classes like the model, got "
                 f"{bad.shape[1]}; pass a teacher with the same output"
             )
         both, parts = data.forget + retain, (*torch.split(bad, _ROWS), *torch.split(good, _ROWS))
-        teacher = collected(parts, len(both), logits=True)
+        teacher = run.kept(parts, len(both), logits=True)
         bad_accuracy = accuracy(bad, data.forget.labels)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
         for _ in run.epochs(self.epochs, optimizer):
@@ -99,4 +98,4 @@ class BadTeacher:
             except ValueError as error:
                 raise ValueError(f"bad_teacher: {error}") from error
         with run.prepared(teacher):
-            return run.predict(teacher, forget)
+            return run.teacher(teacher, forget)

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from lotus_unlearning.checks import require
 from lotus_unlearning.losses import soft_cross_entropy
 from lotus_unlearning.runtime import Runtime, accuracy, restore, snapshot
-from lotus_unlearning.runtime.stored import collected
 from lotus_unlearning.splits import Splits
 
 _BLOCK = 1 << 21
@@ -93,7 +92,7 @@ class LoTUS:
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place until its accuracy on forget images meets the target."""
         both = data.forget + data.retain.sample(self.retain_share, run.generator)
-        teacher = run.predict(model, both)
+        teacher = run.teacher(model, both)
         target = self._target(model, data, run)
         aim = "unseen_accuracy" if self.target_accuracy is None else "target_accuracy"
         optimizer = torch.optim.AdamW(
@@ -111,6 +110,7 @@ class LoTUS:
             model.train()
             for x, _, i in run.batches(both, self.batch_size):
                 run.step(optimizer, soft_cross_entropy(model(x), run.rows(targets, i)))
+            del targets  # their file, if any: the next epoch's takes as much of the disk
             if epoch + 1 < self.epochs or self._keeps_best:
                 now["accuracy"] = run.accuracy(model, data.forget)
             miss = abs(now["accuracy"] - target)
@@ -142,7 +142,7 @@ class LoTUS:
             self._block(z, max(0, forget - start), tau, run)
             for z, start in zip(logits, starts, strict=True)
         )
-        return collected(blocks, len(teacher))
+        return run.kept(blocks, len(teacher))
 
     def _block(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
         """Those of some rows, of which the first ``forget`` are to be forgotten."""

@@ -72,7 +72,7 @@ class Regrow:
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place: cut back, then regrow on the retain images."""
-        teacher = run.predict(model, data.retain)
+        teacher = run.teacher(model, data.retain)
         reset_layers(model, deepest(model, self.share, data.retain, run), run.draw_seed())
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True

@@ -93,8 +93,8 @@ class SCRUB:
         reference = _of_the_same_classes(data) if self.rewind else None
         T, optimizer = self.temperature, self._optimizer(model)
         teaches = self.max_steps > 0
-        forget_teacher = run.predict(model, data.forget) if teaches else torch.empty(0)
-        retain_teacher = run.predict(model, data.retain)
+        forget_teacher = run.teacher(model, data.forget) if teaches else torch.empty(0)
+        retain_teacher = run.teacher(model, data.retain)
         kept: dict[str, list[Kept]] = {"epochs": []}
         for epoch in run.epochs(self.epochs, optimizer, kept):
             decays = sum(epoch >= e for e in self.decay_epochs)

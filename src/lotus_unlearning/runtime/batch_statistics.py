@@ -14,7 +14,8 @@ def share_batch_statistics(model: nn.Module, processes: Processes) -> None:
     """Let BatchNorm layers in training mode see the whole batch.
 
     Raises:
-        ValueError: If a layer is a BatchNorm of its own kind: what else it does is not known here.
+        ValueError: If a layer is a BatchNorm of its own kind: what else it does is not known here;
+            or one without running statistics, which predicts of an image by those beside it.
     """
     if processes.count == 1:
         return
@@ -29,6 +30,13 @@ def share_batch_statistics(model: nn.Module, processes: Processes) -> None:
                 "processes: expected BatchNorm layers of torch, or BatchNormAct2d of timm, got "
                 f"{type(module).__name__} ({name}), whose statistics cannot be shared; start it "
                 "without torchrun or accelerate launch"
+            )
+        if module.running_mean is None:
+            raise ValueError(
+                f"processes: expected BatchNorm layers with running statistics, got {name!r} with "
+                "none (track_running_stats=False): what it says of an image depends on those that "
+                "are predicted beside it, which differ between processes; start it without "
+                "torchrun or accelerate launch"
             )
         after = (module.drop, module.act) if isinstance(module, BatchNormAct2d) else ()
         vars(module)["forward"] = MethodType(_sharing(processes, after), module)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MethodType
 
 import torch
@@ -15,12 +16,13 @@ from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
 from lotus_unlearning.runtime.graphs import Graphs
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
-from lotus_unlearning.runtime.scores import accuracy
 from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
 from lotus_unlearning.views import moved, random_shifts
 
 Row = dict[str, float | int | None]
+Of = Callable[[Tensor], Tensor]
+Keep = Callable[[Iterable[Tensor], int], Tensor]
 
 
 @dataclass
@@ -116,34 +118,34 @@ class Runtime:
                 vars(module).pop("forward", None)
 
     def predict(self, model: nn.Module, split: Split) -> Tensor:
-        """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``.
-
-        Where these are too many for memory, they are kept in a file (see
-        :func:`lotus_unlearning.runtime.stored.collected`); :meth:`rows` reads from either.
-
-        Warns, once in a run, if the images of ``split`` differ at every read.
-        """
+        """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``."""
         self._inputs.warn_of_random_views(split)
         return self._predict(model, split)
 
-    def rows(self, logits: Tensor, positions: Tensor | slice) -> Tensor:
-        """Rows of what :meth:`predict` returned, on the device, wherever they are kept."""
-        return taken(logits, positions, self.device, self._wide)
+    def teacher(self, model: nn.Module, split: Split) -> Tensor:
+        """Logits as of :meth:`predict`, for who takes their softmax: :meth:`kept`."""
+        self._inputs.warn_of_random_views(split)
+        return self._predict(model, split, keep=partial(self.kept, logits=True))
+
+    def kept(self, rows: Iterable[Tensor], count: int, *, logits: bool = False) -> Tensor:
+        """``count`` rows for :meth:`rows`, by one process perhaps in a file: see ``stored.py``."""
+        return collected(rows, count, logits=logits, may_store=self.processes.count == 1)
+
+    def rows(self, kept: Tensor, positions: Tensor | slice) -> Tensor:
+        """Rows of what :meth:`teacher` or :meth:`kept` returned, on the device."""
+        return taken(kept, positions, self.device, self._wide)
 
     def classes(self, model: nn.Module, split: Split) -> int:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
         return self._predict(model, split.take(torch.arange(1))).shape[1]
 
-    def each(self, model: nn.Module, split: Split, of: Callable[[Tensor], Tensor]) -> Tensor:
-        """What ``of`` makes of the logits ``[B, C]`` of each batch: ``[N, K]`` of its ``[B, K]``.
-
-        For splits of which the logits themselves are not needed, however many images they have.
-        """
+    def each(self, model: nn.Module, split: Split, of: Of) -> Tensor:
+        """``[N, K]`` of what ``of`` makes, ``[B, K]``, of logits ``[B, C]`` that are not kept."""
         self._inputs.warn_of_random_views(split)
         return self._predict(model, split, of)
 
     def _predict(
-        self, model: nn.Module, split: Split, of: Callable[[Tensor], Tensor] | None = None
+        self, model: nn.Module, split: Split, of: Of | None = None, keep: Keep = collected
     ) -> Tensor:
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
@@ -151,12 +153,10 @@ class Runtime:
         with torch.no_grad():
             chunks = torch.split(order, self._inputs.predicted_at_once(split))
             answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
-            rows = answers if of is None else map(of, answers)
-            store = of is None and self.processes.count == 1
-            logits = collected(rows, len(order), logits=True, may_store=store)
+            found = keep(answers if of is None else map(of, answers), len(order))
         for module, training in modes:
             module.training = training
-        return self.processes.gather(logits)[: len(split)]
+        return self.processes.gather(found)[: len(split)]
 
     def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
         """Logits ``[B, C]``, by fewer images at once from where memory did not suffice on."""
@@ -172,7 +172,8 @@ class Runtime:
 
     def accuracy(self, model: nn.Module, split: Split) -> float:
         """Share of ``split`` that ``model`` classifies right, in evaluation mode."""
-        return accuracy(self.predict(model, split), split.labels)
+        guesses = self.each(model, split, lambda logits: logits.argmax(dim=1, keepdim=True))[:, 0]
+        return (guesses == split.labels.to(self.device)).double().mean().item()
 
     def batches(
         self, split: Split, batch_size: int | None = None, *, shuffle: bool = True
@@ -180,7 +181,7 @@ class Runtime:
         """One pass over ``split``: inputs ``[B, ...]``, labels ``[B]``, positions ``[B]``.
 
         Positions count within ``split`` and are on the device, to index what
-        :meth:`predict` returned. A single image left over joins the batch before it.
+        :meth:`teacher` returned. A single image left over joins the batch before it.
 
         Raises:
             ValueError: If ``batch_size`` is below 1.

@@ -18,20 +18,21 @@ PREDICTION_SHARE = 0.1
 
 
 def collected(
-    batches: Iterable[Tensor], count: int, *, logits: bool = False, may_store: bool = True
+    batches: Iterable[Tensor], count: int, *, logits: bool = False, may_store: bool = False
 ) -> Tensor:
     """Rows ``[count, C]`` of ``batches`` ``[B, C]``, one behind the other.
 
-    Beyond :data:`PREDICTION_SHARE` of the memory, they are in half precision, on the CPU, in a file
-    in the temporary folder, of which memory holds what is read at the moment. The file has no name:
-    it is gone with the tensor, or with the process, however that ends.
+    With ``may_store``, beyond :data:`PREDICTION_SHARE` of the memory, they are in half precision,
+    on the CPU, in a file in the temporary folder, of which memory holds what is read at the moment.
+    The file has no name: it is gone with the tensor, or with the process, however that ends.
 
     Args:
         batches: On one device.
         count: Of all rows.
         logits: In a file, take from each row its largest value, which no softmax sees: half
-            precision is finest near 0, where then the logits are that matter.
-        may_store: Whether a file is allowed.
+            precision is finest near 0, where then the logits are that matter. What lies further
+            below than it reaches, -inf too, becomes its lowest number: a probability of 0.
+        may_store: Whether a file is allowed: what is not a softmax's input or output loses by it.
 
     Raises:
         ValueError: If the temporary folder has no room.
@@ -44,11 +45,14 @@ def collected(
     for batch in batches:
         if start == 0:
             found = _room(batch, count, may_store)
-        stored = found.dtype is STORED
         end = start + len(batch)
-        found[start:end] = batch - batch.amax(dim=1, keepdim=True) if stored and logits else batch
+        found[start:end] = _below_the_largest(batch) if logits and found.dtype is STORED else batch
         start = end
     return found
+
+
+def _below_the_largest(logits: Tensor) -> Tensor:
+    return (logits - logits.amax(dim=1, keepdim=True)).clamp_min(torch.finfo(STORED).min)
 
 
 def taken(
