@@ -39,9 +39,18 @@ ROWS = {
 
 
 def splits(forget=range(0, 10)):
-    """Retain images stay the same whatever is to be forgotten."""
+    """Retain images stay the same whatever of the first 20 is to be forgotten."""
+    return _some(range(20), forget)
+
+
+def class_splits(forget=range(0, 12)):
+    """The same for some of the 12 images of class 0, of which none are retained."""
+    return _some(range(0, toy.SIZE, toy.CLASSES), forget)
+
+
+def _some(candidates, forget):
     whole = Splits.from_ids(
-        toy.data(), forget=list(range(20)), unseen=toy.data(2, 16), test=toy.data(3, 16)
+        toy.data(), forget=list(candidates), unseen=toy.data(2, 16), test=toy.data(3, 16)
     )
     chosen = whole.forget.take(whole.forget.ids.new_tensor(list(forget)))
     return Splits(chosen, whole.retain, whole.unseen, whole.test)
