@@ -1,4 +1,6 @@
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -7,7 +9,14 @@ from torch import nn
 
 from lotus_unlearning import Regrow
 from lotus_unlearning.models import build
-from lotus_unlearning.runtime import Runtime, deepest, fresh_copy, in_order, reset_layers
+from lotus_unlearning.runtime import (
+    Runtime,
+    deepest,
+    fresh_copy,
+    in_order,
+    models,
+    reset_layers,
+)
 from lotus_unlearning.splits import Split
 from reference.regrow import regrow
 
@@ -99,6 +108,29 @@ def test_reset_layers_takes_running_statistics_along():
     reset_layers(model, ["1"], seed=0)
     assert torch.equal(model[1].running_mean, torch.zeros(4).double())
     assert model[1].num_batches_tracked == 0
+
+
+def test_the_network_that_layers_are_drawn_with_is_gone_before_training(monkeypatch):
+    """At once, and not when Python next looks for cycles: it is as large as the model."""
+    drawn, alive, batches_of_run, reset = [], [], Runtime.batches, models.reset_parameters
+
+    def kept(model, seed):
+        drawn.extend(weakref.ref(p) for p in model.parameters())
+        return reset(model, seed)
+
+    def watched(self, *arguments, **options):
+        alive.append(sum(reference() is not None for reference in drawn))
+        return batches_of_run(self, *arguments, **options)
+
+    monkeypatch.setattr(models, "reset_parameters", kept)
+    monkeypatch.setattr(Runtime, "batches", watched)
+    gc.disable()
+    try:
+        result = toy.run(toy.trained(), toy.splits(), Regrow(epochs=2, least_steps=0))
+    finally:
+        gc.enable()
+    assert len(drawn) == len(list(result.model.parameters()))
+    assert alive == [0, 0]
 
 
 def toy_images():

@@ -16,6 +16,7 @@ from lotus_unlearning.methods.ssd import SSD
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.runtime.largest import largest
 from lotus_unlearning.splits import Splits
+from reference.lotus import lotus
 from reference.random_labels import random_labels
 from reference.salun import saliency_mask, salun
 
@@ -50,6 +51,27 @@ def test_equals_its_literal_twin(make, share):
     twin = salun(copy.deepcopy(model), twin_masks(model, parts, share), plan, **SETTINGS)
     assert toy.difference(result.model, twin) < 1e-10
     assert toy.change(result.model, model) > 1e-3
+
+
+@pytest.mark.parametrize("make", toy.MODELS.values(), ids=toy.MODELS)
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_with_lotus_under_the_mask_it_equals_the_masked_twin_of_lotus(make, share):
+    model, parts, settings = toy.trained(make), toy.splits(), {"alpha": 3, "learning_rate": 3e-3}
+    # a decay that would show, were weights outside the mask put back only in the end
+    inner = LoTUS(epochs=8, tolerance=9, weight_decay=0.5, **settings)
+    result = toy.run(model, parts, SalUn(inner=inner, share=share, batch_size=BATCH))
+    twin, masks = copy.deepcopy(model), twin_masks(model, parts, share)
+    g = torch.Generator().manual_seed(toy.SEED)
+    retain = parts.retain.sample(0.3, g)
+    three = [toy.tensors(part) for part in (parts.forget, retain, parts.unseen)]
+    taus = lotus(
+        twin, *three, g, BATCH, epochs=8, tolerance=9, decay=0.5, masks=masks, **settings
+    )
+    assert 8 * len(toy.orders(g, len(parts.forget) + len(retain), BATCH)) >= 20
+    assert toy.difference(result.model, twin) < 1e-9
+    assert [row["tau"] for row in result.history] == pytest.approx(taus, abs=1e-12)
+    assert toy.change(result.model, model) > 1e-3
+    assert toy.change(result.model, toy.run(model, parts, inner).model) > 1e-3
 
 
 @pytest.mark.parametrize("make", toy.MODELS.values(), ids=toy.MODELS)

@@ -21,6 +21,7 @@ from toy_b import (
     unlearned,
 )
 
+from lotus_unlearning.methods import unsir as module
 from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.unsir import UNSIR, ByClass, ByInstance
 from lotus_unlearning.splits import Splits
@@ -265,24 +266,51 @@ def test_the_class_version_names_classes_that_nothing_repairs(missing):
         unlearned(trained(), less, UNSIR(by_class=SMALL))
 
 
-@pytest.mark.parametrize("splits", [class_splits(), random_splits()], ids=["class", "instance"])
-def test_no_noise_survives_the_call(splits):
-    method = UNSIR(
-        by_class=ByClass(noise_images=7, noise_steps=2, copies=2),
-        by_instance=ByInstance(epochs=1, batch_size=7),
-    )
-    result = unlearned(trained(), splits, method)
+def held():
+    """How many tensors hold images of noise or of a batch: 16 of them, which nothing else has."""
     gc.collect()
-    sizes = [tuple(o.shape) for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
-    assert (7, 1, 6, 6) not in sizes
-    assert all("noise_loss" in row for row in result.history[:1])
+    tensors = (o for o in gc.get_objects() if issubclass(type(o), torch.Tensor))
+    return sum(tuple(tensor.shape) == (16, 1, 6, 6) for tensor in tensors)
 
 
-def test_missing_retain_images_are_reported_before_starting():
+@pytest.mark.parametrize(
+    ("splits", "repairs"), [(class_splits(), 1), (random_splits(), 2)], ids=["class", "instance"]
+)
+def test_the_noise_is_gone_when_the_repair_begins(splits, repairs, monkeypatch):
+    learned, left, learn, fine_tune = [], [], module._learn_noise, module._fine_tune
+
+    def learning(*arguments):
+        found = learn(*arguments)
+        learned.append(held())
+        return found
+
+    def repairing(*arguments):
+        left.append(held())
+        fine_tune(*arguments)
+
+    monkeypatch.setattr(module, "_learn_noise", learning)
+    monkeypatch.setattr(module, "_fine_tune", repairing)
+    method = UNSIR(
+        by_class=ByClass(noise_images=16, noise_steps=2, copies=2, batch_size=48),
+        by_instance=ByInstance(epochs=2, batch_size=16, repair_images_per_class=2),
+    )
+    assert len(splits.forget) == 80  # in pairs of batches of 16
+    before = held()
+    unlearned(trained(), splits, method, batch_size=48)
+    assert all(count > before for count in learned)
+    assert left == [before] * repairs
+
+
+def test_the_class_version_looks_at_the_labels_of_forget_images_alone():
     splits = class_splits()
-    empty = Splits(splits.forget, splits.retain.take(torch.arange(0)))
-    with pytest.raises(ValueError, match="UNSIR reads forget, retain, but these splits have no"):
-        unlearned(trained(), empty, UNSIR())
+    source, ids = splits.forget.source, splits.forget.ids
+    images = source.images.clone()
+    images[ids] = images[ids].flip(0) + 1
+    changed = Splits.from_ids((images, source.labels), ids)
+    model, method = trained(), UNSIR(by_class=SMALL)
+    results = [unlearned(model, s, method).model for s in (splits, changed)]
+    assert distance(*results) == 0
+    assert distance(results[0], unlearned(model, two_classes(), method).model) > 0
 
 
 def test_bad_settings_are_refused_in_one_message():

@@ -8,14 +8,17 @@ import torch
 
 def lotus(
     model, forget, retain, unseen, generator, batch_size, *, epochs, alpha, learning_rate, decay,
-    tolerance=0.01, target=None, noise_on_forget=True,
+    tolerance=0.01, target=None, noise_on_forget=True, masks=None,
 ):  # fmt: skip
     """``forget``, ``retain`` (already sampled), ``unseen``: pairs of images and labels.
 
+    ``masks``: 0/1 tensors like the parameters; where 0, a weight is the original's after each step.
     Returns the temperatures of the epochs, the last one included that only finds that it is done.
     """
     teacher = copy.deepcopy(model).eval()
     parameters = list(model.parameters())
+    original = [p.detach().clone() for p in parameters]
+    masks = [torch.ones_like(p) for p in parameters] if masks is None else masks
     first = [torch.zeros_like(p) for p in parameters]
     second = [torch.zeros_like(p) for p in parameters]
     goal = _accuracy(teacher, *unseen) if target is None else target
@@ -54,6 +57,8 @@ def lotus(
                     v.copy_(0.999 * v + 0.001 * g * g)
                     corrected = v / (1 - 0.999**step)
                     p.sub_(learning_rate * m / (1 - 0.9**step) / (corrected.sqrt() + 1e-8))
+                for p, o, mask in zip(parameters, original, masks, strict=True):
+                    p.copy_(mask * p + (1 - mask) * o)
     return taus
 
 

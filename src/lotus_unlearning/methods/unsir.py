@@ -41,6 +41,8 @@ from lotus_unlearning.splits import Split, Splits
 
 Learned = tuple[Tensor, Tensor]
 """Noise ``[N, ...]`` and its loss ``[]``."""
+Ends = tuple[float, float]
+"""Lowest and highest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,31 +169,36 @@ class ByInstance:
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
-        count, size = self.repair_images_per_class, self.batch_size
+        count = self.repair_images_per_class
         repaired = _at_most(count, data.retain, run) if count > 0 else None
         rate, momentum = self.learning_rate, self.momentum
         optimizer = torch.optim.SGD(model.parameters(), rate, momentum, fused=True)
         ends = self.clamp or _range(data.forget, run)
-        pairs = min(len(data.forget), len(data.retain))
-        parts = cut.batches(torch.arange(pairs), size)
         for _ in run.epochs(self.epochs, optimizer):
             run.log(by_class=0)
-            if self.noise_steps > 0:
-                forget = data.forget.take(run.permutation(len(data.forget))[:pairs])
-            retain = data.retain.take(run.permutation(len(data.retain))[:pairs])
-            losses, batches = [], run.batches(retain, size, shuffle=False)
-            for part, (x, y, i) in zip(parts, batches, strict=True):
-                xs = [x]
-                if self.noise_steps > 0:
-                    noise, loss = self._noise(model, forget.take(part), x, run)
-                    losses.append(loss)
-                    xs = [noise.clamp(*ends)[i - part[0]], x]
-                model.train()
-                run.step(optimizer, torch.stack([F.cross_entropy(model(n), y) for n in xs]).sum())
-            if losses:
-                run.log(noise_loss=torch.stack(losses).mean().item())
+            self._impair(model, optimizer, data, ends, run)
             if repaired is not None:
-                _fine_tune(model, optimizer, repaired, size, run)
+                _fine_tune(model, optimizer, repaired, self.batch_size, run)
+
+    def _impair(
+        self, model: nn.Module, optimizer: Optimizer, data: Splits, ends: Ends, run: Runtime
+    ) -> None:
+        pairs, losses = min(len(data.forget), len(data.retain)), []
+        if self.noise_steps > 0:
+            forget = data.forget.take(run.permutation(len(data.forget))[:pairs])
+        retain = data.retain.take(run.permutation(len(data.retain))[:pairs])
+        parts = cut.batches(torch.arange(pairs), self.batch_size)
+        batches = run.batches(retain, self.batch_size, shuffle=False)
+        for part, (x, y, i) in zip(parts, batches, strict=True):
+            xs = [x]
+            if self.noise_steps > 0:
+                noise, loss = self._noise(model, forget.take(part), x, run)
+                losses.append(loss)
+                xs = [noise.clamp(*ends)[i - part[0]], x]
+            model.train()
+            run.step(optimizer, torch.stack([F.cross_entropy(model(n), y) for n in xs]).sum())
+        if losses:
+            run.log(noise_loss=torch.stack(losses).mean().item())
 
     def _noise(self, model: nn.Module, forget: Split, like: Tensor, run: Runtime) -> Learned:
         """Noise ``[B, ...]`` whose logits are far from those of ``forget``."""
@@ -245,7 +252,7 @@ class _Extremes(nn.Module):
         return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
 
 
-def _range(split: Split, run: Runtime) -> tuple[float, float]:
+def _range(split: Split, run: Runtime) -> Ends:
     ends = run.predict(_Extremes(), split)
     return ends.min().item(), ends.max().item()
 

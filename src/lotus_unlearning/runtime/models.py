@@ -56,10 +56,18 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
         elif device.type == "cpu":
             _reset_layers(model)
         else:  # drawn on the CPU, so that a seed means the same weights on every device
-            drawn = copy.deepcopy(model).cpu()
+            drawn = _copy_without_forward(model).cpu()
             _reset_layers(drawn)
             _copy(drawn, model)
     return model
+
+
+def _copy_without_forward(model: nn.Module) -> nn.Module:
+    """A copy that is gone with its last use: the ``forward`` of a run is bound to what holds it."""
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
+        vars(module).pop("forward", None)
+    return copied
 
 
 @torch.no_grad()
@@ -80,7 +88,7 @@ def reset_layers(model: nn.Module, names: Sequence[str], seed: int) -> None:
     """
     if not names:
         return
-    new = fresh_copy(model, seed).state_dict()
+    new = reset_parameters(_copy_without_forward(model), seed).state_dict()
     with torch.no_grad():
         for key, value in model.state_dict(keep_vars=True).items():
             if key.rpartition(".")[0] in names:
