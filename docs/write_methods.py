@@ -94,7 +94,8 @@ def claims(part):
     return tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
 
 
-WHY_NOT = """What the tables of the loss on forget images say. Every method is to raise it towards gold's. On
+WHY_NOT = """\
+What the tables of the loss on forget images say. Every method is to raise it towards gold's. On
 Fashion-MNIST all that push do raise it above the original's. Where one does not, or stays below
 gold's:
 
