@@ -90,7 +90,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _complain(message: str) -> None:
     """To standard error; names of files in it cannot steer the terminal."""
-    from lotus_unlearning.requests.canonical import harmless
+    from lotus_unlearning.harmless import harmless
 
     print(harmless(message), file=sys.stderr, flush=True)
 
@@ -98,7 +98,7 @@ def _complain(message: str) -> None:
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
     """Within the block, a warning is a line; names of files in it cannot steer the terminal."""
-    from lotus_unlearning.requests.canonical import harmless
+    from lotus_unlearning.harmless import harmless
 
     def line(message: object, kind: type[Warning], file: str, number: int, *_: object) -> str:
         ours = file.startswith(_PACKAGE)
