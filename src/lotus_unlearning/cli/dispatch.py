@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 COMMANDS = {
-    "demo": "forget images with wrong labels: every step, a comparison and a page; takes a minute",
+    "demo": "forget images with wrong labels: every step, a comparison and a page; about 20 s",
     "train": "train an original model, or a gold one without the images to forget",
     "unlearn": "make a trained model forget images",
     "evaluate": "measure how well a model forgot, beside the original and gold",
