@@ -25,9 +25,9 @@ import torch.nn.functional as F
 
 from lotus_unlearning import metrics, unlearn
 from lotus_unlearning.benchmark import scenarios
+from lotus_unlearning.benchmark.materials import load, predictions, trained_model
 from lotus_unlearning.benchmark.read import read_grid
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import load, predictions, trained_model
 from lotus_unlearning.methods.presets import PRESETS
 
 MODES = {"evaluation": False, "training": True}

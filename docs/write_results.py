@@ -7,7 +7,7 @@ import json
 import re
 import statistics
 
-from measured import BLOCKS, ONLY, ROOT, SCENARIOS, STORE, between, cell, grid_of, seeds
+from measured import BLOCKS, NO_TUNED, ONLY, ROOT, SCENARIOS, STORE, between, cell, grid_of, seeds
 from tabulate import tabulate
 
 from lotus_unlearning.benchmark import facts, render
@@ -42,11 +42,7 @@ GRIDS = {
 }
 ALONE = 'xmlns="http://www.w3.org/2000/svg" style="background: #fff; font-family: sans-serif"'
 """What a drawing needs that stands outside a page."""
-REMARKS = {
-    "table9": "There is no tuned column: a search without gold aims at the original's answers to "
-    "unseen images, and those of the class are still answered right, which is what is to be "
-    "forgotten."
-}
+REMARKS = {"table9": NO_TUNED}
 ENTROPIES = ("original", "gold", "lotus", "bad-teacher")
 SHOWN = {
     "table1": ["closes", "js_divergence", "average_gap", "rf_js_divergence", "forget_accuracy",

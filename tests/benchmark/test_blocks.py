@@ -15,7 +15,7 @@ from test_mufac import mufac
 from test_tiny_imagenet import tiny_imagenet
 
 from lotus_unlearning.benchmark.blocks import BLOCKS
-from lotus_unlearning.benchmark.work import load
+from lotus_unlearning.benchmark.materials import load
 
 
 def cifar100(root):

@@ -6,9 +6,10 @@ import pytest
 from small import grid
 
 from lotus_unlearning.benchmark.cells import DataChoice, Gold
+from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.schedule import run_all
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import MethodError, Place
+from lotus_unlearning.benchmark.work import MethodError
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'lotus-unlearning[bench]'")
 

@@ -6,12 +6,12 @@ import pytest
 from small import grid
 
 from lotus_unlearning.benchmark.executors import InThisProcess
+from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.page import page
 from lotus_unlearning.benchmark.schedule import run_all
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.summary import Line, Part, summarise
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
-from lotus_unlearning.benchmark.work import Place
 from lotus_unlearning.report import render_results
 
 HOSTILE = "<b>lotus</b> & $1"

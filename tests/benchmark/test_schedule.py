@@ -12,9 +12,10 @@ from small import grid
 from lotus_unlearning.benchmark import schedule
 from lotus_unlearning.benchmark.cells import Gold, Original, Unlearning
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
+from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.schedule import failures, order, run_all, unfinished
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Made, MethodError, Place, _unlearned
+from lotus_unlearning.benchmark.work import Made, MethodError, _unlearned
 
 
 class Fake:

@@ -119,13 +119,13 @@ def test_without_max_steps_it_does_not_train_on_forget_images():
 
 
 def test_without_max_steps_forget_images_are_not_even_asked_about(monkeypatch):
-    asked, predict = [], Runtime.predict
+    asked, teacher = [], Runtime.teacher
 
     def watched(self, model, split):
         asked.append(split.name)
-        return predict(self, model, split)
+        return teacher(self, model, split)
 
-    monkeypatch.setattr(Runtime, "predict", watched)
+    monkeypatch.setattr(Runtime, "teacher", watched)
     unlearned(trained(), random_splits(), SCRUB(epochs=1, max_steps=0))
     unlearned(trained(), random_splits(), SCRUB(epochs=1, max_steps=1))
     assert asked == ["retain", "forget", "retain"]

@@ -247,6 +247,7 @@ EXPECTED = {
     "mislabelled": {
         "lotus": changed("lotus", epochs=30, alpha=4.0, learning_rate=2e-3, target_accuracy=0.0)
     },
+    "l1-sparse-published": {"l1-sparse": changed("l1-sparse", penalty=0.2)},
     "scrub-cifar-10": {
         "scrub": changed(
             "scrub",

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from lotus_unlearning.audit.material import Material, content, images_of
 from lotus_unlearning.audit.members import FORMAT, KINDS, Chosen, Ints, Kind, Member, digest
+from lotus_unlearning.benchmark.materials import PREDICTIONS, WEIGHTS
 from lotus_unlearning.benchmark.packing import unzipped
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import PREDICTIONS, WEIGHTS
 from lotus_unlearning.folders import replace_text
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.splits import Splits

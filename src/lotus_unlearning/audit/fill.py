@@ -12,9 +12,10 @@ from lotus_unlearning.audit.material import Material
 from lotus_unlearning.audit.members import Chosen, Member, Wanted
 from lotus_unlearning.audit.places import InProcesses, InThisProcess, OnRay
 from lotus_unlearning.audit.together import SIZE, fastest, obstacles
+from lotus_unlearning.benchmark.materials import WEIGHTS
 from lotus_unlearning.benchmark.schedule import run_all
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import WEIGHTS, Made
+from lotus_unlearning.benchmark.work import Made
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
 

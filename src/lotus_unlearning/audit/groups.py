@@ -18,7 +18,8 @@ from lotus_unlearning.audit.gradients import spread
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.audit.members import Chosen, Member
 from lotus_unlearning.audit.together import fit_together
-from lotus_unlearning.benchmark.work import PREDICTIONS, WEIGHTS, Made
+from lotus_unlearning.benchmark.materials import PREDICTIONS, WEIGHTS
+from lotus_unlearning.benchmark.work import Made
 from lotus_unlearning.runtime import (
     Runtime,
     choose_device,

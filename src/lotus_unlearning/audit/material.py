@@ -12,7 +12,7 @@ from torch import nn
 
 from lotus_unlearning import models, runs
 from lotus_unlearning.benchmark.cells import DataChoice, Setup, canonical
-from lotus_unlearning.benchmark.work import load
+from lotus_unlearning.benchmark.materials import load
 from lotus_unlearning.images import Images, ImageTensors
 from lotus_unlearning.runtime import fresh_copy
 from lotus_unlearning.splits import Splits

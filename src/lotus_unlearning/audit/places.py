@@ -15,7 +15,8 @@ import torch
 from lotus_unlearning.audit.groups import Group, make
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.benchmark import on_ray
-from lotus_unlearning.benchmark.work import Files, Made, Place
+from lotus_unlearning.benchmark.materials import Files, Place
+from lotus_unlearning.benchmark.work import Made
 from lotus_unlearning.cores import usable_cores
 
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Setup, Unlearning
+from lotus_unlearning.benchmark.materials import Place, build, load
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Place, build, load
 from lotus_unlearning.methods.costs import Passes, Sizes, passes
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision, graphs
 from lotus_unlearning.splits import Split

@@ -14,7 +14,8 @@ import torch
 
 from lotus_unlearning.benchmark import preflight
 from lotus_unlearning.benchmark.cells import Cell, DataChoice
-from lotus_unlearning.benchmark.work import Files, Made, Place, run
+from lotus_unlearning.benchmark.materials import Files, Place
+from lotus_unlearning.benchmark.work import Made, run
 from lotus_unlearning.cores import usable_cores
 
 Work = Callable[[Cell, Mapping[str, Files], Place], Made]

@@ -12,7 +12,8 @@ from typing import Any
 
 from lotus_unlearning.benchmark import preflight
 from lotus_unlearning.benchmark.cells import Cell, DataChoice
-from lotus_unlearning.benchmark.work import Files, Made, Place, run
+from lotus_unlearning.benchmark.materials import Files, Place
+from lotus_unlearning.benchmark.work import Made, run
 
 RETRIES = 3
 """How often Ray begins a cell again whose machine or process was lost."""

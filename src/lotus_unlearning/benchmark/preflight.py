@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from lotus_unlearning.benchmark.cells import Cell, DataChoice, Gold, Original
-from lotus_unlearning.benchmark.work import Place, load
+from lotus_unlearning.benchmark.materials import Place, load
 from lotus_unlearning.runtime import choose_device
 
 

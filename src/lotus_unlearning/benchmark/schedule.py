@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Unlearning
+from lotus_unlearning.benchmark.materials import Files
 from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Files, Made, MethodError
+from lotus_unlearning.benchmark.work import Made, MethodError
 
 ATTEMPTS = 3
 """How often a cell is begun whose process dies; then it counts as failed."""

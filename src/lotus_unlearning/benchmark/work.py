@@ -1,65 +1,50 @@
 """One cell of a benchmark from its needs to its result: no files, no clock but the methods' own."""
 
-import copy
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load as load_weights
 from torch import nn
 
 import lotus_unlearning
-from lotus_unlearning import datasets, models
 from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.cells import (
     Cell,
-    DataChoice,
-    Forget,
     Gold,
     Original,
     Reference,
     Setup,
     Unlearning,
 )
-from lotus_unlearning.benchmark.measures import Logits, entropies, measure
-from lotus_unlearning.benchmark.packing import packed, unzipped, zipped
+from lotus_unlearning.benchmark.materials import (
+    PARTS,
+    PREDICTIONS,
+    WEIGHTS,
+    Files,
+    Place,
+    build,
+    known,
+    load,
+    predict,
+    splits_of,
+    trained_model,
+)
+from lotus_unlearning.benchmark.measures import entropies, measure
+from lotus_unlearning.benchmark.packing import packed, zipped
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.runtime import (
-    Penultimate,
-    Runtime,
     choose_device,
     choose_precision,
     fingerprint,
     processor,
-    restore,
 )
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import train
 from lotus_unlearning.unlearning import Unlearned, unlearn
-
-Files = Mapping[str, bytes]
-WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.npz"
-_PARTS = ("train", "unseen", "test")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where cells run.
-
-    Attributes:
-        device: As for :func:`lotus_unlearning.unlearn`.
-        root: Folder of the data sets.
-    """
-
-    device: str = "auto"
-    root: str | None = None
 
 
 class MethodError(Exception):
@@ -145,7 +130,7 @@ def _original(cell: Original, place: Place) -> Made:
 
 def _gold(cell: Gold, needs: Mapping[str, Files], place: Place) -> Made:
     data = load(cell.setup.data, place.root)
-    splits = _splits(cell.setup, cell.forget, needs, data, place)
+    splits = splits_of(cell.setup, cell.forget, needs, data, place)
     return _trained(cell.setup, cell.seed, splits.retain, data, place)
 
 
@@ -165,11 +150,10 @@ def _trained(setup: Setup, seed: int, images: object, data: Data, place: Place) 
         )
         model = made.model
         record = {"seconds": made.seconds, "peak_memory_bytes": made.peak_memory_bytes}
-    logits = _predict(model, data, place)
-    labels = {part: getattr(data, part).labels.numpy() for part in _PARTS}
+    logits = predict(model, data, place)
+    labels = {part: getattr(data, part).labels.numpy() for part in PARTS}
     record["values"] = {
-        f"{part}_accuracy": float((logits[part].argmax(1) == labels[part]).mean())
-        for part in _PARTS
+        f"{part}_accuracy": float((logits[part].argmax(1) == labels[part]).mean()) for part in PARTS
     }
     record["weights_sha256"] = fingerprint(model)
     return Made(record, {WEIGHTS: packed(model), PREDICTIONS: zipped(logits)})
@@ -178,8 +162,8 @@ def _trained(setup: Setup, seed: int, images: object, data: Data, place: Place) 
 def _reference(cell: Reference, needs: Mapping[str, Files], place: Place) -> Made:
     setup = cell.original.setup
     data = load(setup.data, place.root)
-    splits = _splits(setup, cell.forget, needs, data, place)
-    original, golds = _known(cell, needs)
+    splits = splits_of(setup, cell.forget, needs, data, place)
+    original, golds = known(cell, needs)
     others = [golds[:i] + golds[i + 1 :] for i in range(len(golds))]
     record = {
         "values": measure(original, original, golds, splits),
@@ -199,10 +183,10 @@ def _reference(cell: Reference, needs: Mapping[str, Files], place: Place) -> Mad
 def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> Made:
     setup = cell.original.setup
     data = load(setup.data, place.root)
-    splits = _splits(setup, cell.forget, needs, data, place)
+    splits = splits_of(setup, cell.forget, needs, data, place)
     made = _unlearned(cell, trained_model(setup, data, needs[cell.original.key]), splits, place)
-    original, golds = _known(cell, needs)
-    logits = _predict(made.model, data, place)
+    original, golds = known(cell, needs)
+    logits = predict(made.model, data, place)
     described = describe(cell.method)
     record = {
         "values": measure(logits, original, golds, splits),
@@ -233,81 +217,6 @@ def _unlearned(cell: Unlearning, model: nn.Module, splits: Splits, place: Place)
         raise MethodError(str(error)) from error
 
 
-@lru_cache(maxsize=2)
-def load(choice: DataChoice, root: str | None) -> Data:
-    """The data set, read once per process."""
-    return datasets.load(
-        choice.name,
-        root=root,
-        seed=choice.seed,
-        limit=choice.limit,
-        unseen_from=choice.unseen_from,
-        size=choice.size,
-    )
-
-
-def build(setup: Setup, data: Data, seed: int, pretrained: bool) -> nn.Module:
-    """The model of a setup, freshly initialised or with published weights."""
-    return models.build(
-        setup.model,
-        classes=len(data.classes),
-        channels=data.channels,
-        image_size=data.image_size,
-        pretrained=pretrained,
-        seed=seed,
-    )
-
-
-def _splits(
-    setup: Setup, forget: Forget, needs: Mapping[str, Files], data: Data, place: Place
-) -> Splits:
-    if forget.ranked_by is None:
-        return scenarios.splits(forget, data)
-    count = max(1, round(forget.fraction * len(data.train)))
-    if forget.kind == "memorised":
-        known = [predictions(needs[cell.key])["train"] for cell in forget.needs]
-        whole, *halves = (logits.astype(np.float64) for logits in known)
-        labels = data.train.labels.numpy()
-        by_half = dict(enumerate(halves))
-        values = scenarios.memorisation(whole, by_half, labels, forget.ranked_by.seed)
-        return scenarios.splits(forget, data, scenarios.highest(values, count))
-    ranking = Penultimate(trained_model(setup, data, needs[forget.ranked_by.key]))
-    features = _predict(ranking, data, place, ("train",))["train"]
-    hard = scenarios.near_duplicates(features.astype(np.float64), count)
-    return scenarios.splits(forget, data, hard)
-
-
-def _known(cell: Reference | Unlearning, needs: Mapping[str, Files]) -> tuple[Logits, list[Logits]]:
-    """Predictions of the original and of the gold models."""
-    return predictions(needs[cell.original.key]), [predictions(needs[g.key]) for g in cell.golds]
-
-
-def _predict(
-    model: nn.Module, data: Data, place: Place, parts: tuple[str, ...] = _PARTS
-) -> dict[str, NDArray[np.float32]]:
-    """Outputs ``[N, C]`` for all images of each part, in float32 and evaluation mode."""
-    run = Runtime(choose_device(place.device))
-    found = {}
-    with run.prepared(copy.deepcopy(model)) as ready:
-        for part in parts:
-            source = getattr(data, part)
-            whole = Split(part, source, torch.arange(len(source)))
-            found[part] = run.predict(ready, whole).float().cpu().numpy()
-    return found
-
-
 def _sizes(splits: Splits) -> dict[str, int]:
     parts = {name: getattr(splits, name) for name in ("forget", "retain", "unseen", "test")}
     return {name: len(part) for name, part in parts.items() if part is not None}
-
-
-def trained_model(setup: Setup, data: Data, files: Files) -> nn.Module:
-    """The model that was kept, in evaluation mode."""
-    model = build(setup, data, 0, pretrained=False)
-    restore(model, load_weights(files[WEIGHTS]))
-    return model.eval()
-
-
-def predictions(files: Files) -> dict[str, NDArray[np.float32]]:
-    """Outputs ``[N, C]`` for all images of each part, as they were kept."""
-    return unzipped(files[PREDICTIONS])

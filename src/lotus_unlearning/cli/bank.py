@@ -14,7 +14,7 @@ from lotus_unlearning.audit.material import setup_of_run
 from lotus_unlearning.audit.members import KINDS
 from lotus_unlearning.benchmark.cells import Setup
 from lotus_unlearning.benchmark.grid import block_named
-from lotus_unlearning.benchmark.work import load
+from lotus_unlearning.benchmark.materials import load
 from lotus_unlearning.cli import choosing, loading, options, parsing
 from lotus_unlearning.cli.loading import Loaded
 from lotus_unlearning.cli.options import say, show

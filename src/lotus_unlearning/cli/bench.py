@@ -13,6 +13,7 @@ from lotus_unlearning.benchmark.cells import Cell, title
 from lotus_unlearning.benchmark.estimate import estimates
 from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
 from lotus_unlearning.benchmark.grid import Grid, with_pretrained
+from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.page import page
 from lotus_unlearning.benchmark.read import grids, read_grid
 from lotus_unlearning.benchmark.schedule import (
@@ -26,7 +27,7 @@ from lotus_unlearning.benchmark.schedule import (
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.summary import summarise
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
-from lotus_unlearning.benchmark.work import Made, Place
+from lotus_unlearning.benchmark.work import Made
 from lotus_unlearning.cli import parsing
 from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.folders import replace_text

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 COMMANDS = {
-    "demo": "forget images with wrong labels: every step, a comparison and a page; takes a minute",
+    "demo": "forget images with wrong labels: every step, a comparison and a page; about 20 s",
     "train": "train an original model, or a gold one without the images to forget",
     "unlearn": "make a trained model forget images",
     "evaluate": "measure how well a model forgot, beside the original and gold",
@@ -90,7 +90,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _complain(message: str) -> None:
     """To standard error; names of files in it cannot steer the terminal."""
-    from lotus_unlearning.requests.canonical import harmless
+    from lotus_unlearning.harmless import harmless
 
     print(harmless(message), file=sys.stderr, flush=True)
 
@@ -98,7 +98,7 @@ def _complain(message: str) -> None:
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
     """Within the block, a warning is a line; names of files in it cannot steer the terminal."""
-    from lotus_unlearning.requests.canonical import harmless
+    from lotus_unlearning.harmless import harmless
 
     def line(message: object, kind: type[Warning], file: str, number: int, *_: object) -> str:
         ours = file.startswith(_PACKAGE)

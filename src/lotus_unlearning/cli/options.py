@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from torch import nn
 
 from lotus_unlearning import datasets, models, runs
-from lotus_unlearning.requests.canonical import harmless
+from lotus_unlearning.harmless import harmless
 from lotus_unlearning.runtime import choose_device, choose_precision
 
 Namespace = Any

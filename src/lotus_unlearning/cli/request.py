@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning.cli import parsing
-from lotus_unlearning.requests.canonical import harmless
+from lotus_unlearning.harmless import harmless
 
 WORKSPACE = "deletion"
 _ABOUT = {

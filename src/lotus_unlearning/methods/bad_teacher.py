@@ -13,9 +13,9 @@ Their images are not augmented. The divergence is summed over classes, as it is 
 published code averages over them, too (the default of ``F.kl_div``): a loss smaller by the number
 of classes, which Adam hardly notices.
 
-With the original as both teachers, the loss is 0 at the start, and a model without BatchNorm stays
-what it is, but for what Adam makes of rounding errors. One with BatchNorm drifts: in training mode
-it normalises by the batch, its teachers by running statistics, so that equal weights differ.
+Mind: with the original as both teachers, the loss is 0 at the start, and a model without BatchNorm
+stays what it is, but for what Adam makes of rounding errors. One with BatchNorm drifts: in training
+mode it normalises by the batch, its teachers by running statistics, so that equal weights differ.
 """
 
 from dataclasses import dataclass, field

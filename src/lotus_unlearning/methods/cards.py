@@ -4,6 +4,7 @@
 of each method's file.
 """
 
+import dataclasses
 import inspect
 import re
 from dataclasses import dataclass
@@ -53,14 +54,33 @@ def differs(name: str) -> str:
     return said[0].upper() + said[1:]
 
 
+def mind(name: str) -> str:
+    """What else to know before using the method, as its file says; empty where nothing."""
+    text = inspect.getdoc(inspect.getmodule(METHODS[name])) or ""
+    found = re.search(r"(?s)\n\nMind: (.*?)(\n\n|$)", text)
+    said = " ".join(found[1].split()) if found else ""
+    return said[:1].upper() + said[1:]
+
+
 def settings_of(name: str) -> dict[str, str]:
     """What each setting is and where its default comes from, as the method's docstring says.
+
+    Settings of a record within the method go by ``record.setting``.
 
     >>> settings_of("finetune")["learning_rate"]
     'Of SGD (Kurmanji et al.: 0.01; LoTUS tables: 1e-3).'
     """
-    text = inspect.getdoc(METHODS[name]) or ""
-    listed = text.partition("Attributes:\n")[2]
+    found = _attributes(METHODS[name])
+    for field in dataclasses.fields(METHODS[name]):
+        record = field.default_factory
+        if isinstance(record, type) and record.__module__ == METHODS[name].__module__:
+            inner = _attributes(record)
+            found |= {f"{field.name}.{key}": said for key, said in inner.items()}
+    return found
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    listed = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
     found = re.findall(r"(?m)^    (\w+): (.*(?:\n        .*)*)", listed)
     return {key: " ".join(said.split()) for key, said in found}
 
@@ -81,8 +101,8 @@ CARDS = {
     ),
     "finetune": Card(
         does="Goes on training on the retain images. What it forgets, it forgets by overwriting.",
-        works="Keeps what the model can do; forgets little, least of all images that resemble "
-        "retained ones.",
+        works="Keeps what the model can do. Of single images it forgets little, least of all of "
+        "those that resemble retained ones; a whole class it forgets in its own time.",
         cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
         tables="Nothing but the settings (preset lotus-tables-resnet18).",
         bibtex=bibtex.KURMANJI,
@@ -93,8 +113,8 @@ CARDS = {
         works="Forgets as strongly as one asks; the ascent has no end of its own, so that alpha "
         "and the epochs decide between too little and ruin.",
         cost="per epoch FB(n_r) and FB of a forget batch for each retain batch; in separate phases "
-        "FB(n_f + n_r). Memory of SGD with momentum: one copy of the weights; joint steps hold the "
-        "activations of two batches.",
+        "FB(n_f + n_r). Memory of SGD with momentum: one copy of the weights; joint steps take "
+        "another one, of a second gradient, and hold the activations of two batches.",
         tables="The sign was flipped before the backward pass filled the gradients: it descended "
         "on forget images, too.",
         bibtex=bibtex.KURMANJI,
@@ -102,8 +122,9 @@ CARDS = {
     "random-labels": Card(
         does="Forget images get wrong labels, and the model is trained on them among the "
         "retained ones.",
-        works="Teaches wrong answers, which retraining would not: it leads away from gold, and "
-        "gives forget images away to an attacker who looks for answers worse than on unseen ones.",
+        works="Teaches wrong answers, which retraining would not. For single images it leads away "
+        "from gold, and gives them away to an attacker who looks for answers worse than on unseen "
+        "ones; for a whole class, which gold answers wrong, too, it goes part of the way.",
         cost="per epoch FB(n_f + n_r). Memory of Adam: two copies of the weights.",
         tables="New labels every epoch, forget pass then retain pass (options redraw, phases).",
         bibtex=f"{bibtex.GRAVES}\n\n{bibtex.FOSTER}",
@@ -111,9 +132,9 @@ CARDS = {
     "bad-teacher": Card(
         does="The model imitates a randomly initialised network on forget images and itself on "
         "some retain images.",
-        works="Fast, and no nearer to gold here. The longer it runs, the more uniform its "
-        "predictions on forget images become, more than those of any trained network: a Streisand "
-        "effect that entropy shows.",
+        works="Fast. For single images no nearer to gold here; for a class about half of the way. "
+        "The longer it runs, the more uniform its predictions on forget images become, more than "
+        "those of any trained network: a Streisand effect that entropy shows.",
         cost="once F(n_f) of the bad teacher and F(0.3 n_r) of the original; per epoch "
         "FB(n_f + 0.3 n_r). Memory of Adam: two copies of the weights; one of the bad teacher's, "
         "which is gone before training.",
@@ -151,7 +172,8 @@ CARDS = {
         cost="by class: 40 FB of 256 noise images per class, then FB(n_r and 5,120 noise images "
         "per class) and FB(n_r), n_r at most 1,000 per class; by instance, for each pair of "
         "batches one F, 5 FB for the noise and 2 FB. Memory of Adam, by class: two copies of the "
-        "weights and the noise; by instance, the activations of two batches.",
+        "weights and the noise; by instance one, of a second gradient, and the activations of two "
+        "batches.",
         tables="One noise step, clamped to [0, 1], momentum and a repair pass; by instance for "
         "whole classes, too.",
         bibtex=f"{bibtex.TARUN}\n\n{bibtex.CHOI}",
@@ -160,7 +182,8 @@ CARDS = {
         does="Finds the weights that the loss on forget images depends on most and trains "
         "only those, with random labels or by another method (``inner``).",
         works="The mask is to keep from damage what forgetting does not need. At the published "
-        "learning rate it moves small networks far, and away from gold.",
+        "learning rate it moves small networks far: away from gold for single images, most of "
+        "the way for a class.",
         cost="once FB(n_f); per epoch FB(n_f + n_r) with random labels, else as the inner method. "
         "Memory: a mask (one byte per weight), a copy of the weights, and that of SGD with "
         "momentum, another one (or of the inner method).",
@@ -173,7 +196,8 @@ CARDS = {
         "fades over the epochs.",
         works="A form of fine-tuning: a larger penalty forgets more, at some cost of accuracy. The "
         "default did not forget more than fine-tuning here.",
-        cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
+        cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights; half of one "
+        "for the gradient of the penalty.",
         tables="Not among the published tables.",
         bibtex=bibtex.JIA,
     ),

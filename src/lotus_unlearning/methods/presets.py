@@ -14,6 +14,7 @@ import yaml
 
 from lotus_unlearning.methods.bad_teacher import BadTeacher
 from lotus_unlearning.methods.finetune import Finetune
+from lotus_unlearning.methods.l1_sparse import L1Sparse
 from lotus_unlearning.methods.lotus import LoTUS
 from lotus_unlearning.methods.neg_grad_plus import NegGradPlus
 from lotus_unlearning.methods.random_labels import RandomLabels
@@ -129,6 +130,8 @@ PRESETS: dict[str, Preset] = {
             retain_batch_size=256,
         )
     },
+    # its authors' penalty, at which hardly a weight of a small ResNet is left
+    "l1-sparse-published": {"l1-sparse": L1Sparse(penalty=0.2)},
     **_TABLES,
     **{f"{name}-class": _of_class(preset) for name, preset in _TABLES.items()},
     **_tuned(),

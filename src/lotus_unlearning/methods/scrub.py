@@ -37,18 +37,19 @@ class SCRUB:
     ``scrub-cifar-10``.
 
     Attributes:
-        epochs: Passes over retain.
-        max_steps: Epochs that begin with a maximising pass over forget; 0: distillation only.
-        temperature: T above.
-        alpha: Weight of KD on retain.
-        gamma: Weight of cross-entropy on retain.
-        optimizer: ``"adam"`` or ``"sgd"``, for both passes.
-        learning_rate: Of the optimizer.
-        weight_decay: Of the optimizer (added to the gradient).
-        momentum: Of SGD; Adam has its own.
-        decay_epochs: After so many epochs the learning rate falls to a tenth.
-        forget_batch_size: Images per maximising step.
-        retain_batch_size: Images per minimising step.
+        epochs: Passes over retain (authors: 10).
+        max_steps: Epochs that begin with a maximising pass over forget (authors: 3); 0:
+            distillation only.
+        temperature: T above (authors: 2).
+        alpha: Weight of KD on retain (authors: 0.5).
+        gamma: Weight of cross-entropy on retain (authors: 1).
+        optimizer: ``"adam"`` (authors) or ``"sgd"``, for both passes.
+        learning_rate: Of the optimizer (authors: 5e-4).
+        weight_decay: Of the optimizer, added to the gradient (authors: 0.1).
+        momentum: Of SGD (authors: 0.9); Adam has its own.
+        decay_epochs: After so many epochs the learning rate falls to a tenth (authors: 5, 8, 9).
+        forget_batch_size: Images per maximising step (authors: 64).
+        retain_batch_size: Images per minimising step (authors: 32).
         rewind: Go back to the epoch whose forget error is nearest to the final model's error
             on unseen images of the forgotten classes (SCRUB+R). Keeps a copy of the model per
             epoch.

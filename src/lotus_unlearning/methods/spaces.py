@@ -121,7 +121,7 @@ def space(name: str, sets: Sequence[Splits], batch_size: int = 128) -> Space:
     Raises:
         ValueError: If UNSIR would run in both versions.
     """
-    bounds = {key: _bounds(rule, default(name, key)) for key, rule in SPACES[name].items()}
+    bounds = {key: bounds_of(rule, default(name, key)) for key, rule in SPACES[name].items()}
     if name == "unsir":
         version = _unsir_version(sets)
         return {key: known for key, known in bounds.items() if key.startswith(version)}
@@ -138,7 +138,8 @@ def _batch_ratio(splits: Splits, batch_size: int) -> float:
     return (forget + retain) / forget
 
 
-def _bounds(rule: Rule, value: float) -> Range:
+def bounds_of(rule: Rule, value: float) -> Range:
+    """What a rule makes of a default."""
     if rule == "count":
         return Range(1, 2 * int(value))
     if rule == "share":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import unicodedata
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,6 @@ def canonical(value: Any) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode("utf-8")
-
-
-def harmless(text: str) -> str:
-    r"""Characters that would steer a terminal, written out; lines stay lines.
-
-    >>> print(harmless("ticket 812 \x1b[2J"))
-    ticket 812 \x1b[2J
-    """
-    return "".join(
-        ascii(c)[1:-1] if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in text
-    )
 
 
 def digest(value: Any) -> str:

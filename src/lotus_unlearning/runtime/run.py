@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from lotus_unlearning.runtime import cut, progress
 from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
+from lotus_unlearning.runtime.draws import Draws
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
 from lotus_unlearning.runtime.graphs import Graphs
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
-from lotus_unlearning.views import moved, random_shifts
 
 Row = dict[str, float | int | None]
 Of = Callable[[Tensor], Tensor]
@@ -26,7 +26,7 @@ Keep = Callable[[Iterable[Tensor], int], Tensor]
 
 
 @dataclass
-class Runtime:
+class Runtime(Draws):
     """Device, precision, batches, predictions, steps and epochs of one run.
 
     Everything random comes from ``generator`` (on the CPU), seeded by ``seed``.
@@ -289,32 +289,3 @@ class Runtime:
         finally:
             self._hold()  # also for what changed parameters without a step
             self._masks = {}
-
-    def draw_seed(self) -> int:
-        """A seed for something new, such as an initialisation: not that of the run."""
-        return int(torch.randint(2**31, (1,), generator=self.generator))
-
-    def permutation(self, size: int) -> Tensor:
-        """A random order of ``size`` positions, equal in all processes."""
-        return torch.randperm(size, generator=self.generator)
-
-    def gumbel(self, *shape: int) -> Tensor:
-        """Independent standard Gumbel noise of ``shape``, equal in all processes."""
-        draw = torch.empty(shape).exponential_(generator=self.generator)
-        return -draw.clamp_min(torch.finfo(draw.dtype).tiny).log().to(self.device)
-
-    def normal(self, *shape: int) -> Tensor:
-        """Independent standard normal noise of ``shape``, equal in all processes."""
-        return torch.empty(shape).normal_(generator=self.generator).to(self.device)
-
-    def random_labels(self, size: int, classes: int) -> Tensor:
-        """Labels ``[size]`` drawn uniformly from all ``classes``, equal in all processes."""
-        return torch.randint(classes, (size,), generator=self.generator).to(self.device)
-
-    def shifted(self, images: Tensor, pixels: int, flip: bool) -> Tensor:
-        """``images`` ``[B, C, H, W]`` of the batch at hand, each moved and mirrored at random."""
-        whole = self.processes.whole if self.processes.sharded else len(images)
-        size = whole, images.shape[-2], images.shape[-1]
-        drawn = random_shifts(size, pixels, flip, self.generator)  # by every process for all
-        rows, columns = (self.processes.shard(places) for places in drawn)
-        return moved(images, (rows, columns))
