@@ -64,9 +64,7 @@ def test_with_lotus_under_the_mask_it_equals_the_masked_twin_of_lotus(make, shar
     g = torch.Generator().manual_seed(toy.SEED)
     retain = parts.retain.sample(0.3, g)
     three = [toy.tensors(part) for part in (parts.forget, retain, parts.unseen)]
-    taus = lotus(
-        twin, *three, g, BATCH, epochs=8, tolerance=9, decay=0.5, masks=masks, **settings
-    )
+    taus = lotus(twin, *three, g, BATCH, epochs=8, tolerance=9, decay=0.5, masks=masks, **settings)
     assert 8 * len(toy.orders(g, len(parts.forget) + len(retain), BATCH)) >= 20
     assert toy.difference(result.model, twin) < 1e-9
     assert [row["tau"] for row in result.history] == pytest.approx(taus, abs=1e-12)
