@@ -100,21 +100,20 @@ Fashion-MNIST all that push do raise it above the original's. Where one does not
 gold's:
 
 * **Single images of digits.** The original's loss on them is 0.001, so that they have next to no
-  gradient to climb: NegGrad+ and gradient ascent move it by less than 0.0001, and not always up.
-  Those that teach other answers (random labels, SalUn, the bad teacher, SCRUB) raise it there,
-  too.
+  gradient to climb: at their authors' settings NegGrad+ and gradient ascent move it by about
+  0.0001, and down. Those that teach other answers (random labels, SalUn, the bad teacher, SCRUB)
+  raise it there, too.
 * **Held back by the other half.** SCRUB's distillation follows each ascent and is meant to stop
   near gold's loss. At their authors' settings random labels are taught for three epochs and the
   bad teacher's beliefs for one, at a rate of 1e-4, beside right ones; at the LoTUS paper's
   settings, ten epochs and a higher rate, they go above gold's where many images are to be
   forgotten.
-* **SSD** changes nothing: where a tenth of the images or more is to be forgotten, no weight is
-  ten times as important for them as for all.
+* **SSD** at its authors' alpha changes nothing: where a tenth of the images or more is to be
+  forgotten, no weight is ten times as important for them as for all.
 * **Finetuning, L1-sparse, LoTUS and Regrow** never climb. They come from below and end there.
 
-Above gold's is not nearer to gold: NegGrad+ on a class of Fashion-MNIST ends at a loss in the
-hundreds or thousands and at a quarter of the test images right; so do others to a lesser
-degree.
+Above gold's is not nearer to gold: at its authors' settings NegGrad+ on a class of Fashion-MNIST
+ends at a loss above a thousand and a quarter of the test images right.
 """
 
 

@@ -1,5 +1,6 @@
 """Images, weights and run folders that are cut off, lacking or not what they seem."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -83,7 +84,8 @@ def test_a_killed_reader_ends_the_command_and_loses_nothing(photos, capsys):
     def kill():
         while not ended.wait(0.001):
             for child in multiprocessing.active_children():
-                os.kill(child.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it was gone already
+                    os.kill(child.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()

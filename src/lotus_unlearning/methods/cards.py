@@ -113,8 +113,8 @@ CARDS = {
         works="Forgets as strongly as one asks; the ascent has no end of its own, so that alpha "
         "and the epochs decide between too little and ruin.",
         cost="per epoch FB(n_r) and FB of a forget batch for each retain batch; in separate phases "
-        "FB(n_f + n_r). Memory of SGD with momentum: one copy of the weights; joint steps take "
-        "another one, of a second gradient, and hold the activations of two batches.",
+        "FB(n_f + n_r). Memory of SGD with momentum: one copy of the weights; joint steps hold the "
+        "activations of two batches and, layer by layer, the gradients of both.",
         tables="The sign was flipped before the backward pass filled the gradients: it descended "
         "on forget images, too.",
         bibtex=bibtex.KURMANJI,
@@ -172,8 +172,8 @@ CARDS = {
         cost="by class: 40 FB of 256 noise images per class, then FB(n_r and 5,120 noise images "
         "per class) and FB(n_r), n_r at most 1,000 per class; by instance, for each pair of "
         "batches one F, 5 FB for the noise and 2 FB. Memory of Adam, by class: two copies of the "
-        "weights and the noise; by instance one, of a second gradient, and the activations of two "
-        "batches.",
+        "weights and the noise; by instance the activations of two batches and, layer by layer, "
+        "the gradients of both.",
         tables="One noise step, clamped to [0, 1], momentum and a repair pass; by instance for "
         "whole classes, too.",
         bibtex=f"{bibtex.TARUN}\n\n{bibtex.CHOI}",
@@ -196,8 +196,8 @@ CARDS = {
         "fades over the epochs.",
         works="A form of fine-tuning: a larger penalty forgets more, at some cost of accuracy. The "
         "default did not forget more than fine-tuning here.",
-        cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights; half of one "
-        "for the gradient of the penalty.",
+        cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights and, layer "
+        "by layer, the gradient of the penalty.",
         tables="Not among the published tables.",
         bibtex=bibtex.JIA,
     ),
