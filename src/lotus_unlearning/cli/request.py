@@ -30,7 +30,7 @@ _ABOUT = {
 }
 _EXAMPLES = {
     "init": "lotus request init --model runs/original --method scrub",
-    "add": """lotus request add --ids 17 43 --reference ticket-812 --received 2026-03-02
+    "add": """lotus request add --ids 9 43 --reference ticket-812 --received 2026-03-02
 lotus request add --ids cats/1.png to_delete.csv --due 2026-04-30
 lotus request add --images letters/2026-03-02/ --include-near""",
     "list": "lotus request list",
