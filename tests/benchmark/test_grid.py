@@ -105,7 +105,7 @@ def test_lotus_forgets_a_class_with_its_settings_for_classes(tmp_path):
         ({"methods": ["lotos"]}, "got 'lotos'"),
         ({"settings": ["papers"]}, "papers"),
         ({"measures": ["accuracy"]}, "got accuracy"),
-        ({"seeds": 0}, "expected at least one"),
+        ({"seeds": 0}, "expected 1 to 1,000 of each"),
         ({"golds": "many"}, "golds"),
         ({"sedes": 3}, "sedes"),
         ({"methods": [{"method": "lotus", "label": "x", "settings": {"alfa": 1}}]}, "alfa"),
@@ -133,3 +133,17 @@ def test_every_block_has_settings_for_its_kind_of_model():
     for name, block in BLOCKS.items():
         assert "lotus" in PRESETS[block.paper], name
         assert block.tuned is None or block.tuned.startswith("tuned-")
+
+
+@pytest.mark.parametrize("seeds", [10**9, 0, {"split": 2, "training": 10**9}])
+def test_more_seeds_than_anybody_means_are_refused_at_once(seeds, tmp_path):
+    (tmp_path / "g.yaml").write_text(f"{{title: x, blocks: [digits], seeds: {seeds}}}")
+    with pytest.raises(ValueError, match="seeds: expected 1 to 1,000 of each"):
+        read_grid(str(tmp_path / "g.yaml"))
+
+
+@pytest.mark.parametrize("golds", [10**9, -1])
+def test_more_golds_than_anybody_means_too(golds, tmp_path):
+    (tmp_path / "g.yaml").write_text(f"{{title: x, blocks: [digits], golds: {golds}}}")
+    with pytest.raises(ValueError, match="golds: expected 0 to 1,000"):
+        read_grid(str(tmp_path / "g.yaml"))

@@ -43,6 +43,9 @@ class Variant:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+MOST = 1_000  # seeds of a kind, gold models of a choice: more are a slip of the keyboard
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seeds:
     """Which seeds are crossed with which.
@@ -56,8 +59,8 @@ class Seeds:
     training: int = 1
 
     def __post_init__(self) -> None:
-        if self.split < 1 or self.training < 1:
-            raise ValueError(f"seeds: expected at least one of each, got {self}")
+        if not (1 <= self.split <= MOST and 1 <= self.training <= MOST):
+            raise ValueError(f"seeds: expected 1 to {MOST:,} of each, got {self}")
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """(split seed, training seed); what unlearning draws is seeded by the latter."""

@@ -10,6 +10,7 @@ from lotus_unlearning.benchmark.blocks import Block
 from lotus_unlearning.benchmark.cells import DataChoice, Setup
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.grid import (
+    MOST,
     Grid,
     Scenario,
     Seeds,
@@ -160,6 +161,8 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
         raise ValueError(
             f"measures: expected some of {', '.join(COLUMNS)}; got {', '.join(unknown)}"
         )
+    if not 0 <= file.golds <= MOST:
+        raise ValueError(f"golds: expected 0 to {MOST:,}, got {file.golds:,}")
     blocks = {_name(block): _block(block) for block in file.blocks}
     grid = Grid(
         title=file.title,
