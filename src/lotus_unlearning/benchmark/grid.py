@@ -25,6 +25,7 @@ Settings = Literal["paper", "authors", "tuned"]
 Shows = Literal["methods", "correlation", "epochs", "entropies"]
 FIRST_GOLD_SEED = 1000
 """Gold models have seeds of their own, so that none begins where the original began."""
+MOST = 1_000  # seeds of a kind, gold models of a choice: more are a slip of the keyboard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,6 @@ class Variant:
     method: str
     label: str
     settings: dict[str, Any] = field(default_factory=dict)
-
-
-MOST = 1_000  # seeds of a kind, gold models of a choice: more are a slip of the keyboard
 
 
 @dataclass(frozen=True, kw_only=True)
