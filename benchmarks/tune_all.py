@@ -2,10 +2,13 @@
 
     python benchmarks/tune_all.py digits --budget 12
     python benchmarks/tune_all.py fashion-mnist --budget 8 --draws 1
+    python benchmarks/tune_all.py digits --budget 12 --label 0
+    python benchmarks/tune_all.py fashion-mnist --budget 8 --draws 1 --label 0
 
 Each block is ``lotus tune all --block BLOCK``, which goes on where it stopped. When it is complete,
 its settings go to src/lotus_unlearning/methods/tuned/BLOCK.yaml, where the preset ``tuned-BLOCK``
-reads them, and all trials to benchmarks/results/trials-BLOCK.csv.
+reads them, and all trials to benchmarks/results/trials-BLOCK.csv. With ``--label`` a whole class is
+forgotten, and BLOCK is followed by ``-class``. The benchmark's seeds forget other classes than 0.
 """
 
 import argparse
@@ -25,18 +28,21 @@ def main():
     parser.add_argument("blocks", nargs="+")
     parser.add_argument("--budget", type=int, default=15)
     parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--label", type=int, help="forget this class; default: 10% of the images")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "tune")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     for block in options.blocks:
-        out = options.out / block
+        name = block if options.label is None else f"{block}-class"
+        out = options.out / name
         words = ["--block", block, "--budget", str(options.budget), "--draws", str(options.draws)]
         words += ["--device", options.device]
+        words += [] if options.label is None else ["--forget", f"class:{options.label}"]
         status = lotus(["tune", "all", *words, "--out", str(out)])
         if status:
             return status
-        shutil.copyfile(out / "tuned.yaml", TUNED / f"{block}.yaml")
-        shutil.copyfile(out / "trials.csv", RESULTS / f"trials-{block}.csv")
+        shutil.copyfile(out / "tuned.yaml", TUNED / f"{name}.yaml")
+        shutil.copyfile(out / "trials.csv", RESULTS / f"trials-{name}.csv")
     return 0
 
 

@@ -231,7 +231,37 @@ def test_what_is_tried_next_follows_from_what_was_found():
     assert max(after(1)) < min(after(12))
 
 
-def test_of_a_whole_class_it_warns_that_the_objective_misleads(model, tmp_path):
-    with pytest.warns(UserWarning, match="rewards what still knows them"):
-        found = search(model, tmp_path / "j", toy.splits("class"), name="unsir", budget=1)
-    assert {key.partition(".")[0] for key in found.best.settings} == {"by_class"}
+@pytest.mark.parametrize("gone", [[0], [0, 2]])
+def test_of_a_whole_class_the_target_is_the_original_without_that_class(model, gone):
+    labels = toy.data()[1]
+    ids = torch.isin(labels, torch.tensor(gone)).nonzero().squeeze(1).tolist()
+    splits = Splits.from_ids(toy.data(), ids, unseen=toy.data(2, 16))
+    (draw,) = draws_of(model, [(splits, 0)], Runtime(torch.device("cpu")))
+    with torch.no_grad():
+        logits = model.eval()(toy.data(2, 16)[0].float()).numpy()
+    kept = [label for label in range(toy.CLASSES) if label not in gone]
+    assert (draw.unseen[:, gone] == 0).all()
+    np.testing.assert_allclose(draw.unseen[:, kept], softmax(logits[:, kept]), atol=1e-6)
+
+
+def test_of_a_whole_class_a_model_without_it_is_better_than_the_original(model):
+    (draw,) = draws_of(model, [(toy.splits("class"), 0)], Runtime(torch.device("cpu")))
+    blind = copy_of(model)
+    (gone,) = torch.unique(toy.splits("class").forget.labels).tolist()
+    with torch.no_grad():
+        list(blind.parameters())[-1][gone] = -1e3  # the bias of its logit
+    assert objective(blind, draw) < 0.5 * draw.unchanged
+
+
+def test_of_a_whole_class_unsir_is_searched_in_its_version_for_classes(model, tmp_path):
+    found = search(model, tmp_path / "j", toy.splits("class"), name="unsir", budget=1)
+    assert {key.partition(".")[0] for key in found.best.settings} == {"mode", "by_class"}
+    assert found.method.mode == "class"
+
+
+def test_of_a_whole_class_the_search_begins_at_the_settings_for_classes(model, tmp_path):
+    found = search(model, tmp_path / "j", toy.splits("class"), name="lotus", budget=2)
+    assert found.default.settings["alpha"] == 32.0
+    assert [trial.settings["target_accuracy"] for trial in found.trials] == [0.0, 0.0]
+    assert entry(found)["settings"]["target_accuracy"] == 0.0
+    assert found.method.target_accuracy == 0.0

@@ -104,6 +104,12 @@ class Splits:
         parts = (self.forget, self.retain, self.unseen, self.test)
         return f"Splits({', '.join(f'{p.name} {len(p):,}' for p in parts if p is not None)})"
 
+    @property
+    def gone(self) -> Tensor:
+        """``[K]``: the classes that are forgotten altogether, of which no image is retained."""
+        classes: Tensor = torch.unique(self.forget.labels)
+        return classes[~torch.isin(classes, self.retain.labels)]
+
     @classmethod
     def from_ids(
         cls,

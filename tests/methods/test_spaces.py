@@ -3,7 +3,7 @@ import math
 import pytest
 import toy
 
-from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods import METHODS, LoTUS
 from lotus_unlearning.methods.spaces import SPACES, Range, default, space, with_settings
 
 
@@ -82,3 +82,10 @@ def test_unknown_settings_are_refused_with_the_nearest_name():
         with_settings("finetune", {"learning_rat": 1, "a.b": 2})
     with pytest.raises(ValueError, match=r"got 'epochs\.more'"):
         with_settings("finetune", {"epochs.more": 1})
+
+
+def test_a_method_within_a_method_goes_by_its_name_and_its_settings_by_a_dot():
+    made = with_settings("salun", {"inner.epochs": 3, "inner": "lotus", "share": 0.2})
+    assert (made.inner, made.share) == (LoTUS(epochs=3), 0.2)
+    with pytest.raises(ValueError, match=r"settings of salun: inner: expected one of .*'lotsu'"):
+        with_settings("salun", {"inner": "lotsu"})

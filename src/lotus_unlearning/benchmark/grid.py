@@ -251,6 +251,8 @@ def method_of(name: str, settings: Settings, block: Block, kind: Kind) -> Method
         raise ValueError(f"methods: expected some of {known}; got {name!r}")
     preset = {"paper": block.paper, "authors": "authors", "tuned": block.tuned}[settings]
     names = [f"{preset}-class", preset] if kind == "class" else [preset]
+    if kind == "class" and settings == "tuned":
+        names = names[:1]  # what was tuned to forget single images says nothing of classes
     for known_preset in names:
         method = PRESETS.get(known_preset or "", {}).get(name)
         if method is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.bad_teacher import BadTeacher
 from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.l1_sparse import L1Sparse
@@ -107,6 +108,12 @@ def _tuned() -> dict[str, Preset]:
             name: with_settings(name, entry["settings"]) for name, entry in found.items()
         }
     return presets
+
+
+def authors(name: str, whole_classes: bool) -> Method:
+    """A method with the settings of its authors, where whole classes are forgotten or not."""
+    made: Method = METHODS[name]()
+    return PRESETS["authors-class"].get(name, made) if whole_classes else made
 
 
 PRESETS: dict[str, Preset] = {

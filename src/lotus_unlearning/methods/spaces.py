@@ -17,7 +17,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -99,14 +99,21 @@ def default(name: str, key: str) -> Any:
     >>> default("unsir", "by_instance.epochs")
     2
     """
-    value: Any = METHODS[name]()
+    return setting(METHODS[name](), key)
+
+
+def setting(method: Method, key: str) -> Any:
+    """A setting of a method, or with a dot of a record within it."""
+    value: Any = method
     for part in key.split("."):
         value = getattr(value, part)
     return value
 
 
-def space(name: str, sets: Sequence[Splits], batch_size: int = 128) -> Space:
-    """The bounds of a search on ``sets``; the defaults are within them.
+def space(
+    name: str, sets: Sequence[Splits], batch_size: int = 128, start: Method | None = None
+) -> Space:
+    """The bounds of a search on ``sets``; the settings of ``start`` are within them.
 
     UNSIR has a version for whole classes and one for single images: only the settings of the one
     that runs are searched. SSD dampens nothing where alpha is above the number of all batches
@@ -117,17 +124,19 @@ def space(name: str, sets: Sequence[Splits], batch_size: int = 128) -> Space:
         name: A key of ``SPACES``.
         sets: What is to be forgotten, once or more often.
         batch_size: Of the run.
+        start: What the bounds are drawn around; ``None``: the method's defaults.
 
     Raises:
         ValueError: If UNSIR would run in both versions.
     """
-    bounds = {key: bounds_of(rule, default(name, key)) for key, rule in SPACES[name].items()}
+    start = METHODS[name]() if start is None else start
+    bounds = {key: bounds_of(rule, setting(start, key)) for key, rule in SPACES[name].items()}
     if name == "unsir":
         version = _unsir_version(sets)
         return {key: known for key, known in bounds.items() if key.startswith(version)}
     if name == "ssd":
         known, idle = bounds["alpha"], min(_batch_ratio(one, batch_size) for one in sets)
-        high = max(default("ssd", "alpha"), min(known.high, idle))
+        high = max(setting(start, "alpha"), min(known.high, idle))
         bounds["alpha"] = Range(four_digits(min(known.low, idle / 10)), four_digits(high), log=True)
     return bounds
 
@@ -152,7 +161,7 @@ def bounds_of(rule: Rule, value: float) -> Range:
 
 def _unsir_version(sets: Sequence[Splits]) -> str:
     """Which of UNSIR's versions runs: that for classes, if retain has no image of them."""
-    shared = [torch.isin(s.retain.labels, torch.unique(s.forget.labels)).any() for s in sets]
+    shared = [len(s.gone) < len(torch.unique(s.forget.labels)) for s in sets]
     if all(shared):
         return "by_instance"
     if any(shared):
@@ -177,13 +186,16 @@ def with_settings(name: str, settings: Mapping[str, Any]) -> Method:
 
     Args:
         name: A key of ``METHODS``.
-        settings: Name, or ``record.name``, -> value; all others are the defaults.
+        settings: Name, or ``record.name``, -> value; all others are the defaults. A method within
+            the method goes by its name.
 
     Raises:
         ValueError: If the method has no such setting; lists all that are unknown.
 
     >>> with_settings("unsir", {"by_instance.epochs": 3}).by_instance.epochs
     3
+    >>> with_settings("salun", {"inner": "lotus", "inner.alpha": 8.0}).inner.alpha
+    8.0
     """
     return changed(METHODS[name](), name, settings)
 
@@ -199,6 +211,9 @@ def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
     Raises:
         ValueError: If the method has no such setting; lists all that are unknown.
     """
+    within = {key: value for key, value in settings.items() if _holds_method(method, key)}
+    settings = {key: value for key, value in settings.items() if key not in within}
+    method = dataclasses.replace(method, **{k: _by_name(name, k, v) for k, v in within.items()})
     unknown = [_unknown(method, key) for key in settings if not _known(method, key)]
     if unknown:
         raise ValueError(f"settings of {name}: {'; '.join(unknown)}")
@@ -212,6 +227,21 @@ def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
         direct[record] = dataclasses.replace(getattr(method, record), **inner)
     made: Method = dataclasses.replace(method, **direct)
     return made
+
+
+def _holds_method(method: Any, key: str) -> bool:
+    fields = dataclasses.fields(method)
+    return any(f.name == key and Method in get_args(f.type) for f in fields)
+
+
+def _by_name(name: str, key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in METHODS:
+        raise ValueError(
+            f"settings of {name}: {key}: expected one of {', '.join(METHODS)}; got {value!r}"
+        )
+    return METHODS[value]()
 
 
 def _known(method: Any, key: str) -> bool:

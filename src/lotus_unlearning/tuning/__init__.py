@@ -8,11 +8,16 @@ A draw is a set of images to forget and a seed of the unlearning. Test images an
 no part: whoever has a deletion request has no gold model, and whoever looks at the test images
 while choosing can no longer measure with them.
 
+Where a whole class is to be forgotten, the original knows the unseen images of that class, which a
+retrained model would not. So the classes of which no image is retained are struck from its answers,
+and the rest is scaled to sum to 1: the softmax of the other logits, which is the simplest guess at
+what a model without the class would say (compare Baumhauer, Schöttle and Zeppelzauer, "Machine
+unlearning: linear filtration for logit-based classifiers", Machine Learning 2022).
+
 What it can reward wrongly: a model that was not changed at all may score well, where the original
 is about as sure of forget as of unseen images. And the best possible model does not have the
 lowest value: on digits the RF-JSD of the retrained model was higher than the original's in 5 of 5
-seeds. Where a whole class is to be forgotten, the original knows the unseen images of that class,
-and the objective rewards what still knows it: ``tune`` warns.
+seeds.
 
 So a search also tells the value of the unchanged original, and the noise floor: the standard
 deviation between the draws of the defaults. What is better than the defaults by less than that may

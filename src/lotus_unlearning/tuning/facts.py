@@ -15,11 +15,11 @@ from torch import nn
 import lotus_unlearning
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.images import Images, ImageTensors, content_hashes
-from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.spaces import Space
 from lotus_unlearning.runtime import fingerprint
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.tuning.objective import MEASURES, Place
+from lotus_unlearning.unlearning import Method
 
 Facts = dict[str, Any]
 
@@ -27,7 +27,7 @@ Facts = dict[str, Any]
 def facts(
     model: nn.Module,
     chosen: Sequence[tuple[Splits, int]],
-    name: str,
+    start: Method,
     bounds: Space,
     seed: int,
     place: Place,
@@ -37,7 +37,7 @@ def facts(
     Args:
         model: The original.
         chosen: Splits and seed of each draw.
-        name: Of the method.
+        start: The method as its authors have it.
         bounds: Of its settings.
         seed: Of the search.
         place: Batch size and precision.
@@ -45,7 +45,7 @@ def facts(
     sets = list({id(splits): splits for splits, _ in chosen}.values())
     number = {id(splits): i for i, splits in enumerate(sets)}
     return {
-        "defaults": describe(METHODS[name]())["settings"],
+        "defaults": describe(start)["settings"],
         "space": {key: dataclasses.asdict(known) for key, known in bounds.items()},
         "measures": MEASURES,
         "weights_sha256": fingerprint(model),

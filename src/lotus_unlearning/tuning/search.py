@@ -3,16 +3,17 @@
 import dataclasses
 import statistics
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from lotus_unlearning.methods.spaces import SPACES, Space, default, space, with_settings
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.presets import authors
+from lotus_unlearning.methods.spaces import SPACES, Space, setting, space, with_settings
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.tuning.alone import alone, require_one_process
@@ -32,7 +33,7 @@ class Tuned:
     Attributes:
         name: Of the method.
         best: The trial with the lowest objective, the first of them.
-        default: The trial of the method's own defaults.
+        default: The trial of the method's own defaults (of a whole class: its authors' for that).
         unchanged: The objective of the original, as it is.
         trials: All, the defaults first.
         facts: All that the trials depend on, as plain data.
@@ -110,17 +111,18 @@ def tune(
     _check(name, sets, budget, count, seed)
     require_one_process()
     require_optuna()
-    _warn_of_classes(sets)
     sets = [dataclasses.replace(one, test=None) for one in sets]
     chosen = [(sets[draw % len(sets)], seed + draw) for draw in range(count)]
     where = choose_device(device)
     exact = str(choose_precision(precision, where)).removeprefix("torch.")
-    place, bounds = Place(where, exact, batch_size), space(name, sets, batch_size)
+    place, start = Place(where, exact, batch_size), authors(name, _whole(sets))
+    bounds = space(name, sets, batch_size, start)
+    fixed = _fixed(name, start, bounds)
+    defaults = {**fixed, **{key: setting(start, key) for key in bounds}}
     with alone(Path(journal)):
-        known = facts(model, chosen, name, bounds, seed, place)
+        known = facts(model, chosen, start, bounds, seed, place)
         study = opened(Path(journal), name, known)
         measured = draws_of(model, chosen, Runtime(where))
-        defaults = {key: default(name, key) for key in bounds}
         done = finished(study)
         if done and progress:
             _say(f"{name}: {len(done)} finished trials in {journal}")
@@ -158,14 +160,20 @@ def _check(name: str, sets: Sequence[Splits], budget: int, draws: int, seed: int
         raise ValueError("; ".join(problems))
 
 
-def _warn_of_classes(sets: Sequence[Splits]) -> None:
-    if not all(torch.isin(s.forget.labels, s.retain.labels).all() for s in sets):
-        warnings.warn(
-            "a class is to be forgotten altogether: the objective compares with the original on "
-            "unseen images of that class, which it knows, and so rewards what still knows them; "
-            "do not choose by this objective here",
-            stacklevel=3,
-        )
+def _whole(sets: Sequence[Splits]) -> bool:
+    """Whether nothing but whole classes is forgotten."""
+    return all(len(s.gone) == len(torch.unique(s.forget.labels)) for s in sets)
+
+
+def _fixed(name: str, start: Method, bounds: Space) -> dict[str, Any]:
+    """The settings of ``start`` that are neither the method's defaults nor searched."""
+    fields = {f.name: getattr(start, f.name) for f in dataclasses.fields(cast(Any, start))}
+    searched = {key.partition(".")[0] for key in bounds}
+    return {
+        key: value
+        for key, value in fields.items()
+        if key not in searched and value != setting(METHODS[name](), key)
+    }
 
 
 def _next(
@@ -174,7 +182,7 @@ def _next(
     """What to try next: the defaults unless they were; ``None`` when the budget is spent."""
     if all(trial.settings != defaults for trial in done):
         return defaults
-    return drawn(bounds, done, seed) if len(done) < budget else None
+    return {**defaults, **drawn(bounds, done, seed)} if len(done) < budget else None
 
 
 def _result(
