@@ -265,3 +265,38 @@ def test_infinite_logits_of_retained_images_are_refused(splits):
         broken[-1].bias[0] = torch.inf
     with pytest.raises(ValueError, match="unlearned: expected finite logits of retain images"):
         predict_briefly({"unlearned": broken}, splits.retain, Runtime())
+
+
+def overfitted(splits):
+    """A model that knows its training images by heart."""
+    made = nn.Sequential(nn.Flatten(), nn.Linear(25, 200), nn.ReLU(), nn.Linear(200, 3))
+    x, y = splits.forget.source.images, splits.forget.source.labels
+    optimizer = torch.optim.Adam(made.parameters(), lr=1e-2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(made(x), y).backward()
+        optimizer.step()
+    return made
+
+
+def test_it_says_whether_the_original_knows_the_forget_images_better_than_unseen_ones():
+    (x, _), (other, _) = images(90, 1), images(60, 2)
+    labels = torch.randint(3, (150,), generator=torch.Generator().manual_seed(3))  # no rule in them
+    noisy = Splits.from_ids((x, labels[:90]), range(30), unseen=(other, labels[90:]))
+    by_heart = evaluate(model(), noisy, original=overfitted(noisy), device="cpu")
+    assert "there is something to forget" in by_heart.page["notes"][0]
+    blank = evaluate(model(), noisy, original=model(1), device="cpu")
+    assert "there is little to forget here" in blank.page["notes"][0]
+    assert "as far as 30 of them can tell" in blank.to_markdown()
+
+
+def test_it_does_not_say_so_of_whole_classes_or_without_unseen_images_of_theirs():
+    labels = images(60, 1)[1]
+    whole = Splits.from_ids(images(60, 1), forget=(labels == 0), unseen=images(30, 2))
+    x, y = images(30, 2)
+    others = Splits.from_ids(
+        images(60, 1), forget=(labels == 0).nonzero()[:5, 0].tolist(), unseen=(x[y > 0], y[y > 0])
+    )
+    for splits in (whole, others, Splits.from_ids(images(60, 1), forget=[0, 1, 2])):
+        notes = evaluate(model(), splits, original=model(1), device="cpu").page["notes"]
+        assert not any("to forget" in note for note in notes)

@@ -9,7 +9,7 @@ from torch import nn
 from lotus_unlearning.checks import check_model, require_model
 from lotus_unlearning.evaluation import sections
 from lotus_unlearning.evaluation.describe import describe, versions
-from lotus_unlearning.evaluation.measures import Measured, measure, table
+from lotus_unlearning.evaluation.measures import Measured, measure, memory, table
 from lotus_unlearning.evaluation.predictions import ByModel, predict, predict_briefly
 from lotus_unlearning.evaluation.record import Evaluation
 from lotus_unlearning.report.page import formatted, percent
@@ -92,7 +92,7 @@ def evaluate(
         "images": sections.images(
             splits.forget, answers, "original" if original is not None else None, names
         ),
-        "notes": _notes(found, splits, models, model),
+        "notes": _notes(found, splits, models, model, list(memory(answers, retained))),
         "manifest": _manifest(models, splits, seed, run, manifest or {}),
     }
     return Evaluation(page)
@@ -205,11 +205,16 @@ def unchanged(before: nn.Module, made: Model) -> str | None:
 
 
 def _notes(
-    found: Measured, splits: Splits, models: Mapping[str, nn.Module], model: Model | None
+    found: Measured,
+    splits: Splits,
+    models: Mapping[str, nn.Module],
+    model: Model | None,
+    first: list[str],
 ) -> list[str]:
     notes = [
+        *first,
         "Shown for these images, these attacks and these seeds; other attacks may find more. "
-        "Intervals are 95%, by bootstrap over images; they do not cover the randomness of training."
+        "Intervals are 95%, by bootstrap over images, and leave out the randomness of training.",
     ]
     same = unchanged(models["original"], model) if model and "original" in models else None
     if same is not None:

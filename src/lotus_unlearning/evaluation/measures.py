@@ -19,6 +19,7 @@ from lotus_unlearning.evaluation.predictions import (
 from lotus_unlearning.metrics import METRICS, ClassDivergence, Interval
 
 ATTACKS = ("entropy", "confidence", "loss")
+SIGNIFICANT = 0.05  # chance of saying that there is something to forget where there is nothing
 _LABELS = {
     **{f"{split}_accuracy": f"Accuracy on {split}" for split in SPLITS},
     "entropy_attack": "Entropy attack (paper's MIA)",
@@ -115,6 +116,36 @@ def _divergences(found: Measured, answers: ByModel) -> None:
                 found.values[model]["average_gap"] = metrics.average_gap(
                     found.values[model], found.values["gold"]
                 )
+
+
+def memory(answers: ByModel, retained: BriefByModel) -> Iterator[str]:
+    """Whether the original knows the forget images better than unseen ones: can they be forgotten?
+
+    Nothing is said where whole classes are to be forgotten, of which a model knows unseen images,
+    too, nor where no unseen image is of a class of the forget images.
+    """
+    original = answers.get("original", {})
+    if "unseen" not in original:
+        return
+    forget, unseen = original["forget"], original["unseen"]
+    whole_classes = not np.isin(forget.labels, retained["original"].labels).all()
+    if whole_classes or not np.isin(forget.labels, unseen.labels).any():
+        return
+    found = metrics.remembered(
+        forget.scores["loss"], forget.labels, unseen.scores["loss"], unseen.labels
+    )
+    told = f"(AUC by loss within classes {found.auc:.3f}, p = {found.p_value:.2g})"
+    if found.p_value < SIGNIFICANT:
+        yield (
+            "The original knows the forget images better than unseen images of their classes "
+            f"{told}: there is something to forget."
+        )
+    else:
+        yield (
+            "The original does not know the forget images better than unseen images of their "
+            f"classes, as far as {found.members:,} of them can tell {told}: there is little to "
+            "forget here, and any change of the model can hardly do anything but harm."
+        )
 
 
 def _halves_of_unseen(answers: ByModel, seed: int) -> Iterator[str]:

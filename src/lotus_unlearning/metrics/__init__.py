@@ -55,6 +55,7 @@ from lotus_unlearning.metrics.rates import (
     tpr_at_fpr,
 )
 from lotus_unlearning.metrics.references import jsd_to_golds, jsd_to_other_golds, klom, rmia
+from lotus_unlearning.metrics.remembered import Remembered, remembered
 from lotus_unlearning.metrics.scores import (
     label_probability,
     margin,
@@ -93,6 +94,7 @@ __all__ = [
     "Outcome",
     "OutsideBand",
     "RateAt",
+    "Remembered",
     "Rung",
     "Scale",
     "ULira",
@@ -131,6 +133,7 @@ __all__ = [
     "membership_scores",
     "modified_entropy",
     "outside_gold_band",
+    "remembered",
     "rf_js_divergence",
     "rf_jsd_as_published",
     "rmia",
