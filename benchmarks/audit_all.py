@@ -1,6 +1,6 @@
 """Audit the original, four methods and one more gold on digits and Fashion-MNIST.
 
-    python benchmarks/audit_all.py digits --golds 16 --put_back 5 20 80
+    python benchmarks/audit_all.py digits --golds 64 --shadows 64 --put_back 5 20 80 --others 7
     python benchmarks/audit_all.py fashion-mnist --golds 10 --level 2
     python docs/write_audit.py
 
@@ -41,6 +41,8 @@ METHODS = {
 }
 HELD_OUT = 500
 """Seed of the gold in the unlearned model's place; those of banks begin at 1000."""
+OTHERS = 600
+"""First seed of further models of each kind."""
 
 
 def run(words):
@@ -51,18 +53,31 @@ def run(words):
         sys.exit(status)
 
 
-def models(data, folder):
-    """Train, and unlearn from the original; what is there stays."""
-    steps = {
-        "original": f"train {TRAINED[data]}",
-        "held-out": f"train {TRAINED[data]} --without {FORGET} --seed {HELD_OUT}",
-    }
-    for name, words in METHODS[data].items():
-        steps[name] = f"unlearn --model {folder}/original --forget {FORGET} {words}"
-    for name, words in steps.items():
-        if not (folder / name / "manifest.json").is_file():
-            run(f"{words} --out {folder}/{name}")
-    return list(steps)
+def models(data, folder, others):
+    """Train, and unlearn from the original; what is there stays.
+
+    Returns:
+        Name -> folders of further models, by other seeds: each from an original of its own.
+    """
+    for number in range(others + 1):
+        seed = f" --seed {OTHERS + number - 1}" if number else ""
+        held_out = seed or f" --seed {HELD_OUT}"
+        steps = {
+            "original": f"train {TRAINED[data]}{seed}",
+            "held-out": f"train {TRAINED[data]} --without {FORGET}{held_out}",
+        }
+        original = _place(folder, "original", number)
+        for name, words in METHODS[data].items():
+            steps[name] = f"unlearn --model {original} --forget {FORGET} {words}{seed}"
+        for name, words in steps.items():
+            out = _place(folder, name, number)
+            if not (out / "manifest.json").is_file():
+                run(f"{words} --out {out}")
+    return {n: [_place(folder, n, i + 1) for i in range(others)] for n in steps}
+
+
+def _place(folder, name, number):
+    return folder / f"{name}-{number}" if number else folder / name
 
 
 def bank(folder, options):
@@ -77,12 +92,13 @@ def bank(folder, options):
 def audits(data, folder, names, options):
     """Audit every model, and keep the figures."""
     shadows = f"--shadows {folder}/bank " if options.shadows else ""
-    for name in names:
+    for name, others in names.items():
         out = folder / "audits" / name
         shutil.rmtree(out, ignore_errors=True)
         run(
             f"audit --run {folder}/{name} --original {folder}/original --forget {FORGET} "
             f"--golds {folder}/bank {shadows}--level {options.level} --out {out}"
+            + (f" --others {' '.join(map(str, others))}" if others else "")
         )
         kept = RESULTS / data / f"{name}.json"
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -95,12 +111,13 @@ def main():
     parser.add_argument("--golds", type=int, default=16)
     parser.add_argument("--shadows", type=int, default=0)
     parser.add_argument("--put_back", type=int, nargs="*", default=[])
+    parser.add_argument("--others", type=int, default=0, help="further models of each kind")
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs") / "audits")
     options = parser.parse_args()
     for data in options.data:
         folder = options.out / data
-        names = models(data, folder)
+        names = models(data, folder, options.others)
         bank(folder, options)
         audits(data, folder, names, options)
 

@@ -76,8 +76,15 @@ def table(rows):
                 f"{sum(of_golds)} of {len(of_golds)}",
             ]
         )
-    heads = ["", "AUC within classes", "little to forget, without gold", "nothing to close, by gold",
-             "both", "original's distance over golds'", "golds: little"]  # fmt: skip
+    heads = [
+        "",
+        "AUC within classes",
+        "little to forget, without gold",
+        "nothing to close, by gold",
+        "both",
+        "original's distance over golds'",
+        "golds: little",
+    ]
     return tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
 
 

@@ -27,9 +27,10 @@ SCENARIOS = {
     "table9": "a class",
 }
 
-NO_TUNED = (
-    "There is no tuned column: a search without gold aims at the original's answers to unseen "
-    "images, and those of the class are still answered right, which is what is to be forgotten."
+TUNED_FOR_CLASSES = (
+    "Tuned settings of classes were searched on class 0, which no seed here forgets, with a target "
+    "that needs no gold: what the original answers to unseen images of the class once the class "
+    "is struck from its answers."
 )
 
 

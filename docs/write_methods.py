@@ -8,10 +8,10 @@ import runpy
 
 from measured import (
     BLOCKS,
-    NO_TUNED,
     ONLY,
     ROOT,
     SCENARIOS,
+    TUNED_FOR_CLASSES,
     between,
     cell,
     measured,
@@ -179,7 +179,9 @@ def searched(name):
         bounds.append(f"`{key}` {at.low:.4g} to {at.high:g}{high if at.log else ''}")
     found = []
     for preset in (p for p in PRESETS if p.startswith("tuned-") and name in PRESETS[p]):
-        chosen = [f"`{key}` {_get(PRESETS[preset][name], key):.4g}" for key in SPACES[name]]
+        other = "by_instance." if preset.endswith("-class") else "by_class."
+        keys = [key for key in SPACES[name] if not key.startswith(other)]
+        chosen = [f"`{key}` {_get(PRESETS[preset][name], key):.4g}" for key in keys]
         found.append(f"{preset}: {', '.join(chosen)}")
     yield f"**Searched by `lotus tune`.** {', '.join(bounds)}. Found: {'; '.join(found)}.\n"
 
@@ -253,8 +255,8 @@ def page(found):
                 head = f"{SETTINGS[settings]} settings, {seeds(part)}"
                 text.append(f"## {SCENARIOS[scenario].capitalize()}: {BLOCKS[block]}, {head}\n")
                 text.append(overview(part, settings) + "\n")
-        if not methods(part, "tuned"):
-            text.append(f"{NO_TUNED}\n")
+        if scenario == "table9":
+            text.append(f"{TUNED_FOR_CLASSES}\n")
         text.append("Loss on forget images:\n")
         text.append(claims(part) + "\n")
     text += [WHY_NOT, published_code()]
