@@ -82,7 +82,10 @@ which take up what is there and run only what is missing:
 
 The same commands with `--show` write these tables as LaTeX, CSV and a page with all charts, to
 results/tables. {machine} Cells
-ran one at a time, with OMP_NUM_THREADS=1.
+ran one at a time, with OMP_NUM_THREADS=1, in several runs. Weights are not kept here, so that later
+runs trained originals and golds of the same seeds again, and another processor computes other last
+bits: a cell is measured against the models of its own run, and these may be other samples of the
+same training than those of the rows *original* and *gold*. Cells say so since (`against`).
 
 How to read the tables: *gold* are models retrained without the images to forget, each measured
 against the others, which is as near as retraining comes to itself. *Closes* says how much

@@ -159,3 +159,13 @@ def test_what_is_not_finished_is_not_on_the_page(folder, tmp_path):
     made, _ = _made(tmp_path)
     assert made["sections"] == []
     assert "machines" not in made["run"]
+
+
+def test_cells_measured_against_models_that_were_made_again_are_counted(folder):
+    parts = summarise(_grid(folder), Store(folder / "r"))
+    assert "made again" not in " ".join(_made(folder, parts)[0]["summary"])
+    line = next(line for line in parts[0].lines if line.is_method)
+    at = next(iter(line.records))
+    line.records[at] = {**line.records[at], "against": ["other bits"]}
+    said = " ".join(_made(folder, parts)[0]["summary"])
+    assert "1 of 4 cells of methods were measured against an original and golds that were" in said

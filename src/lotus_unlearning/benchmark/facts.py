@@ -26,6 +26,13 @@ def summary(grid: Grid, parts: Sequence[Part]) -> Iterator[str]:
         yield f"Measured with {_listed(named)} on {_listed(list(machines))}."
     if len({name.partition(" (")[0] for name in machines}) > 1:
         yield "Seconds and memory of different machines cannot be compared."
+    apart, known = _apart(parts)
+    if apart:
+        yield (
+            f"{apart} of {known} cells of methods were measured against an original and golds that "
+            "were made again, on another machine or with other versions, and are not to the bit "
+            "those of the rows above."
+        )
 
 
 def run(grid: Grid, parts: Sequence[Part]) -> dict[str, Any]:
@@ -69,6 +76,20 @@ def _records(parts: Sequence[Part]) -> Iterator[Record]:
     for part in parts:
         for line in part.lines:
             yield from (r for _, r in sorted(line.records.items()) if "on" in r)
+
+
+def _apart(parts: Sequence[Part]) -> tuple[int, int]:
+    """Cells of methods that were measured against others than their reference, of all such."""
+    same = [
+        record["against"] == reference["against"]
+        for part in parts
+        for line in part.lines
+        if line.is_method
+        for at, record in line.records.items()
+        for reference in [part.lines[0].records.get(at, {})]
+        if "against" in record and "against" in reference
+    ]
+    return same.count(False), len(same)
 
 
 def _versions(parts: Sequence[Part]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -64,7 +65,8 @@ class Made:
     """What a cell gives.
 
     Attributes:
-        record: Plain data: measures, history, seconds.
+        record: Plain data: measures, history, seconds, and digests of the predictions that it was
+            measured against.
         files: Name -> contents: weights and predictions, for the cells that need them.
     """
 
@@ -89,6 +91,11 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         made = _run(cell, needs, place)
     made.record["cell_seconds"] = time.perf_counter() - start
     made.record["on"] = _machine(cell, place)
+    if isinstance(cell, Reference | Unlearning):
+        beside: tuple[Original | Gold, ...] = (cell.original, *cell.golds)
+        made.record["against"] = [
+            blake2b(needs[one.key][PREDICTIONS], digest_size=8).hexdigest() for one in beside
+        ]
     said = [str(warning.message) for warning in caught if warning.category is UserWarning]
     if said:
         made.record["warnings"] = list(dict.fromkeys(said))
