@@ -5,6 +5,7 @@ python docs/write_results.py
 
 import json
 import re
+import runpy
 import statistics
 
 from measured import (
@@ -130,7 +131,14 @@ def main():
     beyond = between(page_of_regrow.read_text("utf-8"), "views", views())
     beyond = between(beyond, "beyond", regrow("fashion-mnist"))
     beyond = between(beyond, "elsewhere", elsewhere(done))
+    beyond = between(beyond, "memory", memory())
     page_of_regrow.write_text(beyond, encoding="utf-8")
+
+
+def memory():
+    """The table of benchmarks/memory.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
+    return found["table"](found["read"](ROOT / "benchmarks" / "results" / "memory.jsonl"))
 
 
 def views():
