@@ -147,3 +147,17 @@ def test_more_golds_than_anybody_means_too(golds, tmp_path):
     (tmp_path / "g.yaml").write_text(f"{{title: x, blocks: [digits], golds: {golds}}}")
     with pytest.raises(ValueError, match="golds: expected 0 to 1,000"):
         read_grid(str(tmp_path / "g.yaml"))
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("random", [("tuned",)]), ("class", [])])
+def test_what_was_tuned_for_single_images_is_not_run_on_classes(tmp_path, kind, rows):
+    own = {"name": "own", "data": {"name": "digits"}, "model": "resnet-thin", "tuned": "demo"}
+    changes = {"scenarios": [{"kind": kind}], "settings": ["tuned"], "methods": ["lotus"]}
+    (section,) = grid(tmp_path, blocks=[own], **changes).sections()
+    assert [row.settings for row in section.rows()] == rows
+
+
+def test_what_was_tuned_for_classes_is(tmp_path):
+    changes = {"scenarios": [{"kind": "class"}], "settings": ["authors", "tuned"]}
+    (section,) = grid(tmp_path, blocks=["digits"], methods=["lotus"], **changes).sections()
+    assert [row.settings for row in section.rows()] == [("authors",), ("tuned",)]

@@ -250,14 +250,12 @@ def method_of(name: str, settings: Settings, block: Block, kind: Kind) -> Method
         known = ", ".join(key for key in METHODS if key != "retrain")
         raise ValueError(f"methods: expected some of {known}; got {name!r}")
     preset = {"paper": block.paper, "authors": "authors", "tuned": block.tuned}[settings]
-    names = [f"{preset}-class", preset] if kind == "class" else [preset]
-    if kind == "class" and settings == "tuned":
-        names = names[:1]  # what was tuned to forget single images says nothing of classes
-    for known_preset in names:
-        method = PRESETS.get(known_preset or "", {}).get(name)
-        if method is not None:
-            return method
-    return METHODS[name]() if settings == "authors" else None
+    of_class = [f"{preset}-class"] if kind == "class" else []
+    # what was tuned to forget single images says nothing of classes
+    names = of_class if of_class and settings == "tuned" else [*of_class, preset]
+    found = (PRESETS.get(known or "", {}).get(name) for known in names)
+    default = METHODS[name]() if settings == "authors" else None
+    return next((method for method in found if method is not None), default)
 
 
 def block_named(name: str) -> Block:
