@@ -56,10 +56,10 @@ class Stopped(Exception):
     """In the middle of a run."""
 
 
-def run_in_two_parts(folder):
-    """For several processes: one run as a whole, and one that is stopped and goes on; as files."""
-    whole = run("unlearn", folder / "whole").model
-    save, left = Checkpoint.save, [3]
+def in_two_parts(work, folder, epochs):
+    """What ``work`` makes, as a whole, and stopped after so many epochs and gone on with."""
+    whole = work(checkpoint=folder / "whole")
+    save, left = Checkpoint.save, [epochs]
 
     def until(self, *words):
         save(self, *words)
@@ -69,12 +69,19 @@ def run_in_two_parts(folder):
 
     Checkpoint.save = until
     try:
-        run("unlearn", folder / "parts")
+        work(checkpoint=folder / "parts")
     except Stopped:
         pass
+    else:
+        raise AssertionError("it ended before it was stopped")
     finally:
         Checkpoint.save = save
-    parts = run("unlearn", folder / "parts").model
+    return whole, work(checkpoint=folder / "parts")
+
+
+def run_in_two_parts(folder):
+    """For several processes: both as files."""
+    whole, parts = in_two_parts(lambda checkpoint: run("unlearn", checkpoint), folder, 3)
     rank = torch.distributed.get_rank()
-    save_model(whole, str(folder / f"whole-{rank}.safetensors"))
-    save_model(parts, str(folder / f"parts-{rank}.safetensors"))
+    save_model(whole.model, str(folder / f"whole-{rank}.safetensors"))
+    save_model(parts.model, str(folder / f"parts-{rank}.safetensors"))

@@ -21,7 +21,7 @@ def together(count, work, *args):
     for member in members:
         member.start()
     for member in members:
-        member.join(timeout=120)
+        member.join(timeout=200)
         member.kill()  # if it hangs
     return [member.exitcode for member in members]
 

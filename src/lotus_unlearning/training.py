@@ -101,6 +101,7 @@ def train(
     device: str | torch.device = "auto",
     precision: str = "auto",
     progress: bool = True,
+    shard: bool = False,
     checkpoint: str | Path | None = None,
 ) -> Trained:
     """Train a copy of ``model`` on all of ``images``; ``model`` itself is untouched.
@@ -118,6 +119,8 @@ def train(
         precision: ``"auto"`` (bfloat16 on CUDA, else float32), ``"float32"``, ``"bfloat16"`` or
             ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
+        shard: Let each of several processes hold a part of the model, as for
+            :func:`lotus_unlearning.unlearn`.
         checkpoint: A folder for where the training stands, as for
             :func:`lotus_unlearning.unlearn`.
 
@@ -144,6 +147,7 @@ def train(
         seed,
         progress,
         Processes.start(),
+        shard=shard,
         replays=True,
     )
     check_precision(run, model, data)

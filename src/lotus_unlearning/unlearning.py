@@ -43,7 +43,7 @@ class Unlearned:
     """A model after unlearning and what it cost.
 
     Attributes:
-        model: In evaluation mode, on the device it was computed on.
+        model: In evaluation mode, on the device it was computed on; with ``shard`` on the CPU.
         method: What was run.
         history: One row per epoch.
         seconds: From the method's first to its last operation, device synchronised; moving
@@ -75,6 +75,7 @@ def unlearn(
     device: str | torch.device = "auto",
     precision: str = "auto",
     progress: bool = True,
+    shard: bool = False,
     checkpoint: str | Path | None = None,
 ) -> Unlearned:
     """Make a copy of ``model`` forget ``splits.forget``; ``model`` itself is untouched.
@@ -89,13 +90,16 @@ def unlearn(
         precision: ``"auto"`` (bfloat16 on CUDA, else float32), ``"float32"``, ``"bfloat16"`` or
             ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
+        shard: Let each of several processes (``torchrun``) hold a part of the weights, their
+            gradients and the optimizer state, and not all of them: for models that do not fit.
         checkpoint: A folder for where the run stands, written at the end of each epoch. Killed and
             called again with the same arguments, the run goes on from there, to the same bits.
             The file stays when it is done; remove it then.
 
     Raises:
         ValueError: If something about the model or the data is wrong; lists all of it, before
-            any work. If the checkpoint is damaged or of another run.
+            any work. If the checkpoint is damaged or of another run. With ``shard``, if there is
+            one process, or PyTorch cannot cut the model or compute with shards as the method does.
         FloatingPointError: If a loss was not finite (says in which epoch and batch), or a weight
             in the end.
         torch.OutOfMemoryError: If the device's memory does not suffice, and fewer images at once
@@ -119,6 +123,7 @@ def unlearn(
         seed,
         progress,
         Processes.start(),
+        shard=shard,
         replays=getattr(method, "replayable", False),
     )
     check_precision(run, model, splits.retain)

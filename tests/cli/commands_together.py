@@ -16,10 +16,16 @@ COMMANDS = (
     ["evaluate", "--unlearned", "runs/unlearned", "--original", "original", *EXACT],
     ["demo", *SMALL, *QUICK],
 )
+SHARED = (
+    ["train", *SMALL, "--without", "0.1", "--shard", "--out", "sharded/gold"],
+    [*COMMANDS[2], "--shard", "--out", "sharded/unlearned"],
+    [*COMMANDS[3], "--shard", "--out", "sharded/evaluation"],
+)
+"""The same by processes that hold a part of the model each."""
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for words in COMMANDS:
+    for words in (*COMMANDS, *SHARED):
         status = main(words)
         if status != 0:
             sys.exit(status)

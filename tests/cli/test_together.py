@@ -48,8 +48,9 @@ def both(tmp_path_factory):
 
 def test_two_processes_write_what_one_does(both):
     one, two, _ = both
-    files = [sorted(str(p.relative_to(place)) for p in place.rglob("*")) for place in (one, two)]
-    assert files[0] == files[1]
+    for place in ("original", "gold", "runs"):
+        files = [sorted(str(p.relative_to(w)) for p in (w / place).rglob("*")) for w in (one, two)]
+        assert files[0] == files[1]
     for name in RUNS:
         assert runs.read(two / name).manifest["processes"] == 2
         if name != "runs/evaluation":
@@ -57,25 +58,45 @@ def test_two_processes_write_what_one_does(both):
             assert all((a[key] - b[key]).abs().max() < 1e-6 for key in a)
 
 
+@pytest.mark.parametrize("name", ["gold", "unlearned", "evaluation"])
+def test_with_a_part_of_the_model_each_they_write_the_same(both, name):
+    one, two, _ = both
+    there, here = two / "sharded" / name, one / ("gold" if name == "gold" else f"runs/{name}")
+    assert runs.read(there).config["shard"] is True
+    assert sorted(p.name for p in there.iterdir()) == sorted(p.name for p in here.iterdir())
+    if name == "evaluation":
+        found, expected = (values(place) for place in (there, here))
+        for measure in expected.keys() - {"seconds", "peak_memory_bytes"}:
+            assert found[measure] == pytest.approx(expected[measure], abs=1e-6)
+    else:
+        a, b = (load_file(place / "model.safetensors") for place in (there, here))
+        assert all((a[key] - b[key]).abs().max() < 1e-6 for key in b)
+
+
+def test_one_process_cannot_share_a_model(capsys):
+    assert main(["train", "--shard"]) == 1
+    assert "shard: expected several processes to share a model, got one" in capsys.readouterr().err
+
+
 def test_of_two_processes_one_speaks(both):
     _, _, done = both
-    assert done.stdout.count("| Accuracy on forget") == 3
-    assert done.stderr.count("trained in") == 2
+    assert done.stdout.count("| Accuracy on forget") == 5
+    assert done.stderr.count("trained in") == 3
     assert done.stderr.count("page: runs/demo/report.html") == 1
     assert "Warning" not in done.stderr
 
 
 def test_two_processes_measure_what_one_does(both):
     one, two, _ = both
-    tables = [
-        {
-            row["measure"]: row["values"]
-            for row in json.loads((place / "runs/demo/metrics.json").read_text())["table"]
-        }
-        for place in (one, two)
-    ]
+    tables = [values(place / "runs/demo") for place in (one, two)]
     for measure in tables[0].keys() - {"seconds", "peak_memory_bytes"}:
         assert tables[0][measure] == pytest.approx(tables[1][measure], abs=1e-6)
+
+
+def values(run):
+    """By measure."""
+    table = json.loads((run / "metrics.json").read_text())["table"]
+    return {row["measure"]: row["values"] for row in table}
 
 
 def failure(place, *words):

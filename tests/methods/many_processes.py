@@ -22,7 +22,7 @@ from lotus_unlearning import (
     evaluate,
 )
 from lotus_unlearning.methods.unsir import ByClass
-from lotus_unlearning.runtime import Processes
+from lotus_unlearning.runtime import Processes, shards
 
 VARIANTS = {
     "lotus to a target": LoTUS(epochs=2, learning_rate=1e-2, target_accuracy=0.1),
@@ -78,23 +78,25 @@ def splits(of_a_class=False):
     return Splits.from_ids(toy.data(size=49), forget=list(range(0, 44, 4)), **others)
 
 
-def results():
+def results(shard):
     """Weights by model, method and name, and numbers by model and method."""
     weights, numbers = {}, {}
     for kind, make in MODELS.items():
         model = toy.trained(make)
         for name, method in (ROWS | VARIANTS | A_CLASS).items():
-            made = toy.run(model, splits(name in A_CLASS), method)
+            made = toy.run(model, splits(name in A_CLASS), method, shard=shard)
             key = f"{kind}: {name}"
             weights |= {f"{key}: {k}": v.contiguous() for k, v in made.model.state_dict().items()}
             numbers[key] = made.history
-        found = evaluate(made.model, splits(), original=model, device="cpu", precision="float64")
+        place = {"device": "cpu", "precision": "float64", "shard": shard}
+        found = evaluate(made.model, splits(), original=model, **place)
         numbers[f"{kind}: evaluate"] = [found.values["unlearned"], found.values["original"]]
     return weights, numbers
 
 
-def write(folder):
-    weights, numbers = results()
+def write(folder, shard=False):
+    shards.SMALLEST = 100  # of these models one layer is gathered on its own, the rest together
+    weights, numbers = results(shard)
     if Processes.start().rank == 0:
         save_file(weights, folder / "weights.safetensors")
         (folder / "numbers.json").write_text(json.dumps(numbers))

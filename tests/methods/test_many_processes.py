@@ -6,7 +6,7 @@ from many_processes import ALL, MODELS
 
 from worlds import together
 
-COUNTS = (2, 4)
+TOGETHER = {"2": (2, False), "4": (4, False), "2, in shards": (2, True)}
 EXACT = 1e-9
 """Of float64: what the order of sums makes of a few dozen steps."""
 
@@ -18,11 +18,11 @@ def alone(tmp_path_factory):
     return many_processes.read(folder)
 
 
-@pytest.fixture(scope="module", params=COUNTS)
+@pytest.fixture(scope="module", params=TOGETHER.values(), ids=TOGETHER)
 def both(request, alone, tmp_path_factory):
     """Weights and numbers by one process, and by several."""
-    folder = tmp_path_factory.mktemp("many")
-    assert together(request.param, many_processes.write, folder) == [0] * request.param
+    folder, (count, shard) = tmp_path_factory.mktemp("many"), request.param
+    assert together(count, many_processes.write, folder, shard) == [0] * count
     return alone, many_processes.read(folder)
 
 

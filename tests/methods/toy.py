@@ -60,7 +60,7 @@ def tensors(split):
     return split.source.images[split.ids].double(), split.labels
 
 
-def run(model, parts, method, batch_size=8, seed=SEED, checkpoint=None):
+def run(model, parts, method, batch_size=8, seed=SEED, checkpoint=None, shard=False):
     """The unlearned model, computed in float64 on the CPU."""
     return unlearn(
         model,
@@ -72,6 +72,7 @@ def run(model, parts, method, batch_size=8, seed=SEED, checkpoint=None):
         precision="float64",
         progress=False,
         checkpoint=checkpoint,
+        shard=shard,
     )
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from lotus_unlearning import datasets, models, runs
 from lotus_unlearning.harmless import harmless
-from lotus_unlearning.runtime import choose_device, choose_precision
+from lotus_unlearning.runtime import Processes, choose_device, choose_precision
 
 Namespace = Any
 
@@ -111,12 +111,22 @@ def add_checkpoint(made: ArgumentParser) -> None:
     )
 
 
+def add_shard(made: ArgumentParser) -> None:
+    """The option of commands that several processes may run."""
+    made.add_argument(
+        "--shard",
+        action="store_true",
+        help="each of several processes (torchrun) holds a part of the model, not all of it: for "
+        "models that do not fit",
+    )
+
+
 def check_run(chosen: Namespace) -> None:
     """What can be said of the options of a run without any work.
 
     Raises:
-        ValueError: If a seed or the batch size is out of range, or there is no such device or
-            precision; lists every problem.
+        ValueError: If a seed or the batch size is out of range, there is no such device or
+            precision, or one process is to share a model; lists every problem.
     """
     problems = [
         f"{key}: expected 0 to 2**63 - 1, got {value}"
@@ -127,6 +137,11 @@ def check_run(chosen: Namespace) -> None:
         problems.append(f"batch_size: expected at least 1, got {chosen.batch_size}")
     try:
         choose_precision(chosen.precision, choose_device(chosen.device))
+    except ValueError as error:
+        problems.append(str(error))
+    try:
+        if getattr(chosen, "shard", False):
+            Processes.start().require_several()
     except ValueError as error:
         problems.append(str(error))
     if len(problems) == 1:

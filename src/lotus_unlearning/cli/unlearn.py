@@ -62,6 +62,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
         batch_size=chosen.batch_size,
         device=chosen.device,
         precision=chosen.precision,
+        shard=chosen.shard,
         checkpoint=chosen.checkpoint,
     )
     say(f"took {result.seconds:.1f} s; measuring")
@@ -72,6 +73,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
         original=inputs.original.model,
         gold=inputs.gold.with_cost if inputs.gold is not None else None,
         device=chosen.device,
+        shard=chosen.shard,
         manifest=facts,
     )
     if facts["unchanged"] is not None:
@@ -89,6 +91,7 @@ def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     read = add_method(parser, words)
     options.add_batch_size(parser)
     options.add_checkpoint(parser)
+    options.add_shard(parser)
     options.add_run(parser, "runs/unlearned", seed="of unlearning")
     return read
 

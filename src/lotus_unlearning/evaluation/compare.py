@@ -37,6 +37,7 @@ def evaluate(
     seed: int = 0,
     device: str | torch.device = "auto",
     precision: str = "float32",
+    shard: bool = False,
     title: str | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> Evaluation:
@@ -54,6 +55,8 @@ def evaluate(
         seed: Of the bootstrap.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: float32 unless asked otherwise: measures should not depend on the hardware.
+        shard: Let each of several processes hold a part of the model that is predicted, as for
+            :func:`lotus_unlearning.unlearn`.
         title: Of the page.
         manifest: More facts about the runs, for the page.
 
@@ -70,7 +73,13 @@ def evaluate(
     models = _models(original, model, gold)
     _check(models, splits)
     place = choose_device(device)
-    run = Runtime(place, choose_precision(precision, place), seed=seed, processes=Processes.start())
+    run = Runtime(
+        place,
+        choose_precision(precision, place),
+        seed=seed,
+        processes=Processes.start(),
+        shard=shard,
+    )
     for candidate in models.values():
         check_precision(run, candidate, splits.forget)
     answers = predict(models, splits, run, ("forget", "unseen", "test"))

@@ -97,5 +97,5 @@ class BadTeacher:
                 teacher = fresh_copy(model, run.draw_seed())
             except ValueError as error:
                 raise ValueError(f"bad_teacher: {error}") from error
-        with run.prepared(teacher):
-            return run.teacher(teacher, forget)
+        with run.prepared(teacher) as ready:
+            return run.teacher(ready, forget)

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lotus_unlearning.checks import require
-from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.runtime import Runtime, summed
 from lotus_unlearning.splits import Splits
 
 
@@ -73,4 +73,4 @@ class L1Sparse:
 
 
 def _l1_norm(model: nn.Module) -> Tensor:
-    return torch.stack([parameter.abs().sum() for parameter in model.parameters()]).sum()
+    return summed(lambda parameter: parameter.abs().sum(), model.parameters())

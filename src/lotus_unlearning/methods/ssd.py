@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lotus_unlearning.checks import require
-from lotus_unlearning.runtime import Runtime
+from lotus_unlearning.runtime import Runtime, summed
 from lotus_unlearning.splits import Split, Splits
 
 
@@ -79,9 +79,9 @@ class SSD:
         The importances are used up: a copy of all weights is much for a large model.
         """
         chosen = forget > self.alpha * everything
-        factor = everything.mul_(self.dampening).div_(forget).clamp_max_(1)
-        parameter.mul_(factor.masked_fill_(~chosen, 1))
-        return int(chosen.sum())
+        factor = everything.mul_(self.dampening).div_(forget).clamp_(max=1)
+        parameter.mul_(torch.where(chosen, factor, 1.0))
+        return int(summed(torch.sum, [chosen]))
 
     def _warn_if_idle(self, highest: float) -> None:
         if self.alpha >= highest:

@@ -21,6 +21,7 @@ from lotus_unlearning.runtime.models import (
 from lotus_unlearning.runtime.processes import Processes
 from lotus_unlearning.runtime.run import Runtime
 from lotus_unlearning.runtime.scores import accuracy
+from lotus_unlearning.runtime.shards import summed
 
 __all__ = [
     "Penultimate",
@@ -41,4 +42,5 @@ __all__ = [
     "reset_parameters",
     "restore",
     "snapshot",
+    "summed",
 ]

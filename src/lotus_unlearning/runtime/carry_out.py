@@ -57,9 +57,7 @@ def carry_out(
         start, learner = time.perf_counter(), copy.deepcopy(model)
         run.checkpoint = kept.of(learner, run.processes) if kept is not None else None
         try:
-            with measured(learner, run) as cost:
-                work(learner, run)
-            return Done(learner, run, cost)
+            return Done(learner, run, _attempt(work, learner, run))
         except torch.OutOfMemoryError as error:
             half = _half(model, run, error)
         run.checkpoint = None  # it holds the learner, and who called holds the run
@@ -73,6 +71,14 @@ def carry_out(
             "and to what dropout and the like draw",
             stacklevel=3,
         )
+
+
+def _attempt(work: Callable[[nn.Module, Runtime], None], learner: nn.Module, run: Runtime) -> Cost:
+    with measured(learner, run) as (ready, cost):
+        if run.checkpoint is not None:
+            run.checkpoint.model = ready  # in shards another one than the learner
+        work(ready, run)
+    return cost
 
 
 def _half(model: nn.Module, run: Runtime, error: torch.OutOfMemoryError) -> int:

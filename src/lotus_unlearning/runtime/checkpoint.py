@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.facts import differences
+from lotus_unlearning.runtime.gathered import dealt, gathered
 from lotus_unlearning.runtime.models import restore
 from lotus_unlearning.runtime.processes import Processes
 
@@ -137,7 +138,10 @@ class Checkpoint:
         if self.found is not None:
             return
         generators = [run.generator.get_state(), *_of_all(run)]
-        if run.processes.rank > 0:
+        first = run.processes.rank == 0
+        kept = [c if isinstance(c, dict) else c.state_dict() for c in carried]
+        values = gathered({"model": self.model.state_dict(), "carried": kept}, keep=first)
+        if not first:
             return
         state = {
             "facts": dict(self.facts),
@@ -146,9 +150,8 @@ class Checkpoint:
             "over": over,
             "seconds": run.seconds_before + time.perf_counter() - self._start,
             "history": run.history,
-            "model": self.model.state_dict(),
-            "carried": [c if isinstance(c, dict) else c.state_dict() for c in carried],
             "generators": generators,
+            **values,
         }
         try:
             nested.write(self.path, state)
@@ -239,9 +242,10 @@ def _take_up(
     found: Mapping[str, Any], model: nn.Module, carried: Sequence[Carried], run: "Runtime"
 ) -> None:
     """Let everything stand where ``found`` says."""
-    restore(model, found["model"])
+    first = next(model.parameters())
+    restore(model, dealt(found["model"], first))
     for keeper, state in zip(carried, found["carried"], strict=True):
-        _take_up_one(keeper, state, run.device)
+        _take_up_one(keeper, dealt(state, first), run.device)
     run.history[:] = [dict(row) for row in found["history"]]
     # cloned: torch reads a state from where its storage begins, whichever row it is
     mine, *own = [state.clone() for state in _of_this_process(found["generators"], run)]

@@ -1,7 +1,7 @@
-"""How a prepared model computes: its precision, and how many images at once."""
+"""How a prepared model computes: where, in which precision, and how many images at once."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import MethodType
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lotus_unlearning.runtime.shards import sharded
+
 if TYPE_CHECKING:
     from lotus_unlearning.runtime.run import Runtime
+
+
+def placed(model: nn.Module, run: "Runtime") -> AbstractContextManager[nn.Module]:
+    """Within the block, ``model`` on the device of ``run``, or its twin in shards there."""
+    if run.shard:
+        return sharded(model.to("cpu", run.wide), run.device, run.processes)
+    images = any(isinstance(m, nn.Conv2d) for m in model.modules())
+    layout = torch.channels_last if images else torch.preserve_format
+    return nullcontext(model.to(run.device, run.wide).to(memory_format=layout))
 
 
 def in_precision(run: "Runtime") -> Callable[..., Tensor]:

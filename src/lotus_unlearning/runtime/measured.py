@@ -29,8 +29,8 @@ class Cost:
 
 
 @contextmanager
-def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
-    """Run a block on ``model``, which is prepared and changed in place; says what it cost.
+def measured(model: nn.Module, run: Runtime) -> Iterator[tuple[nn.Module, Cost]]:
+    """Run a block on ``model``, prepared, which is changed; says what it cost.
 
     All parameters can be trained within the block. After it, ``model`` is in evaluation mode,
     in its own type, without gradients, and needs gradients where it did before.
@@ -44,12 +44,12 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[Cost]:
     cost = Cost()
     with (
         seeded(run.seed + run.processes.rank, run.device),  # each drops out for its own images
-        run.prepared(model),
+        run.prepared(model) as ready,
         measure_peak_memory(run.device) as peak,
     ):
         start = time.perf_counter()
-        model.eval()
-        yield cost
+        ready.eval()
+        yield ready, cost
         synchronize(run.device)
         cost.seconds = run.seconds_before + time.perf_counter() - start
     _require_finite(model)

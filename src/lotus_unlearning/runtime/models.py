@@ -10,11 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from lotus_unlearning.runtime.seeds import seeded
+from lotus_unlearning.runtime.shards import (
+    copy_values,
+    in_shards,
+    like,
+    like_those_of,
+    plain,
+    whole,
+)
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose parameters need no gradient: a teacher."""
-    return copy.deepcopy(model).eval().requires_grad_(False)
+    return copy.deepcopy(plain(model)).eval().requires_grad_(False)
 
 
 def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
@@ -24,7 +32,7 @@ def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
         ValueError: If part of the model cannot be initialised again; see
             :func:`reset_parameters`.
     """
-    return reset_parameters(copy.deepcopy(model), seed)
+    return reset_parameters(copy.deepcopy(plain(model)), seed)
 
 
 def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
@@ -48,6 +56,9 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
         ValueError: If a module holds parameters and has no way to initialise them, or the model
             was changed since it was built.
     """
+    if in_shards(next(model.parameters())):  # every process draws all of it, and keeps its part
+        copy_values(fresh_copy(model, seed), model)
+        return model
     device = next(model.parameters()).device
     with seeded(seed, device):
         fresh = getattr(model, "fresh", None)
@@ -58,24 +69,16 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
         else:  # drawn on the CPU, so that a seed means the same weights on every device
             drawn = _copy_without_forward(model).cpu()
             _reset_layers(drawn)
-            _copy(drawn, model)
+            copy_values(drawn, model)
     return model
 
 
 def _copy_without_forward(model: nn.Module) -> nn.Module:
     """A copy that is gone with its last use: the ``forward`` of a run is bound to what holds it."""
-    copied = copy.deepcopy(model)
+    copied = copy.deepcopy(plain(model))
     for module in copied.modules():
         vars(module).pop("forward", None)
     return copied
-
-
-@torch.no_grad()
-def _copy(source: nn.Module, model: nn.Module) -> None:
-    """All parameters and buffers, also those that are in no state dict."""
-    for name in ("parameters", "buffers"):
-        for value, found in zip(getattr(model, name)(), getattr(source, name)(), strict=True):
-            value.copy_(found)
 
 
 def reset_layers(model: nn.Module, names: Sequence[str], seed: int) -> None:
@@ -92,7 +95,7 @@ def reset_layers(model: nn.Module, names: Sequence[str], seed: int) -> None:
     with torch.no_grad():
         for key, value in model.state_dict(keep_vars=True).items():
             if key.rpartition(".")[0] in names:
-                value.copy_(new[key])
+                value.copy_(like(value, new[key]))
 
 
 def _take_over(model: nn.Module, fresh: nn.Module) -> None:
@@ -160,13 +163,16 @@ class Penultimate(nn.Module):
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of all parameters and buffers, to go back to with :func:`restore`."""
+    """Copies of all parameters and buffers, to go back to with :func:`restore`.
+
+    Of a model in shards, each process copies its part.
+    """
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
     """Set ``model`` to ``state``, in place."""
-    model.load_state_dict(versioned(model, state))
+    model.load_state_dict(versioned(model, like_those_of(model, state)))
 
 
 def versioned(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -181,6 +187,6 @@ def fingerprint(model: nn.Module) -> str:
     digest = sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
-        flat = value.detach().cpu().contiguous().reshape(-1)
+        flat = whole(value.detach()).cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

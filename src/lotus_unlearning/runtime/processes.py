@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from lotus_unlearning.runtime.shards import in_shards
+
 Value = TypeVar("Value")
 
 PATIENCE = timedelta(minutes=10)
@@ -56,12 +58,24 @@ class Processes:
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
         return cls(count=state.num_processes, rank=state.process_index)
 
+    def require_several(self) -> None:
+        """There are others to share a model with.
+
+        Raises:
+            ValueError: If not.
+        """
+        if self.count == 1:
+            raise ValueError(
+                "shard: expected several processes to share a model, got one; start them with "
+                "torchrun or accelerate launch, or leave shard out"
+            )
+
     def from_first(self, make: Callable[[], Value]) -> Value:
         """What the first process makes, on all of them."""
         if self.count == 1:
             return make()
         made: list[Any] = [make() if self.rank == 0 else None]
-        with self._in_touch():
+        with self.in_touch():
             dist.broadcast_object_list(made)
         found: Value = made[0]
         return found
@@ -69,7 +83,7 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.count > 1:
-            with self._in_touch():
+            with self.in_touch():
                 dist.barrier()
 
     @contextmanager
@@ -137,10 +151,10 @@ class Processes:
         return order[self.rank * size : (self.rank + 1) * size]
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace gradients by their mean over processes."""
-        if self.count == 1:
+        """Replace gradients by their mean over processes; those of shards are that already."""
+        gradients = [p.grad for p in parameters if p.grad is not None and not in_shards(p)]
+        if self.count == 1 or not gradients:
             return
-        gradients = [p.grad for p in parameters if p.grad is not None]
         flat = self.mean(torch.cat([g.reshape(-1) for g in gradients]))
         means = torch.split(flat, [g.numel() for g in gradients])
         for gradient, mean in zip(gradients, means, strict=True):
@@ -151,14 +165,14 @@ class Processes:
         if self.count == 1:
             return rows
         parts = [torch.empty_like(rows) for _ in range(self.count)]
-        with self._in_touch():
+        with self.in_touch():
             dist.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
     def total(self, value: Tensor) -> Tensor:
         """Sum of ``value`` over processes, in place."""
         if self.count > 1:
-            with self._in_touch():
+            with self.in_touch():
                 dist.all_reduce(value)
         return value
 
@@ -167,7 +181,7 @@ class Processes:
         return self.total(value).div_(self.count) if self.count > 1 else value
 
     @contextmanager
-    def _in_touch(self) -> Iterator[None]:
+    def in_touch(self) -> Iterator[None]:
         """Within the block, an error of the connection says what it means."""
         try:
             yield

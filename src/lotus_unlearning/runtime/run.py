@@ -13,10 +13,11 @@ from lotus_unlearning.runtime import cut, progress
 from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.draws import Draws
-from lotus_unlearning.runtime.forward import in_micro_batches, in_precision
+from lotus_unlearning.runtime.forward import in_micro_batches, in_precision, placed
 from lotus_unlearning.runtime.graphs import Graphs
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
+from lotus_unlearning.runtime.shards import local, unfused
 from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
 
@@ -41,6 +42,8 @@ class Runtime(Draws):
         processes: The processes that share the work.
         micro_batch: Images that a model computes at once where gradients are wanted, which need
             the most memory; ``None``: those of the batch.
+        shard: Whether each process holds a part of the weights, their gradients and the optimizer
+            state, and not all: see :mod:`lotus_unlearning.runtime.shards`.
         replays: Whether training passes may be captured as CUDA graphs and replayed: see
             :class:`lotus_unlearning.runtime.graphs.Graphs`.
         checkpoint: Where the run leaves where it stands at the end of each epoch.
@@ -57,6 +60,7 @@ class Runtime(Draws):
     progress: bool = False
     processes: Processes = field(default_factory=Processes)
     micro_batch: int | None = None
+    shard: bool = False
     replays: bool = False
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     seconds_before: float = field(default=0.0, repr=False)
@@ -76,11 +80,13 @@ class Runtime(Draws):
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
+        if self.shard:
+            self.processes.require_several()
         self.generator = torch.Generator().manual_seed(self.seed)
         self._inputs = Inputs(self.device, self.precision)
 
     @property
-    def _wide(self) -> torch.dtype:
+    def wide(self) -> torch.dtype:
         """Of parameters and logits."""
         return torch.float64 if self.precision is torch.float64 else torch.float32
 
@@ -100,22 +106,23 @@ class Runtime(Draws):
 
     @contextmanager
     def prepared(self, model: nn.Module) -> Iterator[nn.Module]:
-        """``model`` on the device, computing in ``precision``, batch statistics shared."""
-        images = any(isinstance(m, nn.Conv2d) for m in model.modules())
-        layout = torch.channels_last if images else torch.preserve_format
-        model.to(self.device, self._wide).to(memory_format=layout)
-        share_batch_statistics(model, self.processes)
-        forward = in_precision(self)
-        graphs = Graphs(model, forward, self)
-        self._graphs.append(graphs)
-        vars(model)["forward"] = MethodType(in_micro_batches(forward, graphs, self), model)
-        try:
-            yield model
-        finally:
-            self._graphs.remove(graphs)
-            graphs.forget()
-            for module in model.modules():
-                vars(module).pop("forward", None)
+        """``model`` on the device, computing in ``precision``, batch statistics shared.
+
+        In shards: a twin of it. When the block is complete, ``model`` has its weights.
+        """
+        with placed(model, self) as ready:
+            share_batch_statistics(ready, self.processes)
+            forward = in_precision(self)
+            graphs = Graphs(ready, forward, self)
+            self._graphs.append(graphs)
+            vars(ready)["forward"] = MethodType(in_micro_batches(forward, graphs, self), ready)
+            try:
+                yield ready
+            finally:
+                self._graphs.remove(graphs)
+                graphs.forget()
+                for module in ready.modules():
+                    vars(module).pop("forward", None)
 
     def predict(self, model: nn.Module, split: Split) -> Tensor:
         """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``."""
@@ -133,7 +140,7 @@ class Runtime(Draws):
 
     def rows(self, kept: Tensor, positions: Tensor | slice) -> Tensor:
         """Rows of what :meth:`teacher` or :meth:`kept` returned, on the device."""
-        return taken(kept, positions, self.device, self._wide)
+        return taken(kept, positions, self.device, self.wide)
 
     def classes(self, model: nn.Module, split: Split) -> int:
         """Number of outputs of ``model``, from its answer to one image of ``split``."""
@@ -164,7 +171,7 @@ class Runtime(Draws):
         try:
             return torch.cat([model(part) for part in torch.split(x, most)])
         except torch.OutOfMemoryError:
-            if most == 1:
+            if most == 1 or self.shard:  # the other processes gather weights as often as this one
                 raise
         self._predicted_at_once = most // 2
         torch.cuda.empty_cache()
@@ -269,7 +276,9 @@ class Runtime(Draws):
         self.backward(parameters, loss)
         for parameter, (mask, _) in self._masks.items():
             if parameter.grad is not None:
-                parameter.grad.masked_fill_(~mask, 0)
+                local(parameter.grad).masked_fill_(~mask, 0)
+        if self.shard:
+            unfused(optimizer)
         optimizer.step()
         self._hold()  # weight decay and momentum move what has no gradient, too
         self._losses.append(self.counted(loss))
@@ -278,12 +287,12 @@ class Runtime(Draws):
     def _hold(self) -> None:
         """Put back what the masks exclude."""
         for parameter, (mask, start) in self._masks.items():
-            torch.where(mask, parameter, start, out=parameter)
+            torch.where(mask, local(parameter), start, out=local(parameter))
 
     @contextmanager
     def only(self, masks: dict[nn.Parameter, Tensor]) -> Iterator[None]:
-        """Within the block, steps change parameters where their mask is true, nowhere else."""
-        self._masks = {p: (mask, p.detach().clone()) for p, mask in masks.items()}
+        """Within the block, steps change parameters, or shards, where their mask is true alone."""
+        self._masks = {p: (mask, local(p.detach()).clone()) for p, mask in masks.items()}
         try:
             yield
         finally:
