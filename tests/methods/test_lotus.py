@@ -8,6 +8,7 @@ import toy
 
 from lotus_unlearning import LoTUS, Splits
 from lotus_unlearning.losses import soft_cross_entropy
+from lotus_unlearning.methods.lotus import _rows
 from lotus_unlearning.runtime import Runtime
 from reference.lotus import lotus
 
@@ -90,8 +91,8 @@ def test_a_fixed_temperature_stays():
 def test_a_low_temperature_makes_forget_targets_one_hot_and_a_high_one_uniform():
     run = Runtime(seed=1)
     teacher = torch.randn(6, 4, dtype=torch.float64)
-    sharp = LoTUS()._targets(teacher, 6, 1e-9, run)
-    flat = LoTUS()._targets(teacher, 6, 1e9, run)
+    sharp, _ = LoTUS()._targets(teacher, 6, 1e-9, run)
+    flat, _ = LoTUS()._targets(teacher, 6, 1e9, run)
     assert torch.equal(sharp.sum(1), torch.ones(6).double())
     assert sharp.max(1).values.min() > 1 - 1e-12
     assert (flat - 0.25).abs().max() < 1e-8
@@ -99,8 +100,18 @@ def test_a_low_temperature_makes_forget_targets_one_hot_and_a_high_one_uniform()
 
 def test_retain_targets_are_drawn_from_the_teachers_own_probabilities():
     teacher = torch.tensor([[2.0, 0.0, 1.0]], dtype=torch.float64).expand(20_000, 3)
-    drawn = LoTUS()._targets(teacher, 0, 1.0, Runtime(seed=0)).mean(0)
-    assert (drawn - F.softmax(teacher[0], 0)).abs().max() < 0.02
+    _, drawn = LoTUS()._targets(teacher, 0, 1.0, Runtime(seed=0))
+    shares = torch.bincount(drawn, minlength=3) / 20_000
+    assert (shares - F.softmax(teacher[0], 0)).abs().max() < 0.02
+
+
+def test_a_class_is_kept_of_each_retain_image_and_a_row_of_each_forget_image():
+    run, both = Runtime(seed=2), torch.randn(10, 4, dtype=torch.float64)
+    smooth, drawn = LoTUS()._targets(both, 6, 0.7, run)
+    assert (smooth.shape, drawn.shape) == ((6, 4), (4,))
+    rows = _rows(smooth, drawn, torch.tensor([7, 0, 9, 5]), run)
+    assert torch.equal(rows[[1, 3]], smooth[[0, 5]])
+    assert torch.equal(rows[[0, 2]], F.one_hot(drawn[[1, 3]], 4).double())
 
 
 def test_soft_cross_entropy_of_one_hot_targets_is_cross_entropy():

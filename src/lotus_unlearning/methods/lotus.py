@@ -16,6 +16,7 @@ there and swings between forgetting and teaching again (``published_class_mode``
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -106,11 +107,11 @@ class LoTUS:
             run.log(tau=tau, forget_accuracy=now["accuracy"], **{aim: target})
             if self._stops(gap):
                 break
-            targets = self._targets(teacher, len(data.forget), tau, run)
+            smooth, drawn = self._targets(teacher, len(data.forget), tau, run)
             model.train()
             for x, _, i in run.batches(both, self.batch_size):
-                run.step(optimizer, soft_cross_entropy(model(x), run.rows(targets, i)))
-            del targets  # their file, if any: the next epoch's takes as much of the disk
+                run.step(optimizer, soft_cross_entropy(model(x), _rows(smooth, drawn, i, run)))
+            del smooth  # its file, if any: the next epoch's takes as much of the disk
             if epoch + 1 < self.epochs or self._keeps_best:
                 now["accuracy"] = run.accuracy(model, data.forget)
             miss = abs(now["accuracy"] - target)
@@ -133,20 +134,33 @@ class LoTUS:
     def _stops(self, gap: float) -> bool:
         return gap <= (0 if self._keeps_best else -self.tolerance)
 
-    def _targets(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
-        """Probabilities ``[N, C]``: smooth for the first ``forget`` rows, one-hot after them."""
-        size = max(1, _BLOCK // teacher.shape[1])
-        starts = range(0, len(teacher), size)
-        logits = (run.rows(teacher, slice(start, start + size)) for start in starts)
-        blocks = (
-            self._block(z, max(0, forget - start), tau, run)
-            for z, start in zip(logits, starts, strict=True)
-        )
-        return run.kept(blocks, len(teacher))
+    def _targets(
+        self, teacher: Tensor, forget: int, tau: float, run: Runtime
+    ) -> tuple[Tensor, Tensor]:
+        """Probabilities ``[N_f, C]`` of the images to forget, classes ``[N_r]`` of the others.
 
-    def _block(self, teacher: Tensor, forget: int, tau: float, run: Runtime) -> Tensor:
-        """Those of some rows, of which the first ``forget`` are to be forgotten."""
-        noisy = teacher + run.gumbel(*teacher.shape).to(teacher.dtype)
-        smooth = noisy if self.smoothing == "gumbel-softmax" else teacher
-        drawn = F.one_hot(noisy[forget:].argmax(dim=1), teacher.shape[1]).to(teacher.dtype)
-        return torch.cat([F.softmax(smooth[:forget] / tau, dim=1), drawn])
+        A class says all that a row of zeros with a one would, in a C-th of the room.
+        """
+        drawn: list[Tensor] = []
+        smooth = run.kept(self._smooth(teacher, forget, tau, run, drawn), forget)
+        return smooth, torch.cat(drawn)
+
+    def _smooth(
+        self, teacher: Tensor, forget: int, tau: float, run: Runtime, drawn: list[Tensor]
+    ) -> Iterator[Tensor]:
+        """The probabilities, some rows at a time; the classes of the others go to ``drawn``."""
+        size = max(1, _BLOCK // teacher.shape[1])
+        for start in range(0, len(teacher), size):
+            z, count = run.rows(teacher, slice(start, start + size)), max(0, forget - start)
+            noisy = z + run.gumbel(*z.shape).to(z.dtype)
+            drawn.append(noisy[count:].argmax(dim=1))
+            smooth = noisy if self.smoothing == "gumbel-softmax" else z
+            yield F.softmax(smooth[:count] / tau, dim=1)
+
+
+def _rows(smooth: Tensor, drawn: Tensor, i: Tensor, run: Runtime) -> Tensor:
+    """Targets ``[B, C]`` of the images at ``i``; those of ``smooth`` come before the others."""
+    forget = len(smooth)
+    rows = run.rows(smooth, i.clamp(max=forget - 1))
+    chosen = drawn[(i - forget).clamp(min=0)][:, None]
+    return torch.where(i[:, None] < forget, rows, torch.zeros_like(rows).scatter(1, chosen, 1.0))
