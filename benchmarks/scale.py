@@ -202,6 +202,23 @@ def exactness(rows=100_000):
     return "\n".join(lines)
 
 
+def tail(rows=1_000, classes=1_000, largest=64):
+    """What the largest logits leave out: mean probability beyond them, by temperature."""
+    import torch
+
+    lines = [
+        "| spread of logits | temperature 1 | 2 | 4 |",
+        "|--:|--:|--:|--:|",
+    ]
+    for spread in (1, 5, 20):
+        draw = torch.Generator().manual_seed(0)
+        z = spread * torch.randn(rows, classes, generator=draw, dtype=torch.float64)
+        beliefs = ((z / temperature).softmax(dim=1) for temperature in (1, 2, 4))
+        left = (1 - p.topk(largest).values.sum(dim=1).mean().item() for p in beliefs)
+        lines.append(f"| {spread} | {' | '.join(f'{100 * share:.2g}%' for share in left)} |")
+    return "\n".join(lines)
+
+
 def read(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -236,7 +253,11 @@ def main():
     parser.add_argument("--one", type=Path, help="measure the shards in this folder, in here")
     parser.add_argument("--table", action="store_true", help="print the table of --out and stop")
     parser.add_argument("--half", action="store_true", help="print what half precision costs")
+    parser.add_argument("--tail", action="store_true", help="print what 64 of 1,000 logits lose")
     options = parser.parse_args()
+    if options.tail:
+        print(tail())
+        return
     if options.half:
         print(exactness())
         return
