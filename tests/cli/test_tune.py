@@ -189,3 +189,8 @@ def test_an_interrupted_search_says_that_it_goes_on(monkeypatch, capsys):
     monkeypatch.setattr(command, "tune", interrupted)
     assert tune("finetune", *SMALL) == 130
     assert "The same command goes on." in capsys.readouterr().err
+
+
+def test_a_search_that_bettered_nothing_says_so(capsys):
+    assert tune("finetune", *SMALL, budget=1) == 0
+    assert "that of the defaults, which no other trial bettered" in capsys.readouterr().err

@@ -184,6 +184,11 @@ def _search(chosen: Any, recipe: Recipe | None, out: Path) -> None:
 
 def _sentence(found: Tuned) -> str:
     best, first, floor = found.best.value, found.default.value, found.noise_floor
+    if found.best is found.default:
+        return (
+            f"{found.name}: objective {best:.6f}, that of the defaults, which no other trial "
+            f"bettered; the unchanged original's is {found.unchanged:.6f}"
+        )
     noise = "the noise floor, unknown with one draw" if floor is None else f"noise ({floor:.6f})"
     verdict = {True: "better", False: "not better", None: "perhaps better"}[found.better_than_noise]
     return (
