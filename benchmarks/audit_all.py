@@ -1,9 +1,10 @@
 """Audit the original, four methods and one more gold on digits and Fashion-MNIST.
 
-    python benchmarks/audit_all.py digits --golds 64 --shadows 64 --put_back 5 20 80 --others 7
+    python benchmarks/audit_all.py digits --golds 16 --put_back 5 20 80
     python benchmarks/audit_all.py fashion-mnist --golds 10 --level 2
     python docs/write_audit.py
 
+``--shadows`` adds online likelihood ratios, ``--others`` what needs several models of each kind.
 Each step is a ``lotus`` command, printed before it runs. What is there already is not made again,
 and a bank goes on where it stopped; audits are made anew, with all that the bank then holds. Every
 ``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json.
