@@ -80,6 +80,7 @@ def _where_it_breaks(error: Exception, text: str) -> str:
 _PLAIN = {
     "mapping values are not allowed": "a second colon; put quotes around text with a colon in it",
     "'\\t'": "a tab; indent with spaces",
+    "found unhashable key": "a list or a mapping where a name belongs",
     "could not find expected ':'": "expected NAME: VALUE, got no colon",
 }
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import nn
 from lotus_unlearning import models, run_files
 from lotus_unlearning.config_paths import resolved
 from lotus_unlearning.evaluation import Evaluation, versions
-from lotus_unlearning.plain_files import from_yaml
+from lotus_unlearning.kinds import require
 from lotus_unlearning.runtime import (
     Processes,
     choose_device,
@@ -24,6 +24,7 @@ from lotus_unlearning.runtime import (
     fingerprint,
     processor,
 )
+from lotus_unlearning.training import Recipe
 
 Row = Mapping[str, Any]
 Ids = Sequence[int] | Sequence[str]
@@ -83,18 +84,26 @@ class Run:
             ValueError: If it holds none.
         """
         known = self.manifest.get("model")
-        if not isinstance(known, dict):
+        if known is None:
             raise ValueError(
                 f"{self.path}: expected a run with a model (made by lotus train, unlearn or demo), "
                 f"got one of lotus {self.manifest.get('command', 'an unknown command')} without"
             )
-        try:
-            return Architecture(**known)
-        except TypeError:
-            names = ", ".join(f.name for f in fields(Architecture))
-            raise ValueError(
-                f"{self.path}: expected a model with {names} in manifest.json, got {known}"
-            ) from None
+        file, what = self.path / "manifest.json", "how a model is built"
+        require(file, known, Architecture, what, run_files.ADVICE)
+        return Architecture(**known)
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its model was trained, if it was and ``config.yaml`` says so.
+
+        Raises:
+            ValueError: If it says something else.
+        """
+        known, file = self.config.get("recipe"), self.path / "config.yaml"
+        what = "settings of training under recipe"
+        require(file, known, Recipe | None, what, run_files.ADVICE)
+        return None if known is None else Recipe(**known)
 
     def model(self) -> nn.Module:
         """Its model, with its weights, in evaluation mode.
@@ -127,10 +136,8 @@ def read(path: str | Path) -> Run:
         )
 
     manifest = run_files.manifest(folder)
-    config = run_files.read(folder / "config.yaml", from_yaml, dict)
-    config = resolved(str(manifest.get("command")), config, folder)
-    history = run_files.read(folder / "history.jsonl", run_files.history, list)
-    return Run(folder, manifest, config, history)
+    config = resolved(manifest.get("command", ""), run_files.config(folder), folder)
+    return Run(folder, manifest, config, run_files.history(folder))
 
 
 def write(

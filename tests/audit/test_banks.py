@@ -16,6 +16,7 @@ from few_networks import RECIPE, network
 from lotus_unlearning import Recipe, Splits, train
 from lotus_unlearning.audit import Wanted, Where, bank, of_model, of_setup, read_bank
 from lotus_unlearning.benchmark.cells import DataChoice, Setup
+from lotus_unlearning.benchmark.packing import zipped
 from lotus_unlearning.datasets import load
 from lotus_unlearning.runtime import Runtime
 
@@ -104,6 +105,42 @@ def test_a_bank_of_something_else_is_refused(quick, digits, tmp_path):
         bank(quick, fewer, tmp_path, Wanted(golds=1))
     with pytest.raises(ValueError, match="expected a folder made by lotus bank"):
         read_bank(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("bank", {"forget": ["x"]}, "forget.0 (expected a whole number, got 'x')"),
+        ("bank", {"content": {"train": 3}}, "content.train (expected text, got 3)"),
+        ("gold", {"values": {"train_accuracy": 1.0}}, "expected train_accuracy, unseen_accuracy"),
+        ("gold", {"values": {"train_accuracy": []}}, "values.train_accuracy (expected a number"),
+        ("gold", {"cell": None}, "cell (expected a mapping, got null)"),
+        ("gold", {"cell": {"number": 3}}, "the model of a bank that the file is named after"),
+        ("gold", {"cell": {"kind": "silver"}}, "kind (expected one of 'gold', 'shadow'"),
+        ("gold", {"weights_sha256": 3}, "weights_sha256 (expected text, got 3)"),
+    ],
+)
+def test_a_bank_with_other_kinds_of_values_is_refused_with_their_places(
+    quick, digits, tmp_path, file, change, told
+):
+    bank(quick, digits, tmp_path, Wanted(golds=1))
+    (path,) = [tmp_path / "bank.json"] if file == "bank" else (tmp_path / "cells").glob("*.json")
+    known = json.loads(path.read_text())
+    inner = {k: {**known[k], **v} for k, v in change.items() if k == "cell" and v is not None}
+    path.write_text(json.dumps({**known, **change, **inner}))
+    with pytest.raises(ValueError, match=f"^{path}: expected") as caught:
+        read_bank(tmp_path).members("gold")
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [{}, {"train": 3}, {"train": 400, "unseen": 1, "test": 1}])
+def test_predictions_that_are_not_one_for_each_image_are_refused(quick, digits, tmp_path, kept):
+    made = bank(quick, digits, tmp_path, Wanted(golds=1))
+    (gold,) = made.members("gold")
+    arrays = {part: np.zeros((rows, 10), np.float32) for part, rows in kept.items()}
+    (tmp_path / "files" / gold.key / "predictions.npz").write_bytes(zipped(arrays))
+    with pytest.raises(ValueError, match=r"got damaged contents \(not one for each image of"):
+        made.predictions(gold)
 
 
 def test_a_bank_says_whether_it_fits_a_model(filled, digits):

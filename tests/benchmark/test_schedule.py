@@ -18,6 +18,11 @@ from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.work import Made, MethodError, _unlearned
 
 
+def _measured(cell):
+    golds = [{"values": {}} for _ in getattr(cell, "golds", ())]
+    return {"values": {}, "golds": golds, "images": {"forget": 1, "retain": 9}}
+
+
 class Fake:
     """Gives what it is told to, at once, and remembers what it was asked."""
 
@@ -31,7 +36,7 @@ class Fake:
         future = Future()
         error = next((e for kind, e in self.fails.items() if isinstance(cell, kind)), None)
         if error is None:
-            future.set_result(Made({"values": {}}, {"model.safetensors": b"1"}))
+            future.set_result(Made(_measured(cell), {"model.safetensors": b"1"}))
         else:
             future.set_exception(error() if callable(error) else error)
         return future

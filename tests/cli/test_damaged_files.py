@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+import yaml
 from few_digits import SMALL
 from PIL import Image
 
@@ -160,29 +161,120 @@ def test_a_run_that_lacks_a_file_is_refused_or_not_in_need_of_it(
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("model", 3), ("forgotten", {}), ("seconds", "x"), ("method", [])]
+    ("file", "value", "place"),
+    [
+        ("manifest.json", {"model": 3}, "model (expected a mapping or null, got 3)"),
+        ("manifest.json", {"forgotten": {}}, "forgotten (expected a list"),
+        ("manifest.json", {"left_out": [[1]]}, "left_out.0 (expected a whole number, got a list)"),
+        ("manifest.json", {"seconds": "x"}, "seconds (expected a number or null, got 'x')"),
+        ("manifest.json", {"method": None}, "method (expected a mapping, got null)"),
+        ("manifest.json", {"trained_on": {"ids": ""}}, "trained_on.data (expected text, got none)"),
+        ("config.yaml", {"data": {}}, "data (expected text or null, got a mapping)"),
+        ("config.yaml", {"limit": "all"}, "limit (expected a whole number or null, got 'all')"),
+        ("config.yaml", {"recipe": []}, "recipe (expected a mapping or null, got a list)"),
+        ("history.jsonl", {"loss": "x"}, "0.loss (expected a number or null, got 'x')"),
+    ],
 )
-def test_a_manifest_with_other_kinds_of_values_is_refused(
-    trained, tmp_path, capsys, monkeypatch, key, value
+def test_a_run_with_other_kinds_of_values_is_refused_with_their_places(
+    trained, tmp_path, capsys, monkeypatch, file, value, place
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained / "original", tmp_path / "run")
+    known = {} if file == "history.jsonl" else yaml.safe_load((tmp_path / "run" / file).read_text())
+    (tmp_path / "run" / file).write_text(json.dumps({**known, **value}))
+    assert main(["unlearn", "--model", "run", "--forget", "0.1", "--out", "out"]) == 1
+    told = capsys.readouterr().err
+    assert f"run/{file}: expected a file of a run as it was written, got other values of" in told
+    assert place in told
+    assert left(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ({"name": []}, "name (expected text, got a list)"),
+        ({"classes": None}, "classes (expected a whole number, got null)"),
+        ({"depth": 3}, "depth (expected one of name, classes, channels, image_size)"),
+    ],
+)
+def test_a_run_whose_model_cannot_be_built_says_why(
+    trained, tmp_path, capsys, monkeypatch, model, place
 ):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(trained / "original", tmp_path / "run")
     facts = json.loads((tmp_path / "run/manifest.json").read_text())
-    (tmp_path / "run/manifest.json").write_text(json.dumps({**facts, key: value}))
+    facts["model"] |= model
+    (tmp_path / "run/manifest.json").write_text(json.dumps(facts))
     assert main(["unlearn", "--model", "run", "--forget", "0.1", "--out", "out"]) == 1
-    assert f"got other values of {key}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "run/manifest.json: expected how a model is built, got other values of" in told
+    assert place in told
 
 
-def test_measures_of_another_kind_are_named_and_the_page_stays(tmp_path, capsys, monkeypatch):
-    def write(*_):
-        raise AttributeError("'int' object has no attribute 'get'")
+@pytest.mark.parametrize("recipe", [None, {"epochs": "many"}, {"epoch": 1}])
+def test_a_recipe_that_none_can_train_by_is_named_by_the_bank(
+    trained, tmp_path, capsys, monkeypatch, recipe
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained / "original", tmp_path / "run")
+    known = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    (tmp_path / "run/config.yaml").write_text(json.dumps({**known, "recipe": recipe}))
+    assert main(["bank", "--model", "run", "--forget", "0.1", "--golds", "1", "--out", "out"]) == 1
+    told = capsys.readouterr().err
+    if recipe is not None:
+        words = ["request", "init", "--model", "run", "--method", "finetune", "--workspace", "out"]
+        assert main(words) == 1
+        assert (
+            capsys.readouterr().err.partition("run/config.yaml")[2]
+            == told.partition("run/config.yaml")[2]
+        )
+    places = "recipe to train by", "epochs (expected a whole", "epoch (expected one of epochs"
+    assert any(place in told for place in places)
+    assert left(tmp_path) == ["run"]
 
-    monkeypatch.setattr("lotus_unlearning.report.write", write)
+
+def test_a_run_that_is_said_to_begin_from_itself_is_no_original(
+    trained, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained / "original", tmp_path / "run")
+    (tmp_path / "run/config.yaml").write_text("data: digits\nmodel: run")
+    assert main(["bank", "--model", "run", "--forget", "0.1", "--golds", "1", "--out", "out"]) == 1
+    assert "expected a run that knows how its model was trained" in capsys.readouterr().err
+
+
+_ROW = {"measure": "m", "label": "M", "direction": "up", "unit": "", "values": {"original": 1.0}}
+_PAGE = {"title": "T", "columns": ["original"], "table": [_ROW]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ({"method": {"settings": "x"}}, "method.settings (expected a mapping or null, got 'x')"),
+        ({"table": [{**_ROW, "values": 3}]}, "table.0.values (expected a mapping, got 3)"),
+        ({"history": [{"loss": []}]}, "history.0.loss (expected a number or null, got a list)"),
+        ({"roc": {"loss": {"original": {"fpr": "x"}}}}, "roc.loss.original.fpr (expected a list"),
+        ({"images": [{"before": 1}]}, "images.0.before (expected a mapping or null, got 1)"),
+        ({"notes": [3]}, "notes.0 (expected text, got 3)"),
+    ],
+)
+def test_measures_of_another_kind_are_named_and_the_page_stays(tmp_path, capsys, changed, place):
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "metrics.json").write_text('{"columns": ["original"], "table": []}')
     (folder / "report.html").write_text("<!doctype html>")
+    (folder / "metrics.json").write_text(json.dumps({**_PAGE, **changed}))
     assert main(["report", str(folder)]) == 1
     told = capsys.readouterr().err
-    assert "expected an evaluation as it was written, got values of other kinds" in told
+    assert "metrics.json: expected an evaluation as it was written, got other values of" in told
+    assert place in told
+    assert "measure again with lotus evaluate" in told
     assert (folder / "report.html").read_text() == "<!doctype html>"
+
+
+def test_values_within_values_without_end_are_no_page(tmp_path, capsys):
+    deep = {}
+    for _ in range(400):
+        deep = {"a": deep}
+    (tmp_path / "metrics.json").write_text(json.dumps({**_PAGE, "manifest": deep}))
+    assert main(["report", str(tmp_path)]) == 1
+    assert "values stand within values too deep" in capsys.readouterr().err

@@ -119,7 +119,7 @@ def test_a_page_with_problems_is_refused_with_all_of_them():
     with pytest.raises(ValueError, match="direction") as caught:
         render(page)
     assert "histroy" in str(caught.value)
-    assert '"history" must be a list' in str(caught.value)
+    assert "history (expected a list or null, got 3)" in str(caught.value)
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):

@@ -242,6 +242,8 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
         ({"method": {"name": "scrubb"}}, "method: expected one of lotus"),
         ({"method": {"name": "scrub", "settings": {"epoch": 1}}}, "settings of scrub: "),
         ({"recipe": {"epoch": 1}}, "recipe: expected settings of training"),
+        ({"recipe": {"epochs": "x"}}, r"values of epochs \(expected a whole number, got 'x'\)"),
+        ({"architecture": {"name": []}}, r"architecture: .* name \(expected text, got a list\)"),
         ({"guards": {"attack": "auc"}}, "guards.attack one of auc_loss"),
         ({"guards": {"test_accuracy_loss": 2}}, r"limits of guards and drift in \[0, 1\]"),
         ({"due_days": "soon", "colour": 1}, "got colour; due_days: expected int, got 'soon'"),

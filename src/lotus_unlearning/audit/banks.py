@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,38 @@ from safetensors.torch import load as load_weights
 from torch import Tensor
 
 from lotus_unlearning.audit.material import Material, content, images_of
-from lotus_unlearning.audit.members import FORMAT, KINDS, Chosen, Ints, Kind, Member, digest
+from lotus_unlearning.audit.members import FORMAT, Chosen, Ints, Kind, Member, digest
 from lotus_unlearning.benchmark.materials import PREDICTIONS, WEIGHTS
 from lotus_unlearning.benchmark.packing import unzipped
+from lotus_unlearning.benchmark.records import read_record
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.folders import replace_text
+from lotus_unlearning.kinds import require
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.splits import Splits
 
 Arrays = Mapping[str, NDArray[np.float32]]
 FACTS = "bank.json"
-_FACTS = {"forget": list, "gone": list, "content": dict}
-_FACTS |= dict.fromkeys(("golds_made_of", "shadows_made_of"), str)
+_AS_WRITTEN = "a file of a bank as lotus bank wrote it"
+_FROM_BACKUP = "restore it from a backup, or make the bank again"
+_AGAIN = "delete the file and the same lotus bank trains the model again"
+
+
+class _Facts(TypedDict):
+    """What is read again of ``bank.json``."""
+
+    forget: list[int]
+    gone: list[int]
+    images: dict[str, int]
+    content: dict[str, str]
+    golds_made_of: str
+    shadows_made_of: str
+
+
+class _MemberFile(TypedDict):
+    """What says whose a file is."""
+
+    cell: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,12 +66,7 @@ class Bank:
         return Store(self.folder)
 
     def __post_init__(self) -> None:
-        other = [key for key, kind in _FACTS.items() if not isinstance(self.facts.get(key), kind)]
-        if other:
-            raise ValueError(
-                f"{self.folder / FACTS}: expected the facts of a bank as lotus bank wrote them, "
-                f"got other values of {', '.join(other)}; restore it from a backup"
-            )
+        require(self.folder / FACTS, self.facts, _Facts, _AS_WRITTEN, _FROM_BACKUP)
 
     @cached_property
     def chosen(self) -> Chosen:
@@ -85,9 +100,14 @@ class Bank:
                 "lotus bank makes them again"
             )
         try:
-            return unzipped(files[PREDICTIONS])
+            found = unzipped(files[PREDICTIONS])
         except Exception as error:  # NumPy and zipfile raise many kinds
             raise self._damaged(member, "predictions", error) from None
+        rows = self.facts["images"]
+        other = [p for p in rows if p not in found or found[p].shape[:-1] != (rows[p],)]
+        if other:
+            raise self._damaged(member, "predictions", f"not one for each image of {other[0]}")
+        return found
 
     def weights(self, member: Member) -> dict[str, Tensor] | None:
         """Its weights, if they were kept."""
@@ -99,10 +119,10 @@ class Bank:
         except SafetensorError as error:
             raise self._damaged(member, "weights", error) from None
 
-    def _damaged(self, member: Member, what: str, error: Exception) -> ValueError:
+    def _damaged(self, member: Member, what: str, why: object) -> ValueError:
         folder = self.folder / "files" / member.key
         return ValueError(
-            f"{folder}: expected {what} of {member.title}, got damaged contents ({error}); delete "
+            f"{folder}: expected {what} of {member.title}, got damaged contents ({why}); delete "
             "the folder and its file in cells, and the same lotus bank makes them again"
         )
 
@@ -142,11 +162,22 @@ class Bank:
         known = {field.name for field in fields(Member)}
         mine = (self.facts["golds_made_of"], self.facts["shadows_made_of"])
         for path in sorted((self.folder / folder).glob("*.json")):
-            record, named = _facts(path), {}
-            if isinstance(record.get("cell"), dict):
-                named = {k: v for k, v in record["cell"].items() if k in known}
+            record = read_record(path)
+            require(path, record, _MemberFile, _AS_WRITTEN, _AGAIN)
+            named = {k: v for k, v in record["cell"].items() if k in known}
             if named.get("made_of") in mine:
+                self._require_accuracies(path, record)
                 yield _member(named, path), record
+
+    def _require_accuracies(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Of every part of the images: they are averaged over members."""
+        values = record.get("values", {})
+        parts = [f"{part}_accuracy" for part in self.facts["content"]]
+        if "error" not in record and {k for k, v in values.items() if v is not None} != {*parts}:
+            raise ValueError(
+                f"{path}: expected {', '.join(parts)} of a model of this bank, got "
+                f"{', '.join(values)[:200] or 'none'}; {_AGAIN}"
+            )
 
 
 def read_bank(folder: str | Path) -> Bank:
@@ -190,22 +221,26 @@ def open_bank(folder: str | Path, material: Material, chosen: Chosen) -> Bank:
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
-        found = from_json(path)
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__}")
+        found: dict[str, Any] = from_json(path)
     except ValueError as error:
         raise ValueError(
-            f"{path}: expected a file of a bank as lotus bank wrote it, got damaged contents "
-            f"({error}); restore it from a backup, or make the bank again"
+            f"{path}: expected {_AS_WRITTEN}, got damaged contents ({error}); {_FROM_BACKUP}"
         ) from None
+    require(path, found, dict[str, Any], _AS_WRITTEN, _FROM_BACKUP)
     return found
 
 
-def _member(named: dict[str, Any], path: Path) -> Member:
-    numbers = [named.get("number"), named.get("put_back", 0)]
-    if named.get("kind") not in KINDS or not all(type(n) is int and n >= 0 for n in numbers):
+def _member(named: Mapping[str, Any], path: Path) -> Member:
+    """The member that a file is of.
+
+    Raises:
+        ValueError: If it is of none, or of another one than the file's name says.
+    """
+    require(path, named, Member, "a model of a bank", _AGAIN)
+    member = Member(**named)
+    if min(member.number, member.put_back) < 0 or member.key != path.stem:
         raise ValueError(
-            f"{path}: expected a model of a bank, got {named}; delete the file and the same lotus "
-            "bank trains the model again"
+            f"{path}: expected the model of a bank that the file is named after, got {member}; "
+            f"{_AGAIN}"
         )
-    return Member(**named)
+    return member

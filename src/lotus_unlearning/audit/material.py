@@ -110,11 +110,12 @@ def setup_of_run(path: str | Path) -> tuple[Setup, str | None]:
     Raises:
         ValueError: If the run does not know its recipe.
     """
-    run = runs.read(path)
+    run, before = runs.read(path), set[Path]()
+    while "recipe" not in run.config and run.config.get("model") and run.path not in before:
+        before.add(run.path)  # a config that was changed may name its own run
+        run = runs.read(run.config["model"])
     config = run.config
-    if "recipe" not in config and isinstance(config.get("model"), str):
-        return setup_of_run(config["model"])
-    if "recipe" not in config:
+    if "recipe" not in config or config.get("data") is None:
         raise ValueError(
             f"bank: expected a run that knows how its model was trained, made by lotus train; got "
             f"{str(path)!r}"
@@ -123,15 +124,15 @@ def setup_of_run(path: str | Path) -> tuple[Setup, str | None]:
         name=config["data"],
         limit=config.get("limit"),
         size=config.get("size"),
-        seed=config.get("data_seed", 0),
-        unseen_from=config.get("unseen_from", "train"),
+        seed=config.get("data_seed") or 0,
+        unseen_from=config.get("unseen_from") or "train",
     )
     setup = Setup(
         data=choice,
         model=run.architecture.name,
-        recipe=Recipe(**config["recipe"]),
-        pretrained=config.get("pretrained", False),
-        precision=config.get("precision", "auto"),
+        recipe=run.recipe,
+        pretrained=config.get("pretrained") or False,
+        precision=config.get("precision") or "auto",
     )
     return setup, config.get("root")
 

@@ -21,7 +21,7 @@ def correlations(grid: Grid, parts: Sequence[Part]) -> Table:
         for settings in grid.settings:
             lines = [ln for ln in part.lines if ln.is_method and settings in ln.settings]
             gold = next((line for line in part.lines if line.name == "gold"), None)
-            if gold is not None and len(pairs := _pairs(lines)) >= 4:
+            if gold is not None and _pairs([gold]) and len(pairs := _pairs(lines)) >= 4:
                 rows.append(_correlation(part, settings, pairs, gold))
     notes = [
         "Over methods: mean RF-JSD against mean JSD to gold over seeds, with the 95% interval, "

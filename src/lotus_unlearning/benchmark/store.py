@@ -14,8 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
+from lotus_unlearning.benchmark.records import read_error, read_record
 from lotus_unlearning.benchmark.work import Made
-from lotus_unlearning.plain_files import from_json
 
 _STALE = 3600.0
 """Seconds after which what is half written will never be finished: writing takes seconds."""
@@ -38,21 +38,10 @@ class Store:
         """What is known of a finished cell; ``None`` if it is not finished.
 
         Raises:
-            ValueError: If its file is damaged.
+            ValueError: If its file is damaged, or is not as it was written.
         """
         path = self._record(cell)
-        if not path.is_file():
-            return None
-        try:
-            found = from_json(path)
-            if not isinstance(found, dict):
-                raise ValueError(f"a {type(found).__name__}")
-        except ValueError as error:
-            raise ValueError(
-                f"{path}: expected the JSON of a cell, got damaged contents ({error}); delete it "
-                "and the same command runs the cell again"
-            ) from None
-        return found
+        return read_record(path, cell) if path.is_file() else None
 
     def files(self, cell: Cell) -> dict[str, bytes]:
         """Its weights and predictions; empty if they are not there (any more)."""
@@ -90,8 +79,8 @@ class Store:
         if not path.is_file():
             return None
         try:
-            return str(from_json(path)["error"])
-        except (ValueError, TypeError, KeyError):
+            return read_error(path)
+        except ValueError:
             return f"unknown, as {path} is damaged"
 
     def forget_failure(self, cell: Cell) -> None:

@@ -87,7 +87,7 @@ def _of_run(path: str) -> dict[str, Any]:
         )
     config = configs.resolved("train", run.config, run.path)
     found = {key: config[key] for key in _INHERITED if config.get(key) is not None}
-    recipe = config.get("recipe") or {}
+    recipe = {} if run.recipe is None else dataclasses.asdict(run.recipe)
     return {**found, **{f"recipe.{key}": value for key, value in recipe.items()}}
 
 

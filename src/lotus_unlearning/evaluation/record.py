@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from lotus_unlearning import report
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.page import formatted
+from lotus_unlearning.report.problems import problems
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_TOLD, _LONGEST = 5, 200
 _ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
 
@@ -40,7 +42,7 @@ class Evaluation:
 
     def with_note(self, note: str) -> "Evaluation":
         """The same, with one more caveat."""
-        return Evaluation({**self.page, "notes": [*self.page["notes"], note]})
+        return Evaluation({**self.page, "notes": [*(self.page.get("notes") or ()), note]})
 
     def to_frame(self) -> "pd.DataFrame":
         """One row per measure, one column per model; unrounded floats, NaN where undefined."""
@@ -59,7 +61,7 @@ class Evaluation:
         ]
         align = ["left", *["right"] * len(self.page["columns"])]
         text: str = tabulate(rows, heads, tablefmt="github", colalign=align, disable_numparse=True)
-        notes = "".join(f"\n- {note}" for note in self.page["notes"])
+        notes = "".join(f"\n- {note}" for note in self.page.get("notes") or ())
         return text + (f"\n{notes}" if notes else "")
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
@@ -89,6 +91,14 @@ class Evaluation:
         if not isinstance(page, dict) or not {"columns", "table"} <= page.keys():
             raise ValueError(
                 f"expected an evaluation in {path}, got other JSON; metrics.json of a run is one"
+            )
+        found = problems(page)
+        if found:
+            more = "; and more" if len(found) > _TOLD else ""
+            told = "; ".join(one[:_LONGEST] for one in found[:_TOLD])
+            raise ValueError(
+                f"{path}: expected an evaluation as it was written, got other values of {told}"
+                f"{more}; measure again with lotus evaluate"
             )
         return cls(page)
 
@@ -125,7 +135,7 @@ class Evaluation:
             )
             title = html.escape(row.get("definition", ""), quote=True)
             rows += f"<tr><th style='text-align:left' title='{title}'>{label}</th>{cells}</tr>"
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.page["notes"])
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.page.get("notes") or ())
         return (
             f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
         )

@@ -163,7 +163,12 @@ def render(page: Mapping[str, Any]) -> str:
     found = problems(page)
     if found:
         raise ValueError("This page cannot be rendered: " + "; ".join(found) + ".")
-    return environment().get_template("template.html").render(view(page))
+    try:
+        return environment().get_template("template.html").render(view(page))
+    except RecursionError:
+        raise ValueError(
+            "This page cannot be rendered: values stand within values too deep."
+        ) from None
 
 
 def write(page: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:

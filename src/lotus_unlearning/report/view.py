@@ -203,4 +203,4 @@ def _plain_value(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return number(value) if isinstance(value, float) and value != int(value) else str(value)
+    return number(value) if isinstance(value, float) and value % 1 != 0 else str(value)

@@ -11,7 +11,7 @@ from torch import nn
 from lotus_unlearning import audit as audits
 from lotus_unlearning import runs
 from lotus_unlearning.audit.members import Chosen, digest
-from lotus_unlearning.requests.plan import recipe_of
+from lotus_unlearning.requests.plan import architecture_of, recipe_of
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
 from lotus_unlearning.splits import Splits
@@ -138,7 +138,7 @@ def _bank(
     """Golds for what is to be forgotten; those that are there already are not trained again."""
     material = audits.of_model(model, splits, recipe_of(chosen), precision=chosen.precision)
     if chosen.pretrained:
-        start = _Pretrained(runs.Architecture(**chosen.architecture))
+        start = _Pretrained(architecture_of(chosen))
         facts = {**material.facts, "pretrained": True}
         material = replace(material, fresh=start, facts=facts)
     name = digest([dict(material.facts), asdict(Chosen.of(splits))])

@@ -8,6 +8,7 @@ import torch
 from lotus_unlearning import datasets, runs
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.id_files import some
+from lotus_unlearning.kinds import require
 from lotus_unlearning.methods import METHODS, Retrain
 from lotus_unlearning.methods.spaces import with_settings
 from lotus_unlearning.requests import entries, index
@@ -20,6 +21,8 @@ from lotus_unlearning.sources import content_hashes
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
+
+_ADVICE = "change it in lotus.yaml"
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,21 @@ def recipe_of(chosen: Settings) -> Recipe:
     """The recipe of ``--retrain``.
 
     Raises:
-        ValueError: If it has unknown settings, or some out of range.
+        ValueError: If it has unknown settings, or some of another kind or out of range.
     """
-    try:
-        return Recipe(**chosen.recipe)
-    except TypeError as error:
-        raise ValueError(f"recipe: expected settings of training: {error}") from None
+    require("recipe", chosen.recipe, Recipe, "settings of training", _ADVICE)
+    return Recipe(**chosen.recipe)
+
+
+def architecture_of(chosen: Settings) -> runs.Architecture:
+    """How the served model is built.
+
+    Raises:
+        ValueError: If something is lacking or of another kind.
+    """
+    what = "how the model is built"
+    require("architecture", chosen.architecture, runs.Architecture, what, _ADVICE)
+    return runs.Architecture(**chosen.architecture)
 
 
 def runtime(chosen: Settings) -> Runtime:
@@ -156,5 +168,5 @@ def from_start(method: Method, chosen: Settings, number: int) -> Method:
     if not chosen.pretrained or not isinstance(method, Retrain):
         return method
     seed = Runtime(seed=chosen.seed + number).draw_seed()
-    built = runs.Architecture(**chosen.architecture).build(pretrained=True, seed=seed)
+    built = architecture_of(chosen).build(pretrained=True, seed=seed)
     return Retrain(recipe=method.recipe, start=built)

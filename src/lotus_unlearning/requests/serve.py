@@ -17,6 +17,7 @@ from lotus_unlearning.requests.canonical import file_digest, settle
 from lotus_unlearning.requests.entries import Run
 from lotus_unlearning.requests.plan import (
     Batch,
+    architecture_of,
     from_start,
     method_of,
     plan,
@@ -66,7 +67,9 @@ def serve(
             changed then.
     """
     chosen = workspace.settings
-    method = Retrain(recipe=recipe_of(chosen)) if retrain else method_of(chosen)
+    architecture_of(chosen)  # else the work would be lost when it is written
+    recipe = recipe_of(chosen)
+    method = Retrain(recipe=recipe) if retrain else method_of(chosen)
     pending = entries.requests(workspace.db, "pending")
     if not pending:
         return None
@@ -184,7 +187,7 @@ def _kept(
             path,
             config={"lotus.yaml": asdict(chosen)},
             model=None if reasons else made.model,
-            architecture=runs.Architecture(**chosen.architecture),
+            architecture=architecture_of(chosen),
             history=made.history,
             manifest={"command": "request run", **_public(record)},
             evaluation=evaluation,

@@ -13,7 +13,7 @@ from lotus_unlearning.datasets import Data
 from lotus_unlearning.images import Images
 from lotus_unlearning.requests import entries, index, ledger, settings
 from lotus_unlearning.requests.canonical import file_digest, settle
-from lotus_unlearning.requests.plan import method_of, recipe_of, runtime
+from lotus_unlearning.requests.plan import architecture_of, method_of, recipe_of, runtime
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.signing import make_keys
 from lotus_unlearning.requests.workspace import (
@@ -76,7 +76,7 @@ def _first_run(place: Path, chosen: Settings, model: nn.Module) -> None:
             path,
             config=asdict(chosen.data),
             model=model,
-            architecture=runs.Architecture(**chosen.architecture),
+            architecture=architecture_of(chosen),
             manifest={"command": "request init"},
         )
 

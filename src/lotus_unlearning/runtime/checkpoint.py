@@ -4,13 +4,15 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from lotus_unlearning.kinds import misfits
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.facts import differences
 from lotus_unlearning.runtime.gathered import dealt, gathered
@@ -22,15 +24,23 @@ if TYPE_CHECKING:
 
 FILE = "checkpoint.safetensors"
 
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(("loop", "done"), int),
-    **dict.fromkeys(("history", "carried", "generators"), list),
-    "over": bool,
-    "seconds": float,
-    "model": dict,
-}
-_LONGEST = 200
+_LONGEST, _TOLD = 200, 5
 _ADVICE = "remove it to begin anew, or choose another folder"
+
+
+class _Facts(TypedDict):
+    facts: dict[str, Any]
+
+
+class _Found(_Facts):
+    loop: int
+    done: int
+    over: bool
+    seconds: float
+    history: list[dict[str, float | None]]
+    model: dict[str, Any]
+    carried: list[Any]
+    generators: list[Tensor]
 
 
 class Stateful(Protocol):
@@ -196,9 +206,9 @@ class Folder:
             return None
         try:
             found = nested.read(file)
-            differ = differences(self.facts, _of_kind(found, {"facts": dict})["facts"])
+            differ = differences(self.facts, _of_kind(found, _Facts)["facts"])
             if not differ:
-                return _of_kind(found, _KINDS)
+                return _of_kind(found, _Found)
         except ValueError as error:
             raise ValueError(
                 f"checkpoint: expected {file} as it was written, but {error}; {_ADVICE}"
@@ -220,10 +230,10 @@ def discard(folder: str | Path) -> None:
         path.rmdir()
 
 
-def _of_kind(found: dict[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
-    """``found``, if its values are of these kinds and have the right length."""
-    other = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
-    if not other and "history" in kinds and not 0 < found["done"] <= len(found["history"]):
+def _of_kind(found: dict[str, Any], kind: Any) -> dict[str, Any]:
+    """``found``, if its values are of a kind and have the right length."""
+    other = [*islice(misfits(found, kind), _TOLD)]
+    if not other and kind is _Found and not 0 < found["done"] <= len(found["history"]):
         other = ["done"]
     if other:
         raise ValueError(f"it holds other values of {', '.join(other)}")
