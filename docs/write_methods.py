@@ -291,6 +291,18 @@ def read_steps():
     return found["table"]([json.loads(line) for line in lines])
 
 
+def read_traffic():
+    """The table of benchmarks/traffic.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "traffic.py"))
+    return found["table"](*found["read"]())
+
+
+def read_startup():
+    """The table of benchmarks/startup.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "startup.py"))
+    return found["table"](found["read"]())
+
+
 def read_speed():
     """The tables of benchmarks/lotus_speed.py."""
     found = runpy.run_path(str(ROOT / "benchmarks" / "lotus_speed.py"))
@@ -315,7 +327,9 @@ def main():
         (performance, "speed", read_speed()),
         (performance, "work", work()),
         (performance, "floor", read_floor()),
+        (performance, "traffic", read_traffic()),
         (performance, "steps", read_steps()),
+        (performance, "startup", read_startup()),
         (ROOT / "docs" / "scale.md", "scale", read_scale()),
     ):
         file.write_text(between(file.read_text("utf-8"), mark, content), encoding="utf-8")

@@ -96,9 +96,13 @@ nearer to the mean of the golds than a gold model is, and is no better. *Nothing
 close could be measured, as the original is not significantly further from the golds than they are
 from each other. Settings: those of the LoTUS paper's tables
 (*paper*), of each method's authors (*authors*), and found by a search with the same number of
-trials for all that sees neither gold models nor test images (*tuned*). None of these data sets is
-in the paper, whose data cannot be had everywhere; [reproduce.md](reproduce.md) has the commands for
-those, with the published values beside the measured ones.
+trials for all that sees neither gold models nor test images (*tuned*). Table 10 and Figure 2 have
+no rows of authors' settings: they run LoTUS alone, whose authors' settings are the paper's. The
+table of SalUn with LoTUS has authors' rows alone. Where settings were not run on a block, its
+command above names those that were (`--settings`), or its table lists the rows under *Not run*;
+Table 7 leaves out the row. A method without a preset for a block has no row of it. None of these
+data sets is in the paper, whose data cannot be had everywhere; [reproduce.md](reproduce.md) has the
+commands for those, with the published values beside the measured ones.
 
 In the charts blue circles are the paper's settings, green squares the authors', red diamonds tuned
 ones; the orange line is gold, the dashed one the original.

@@ -13,6 +13,18 @@ from lotus_unlearning import runs
 from lotus_unlearning.cli import main
 
 ROOM = "expected room on the disk"
+GRID = """
+title: "Two methods"
+blocks:
+  - name: few-digits
+    data: {name: digits, limit: 100}
+    model: resnet-thin
+    recipe: {epochs: 1}
+    precision: float32
+methods: [ssd, finetune]
+seeds: 1
+golds: 1
+"""
 
 
 @contextmanager
@@ -74,6 +86,22 @@ def test_a_bank_that_does_not_fit_keeps_its_models_and_goes_on_later(place, caps
     assert not [path for path in after if path.name.startswith(".")]
     assert main([*words, "--golds", "2"]) == 0
     assert "2 gold models" in capsys.readouterr().out
+
+
+def test_a_table_that_does_not_fit_keeps_its_cells_and_goes_on_later(place, capsys):
+    (place / "small.yaml").write_text(GRID)
+    words = ["bench", "small.yaml", "--out", "table", "--device", "cpu"]
+    assert main([*words, "--methods", "ssd"]) == 0
+    before = tree(place / "table/cells")
+    assert len(before) == 4
+    with room_for(1_000):
+        assert main(words) == 1
+    assert "File too large" in capsys.readouterr().err
+    after = tree(place / "table")
+    assert tree(place / "table/cells") == before
+    assert not [path for path in after if path.name.startswith(".")]
+    assert main(words) == 0
+    assert "5 of 5 done" in capsys.readouterr().err
 
 
 def test_a_request_that_does_not_fit_is_pending_and_the_old_model_served(place, capsys):
