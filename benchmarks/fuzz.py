@@ -3,9 +3,10 @@
     python benchmarks/fuzz.py --cases 10000
 
 Each target of tests/fuzz/commands.py gets an equal share of the cases, drawn by Hypothesis from the
-seed. A case is a problem if a traceback or a control character is written, the exit code is not 0,
-1 or 2, a file outside the output folder changes, or it takes more than 30 seconds. Writes counts,
-problems with the bytes that made them, the slowest case and the peak of memory.
+seed. A case is a problem if a traceback or a control character is written, an error is in Python's
+own words ("'>' not supported between"), the exit code is not 0, 1 or 2, a file outside the output
+folder changes, or it computes for more than 30 seconds. Writes counts, problems with the bytes that
+made them, the slowest case and the peak of memory.
 """
 
 import argparse

@@ -45,14 +45,15 @@ def _places(value, path=()):
             yield from _places(value[key], (*path, key))
 
 
-def _with(value, path, new):
+def changed(value, path, new):
+    """Plain data with ``new`` at ``path``; without what is there, if it is ``...``."""
     if not path:
         return new
     copy = dict(value) if isinstance(value, dict) else list(value)
     if len(path) == 1 and new is ...:
         del copy[path[0]]
     else:
-        copy[path[0]] = _with(value[path[0]], path[1:], new)
+        copy[path[0]] = changed(value[path[0]], path[1:], new)
     return copy
 
 
@@ -63,7 +64,7 @@ def plain(draw, valid):
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from([*_places(found)][:400]))
         new = draw(st.sampled_from([*_VALUES, ...] if path else _VALUES))
-        found = _with(found, path, new)
+        found = changed(found, path, new)
         if not isinstance(found, dict | list):
             break
     return found

@@ -48,6 +48,7 @@ def prepare(top: Path) -> None:
     ids = (top / "in/unlearned/forget.txt").read_text().split()
     (top / "in/ids.txt").write_text("\n".join(ids))
     (top / "in/ids.csv").write_text(f'id,note\n{ids[0]},"a, b"\n# more\n\n{ids[1]},\n')
+    assert main(["train", *SMALL, *ONE, "--without", "in/ids.txt", "--out", "in/gold"]) == 0
     (top / "in/w.safetensors").write_bytes((top / "in/run/model.safetensors").read_bytes())
     _checkpoint(top / "in")
     with patch("lotus_unlearning.cli.output.discard"):

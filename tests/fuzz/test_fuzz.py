@@ -3,9 +3,13 @@
 ``benchmarks/fuzz.py`` draws many more cases of the same.
 """
 
+import json
+
 import commands
+import contents
 import inputs
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 
 _CASES = 8
@@ -31,6 +35,28 @@ def test_no_traceback_is_seen_and_no_other_file_is_touched(name, top):
         assert commands.run(target, top, data).problems == []
 
     holds()
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "new", "place"),
+    [
+        ("manifest", ("model", "name"), [], "name (expected text"),
+        ("config-of-run", ("data",), {}, "data (expected text"),
+        ("metrics", ("method", "settings"), "😀", "method.settings (expected a mapping"),
+        ("member", ("cell", "number"), 3, "the model of a bank that the file is named after"),
+        ("cell", ("values",), ..., "values (expected a mapping, got none)"),
+        ("cell", ("on",), "x", "on (expected a mapping"),
+        ("reference", ("golds", 0), None, "golds.0 (expected a mapping"),
+        ("config-of-model", ("recipe", "epochs"), "x", "epochs (expected a whole number"),
+    ],
+)
+def test_what_once_ended_in_a_traceback_is_named_with_its_place(top, name, path, new, place):
+    target = commands.TARGETS[name]
+    right = yaml.safe_load(commands.valid(target, top))  # JSON is YAML, too
+    seen = commands.run(target, top, json.dumps(contents.changed(right, path, new)).encode())
+    assert seen.problems == []
+    assert place in seen.text
+    assert target.file.rpartition("/")[2].partition("*")[0] in seen.text
 
 
 def test_what_is_right_is_read(top):
