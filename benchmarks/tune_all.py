@@ -8,7 +8,8 @@
 Each block is ``lotus tune all --block BLOCK``, which goes on where it stopped. When it is complete,
 its settings go to src/lotus_unlearning/methods/tuned/BLOCK.yaml, where the preset ``tuned-BLOCK``
 reads them, and all trials to benchmarks/results/trials-BLOCK.csv. With ``--label`` a whole class is
-forgotten, and BLOCK is followed by ``-class``. The benchmark's seeds forget other classes than 0.
+forgotten, and BLOCK is followed by ``-class``. The first seven seeds of the benchmark forget other
+classes than 0.
 """
 
 import argparse

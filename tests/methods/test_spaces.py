@@ -87,5 +87,12 @@ def test_unknown_settings_are_refused_with_the_nearest_name():
 def test_a_method_within_a_method_goes_by_its_name_and_its_settings_by_a_dot():
     made = with_settings("salun", {"inner.epochs": 3, "inner": "lotus", "share": 0.2})
     assert (made.inner, made.share) == (LoTUS(epochs=3), 0.2)
-    with pytest.raises(ValueError, match=r"settings of salun: inner: expected one of .*'lotsu'"):
+    with pytest.raises(ValueError, match=r"inner: expected one of .*'lotsu'; did you mean 'lotus'"):
         with_settings("salun", {"inner": "lotsu"})
+    with pytest.raises(ValueError, match=r"inner: expected one of .*got 5"):
+        with_settings("salun", {"inner": 5})
+
+
+def test_records_of_a_method_within_a_method_are_reached_by_two_dots():
+    made = with_settings("salun", {"inner": "unsir", "inner.by_class.noise_steps": 3})
+    assert made.inner.by_class.noise_steps == 3

@@ -52,6 +52,13 @@ def test_what_is_remembered_is_found():
     assert min(one.auc for one in found) > 0.55
 
 
+def test_the_limit_is_above_the_truth_in_95_of_100_draws():
+    draw = np.random.default_rng(5)
+    limits = [remembered(*scores(draw)).at_most for _ in range(1000)]
+    assert np.mean(np.array(limits) >= 0.5) > 0.93
+    assert max(limits) <= 1.0
+
+
 def test_ties_make_it_cautious_and_constant_scores_say_nothing():
     found = remembered(np.zeros(9), np.zeros(9), np.zeros(20), np.zeros(20))
     assert (found.auc, found.p_value) == (0.5, 0.5)

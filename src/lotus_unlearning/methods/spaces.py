@@ -224,7 +224,7 @@ def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
             for key, value in settings.items()
             if key.startswith(f"{record}.")
         }
-        direct[record] = dataclasses.replace(getattr(method, record), **inner)
+        direct[record] = changed(getattr(method, record), f"{name}.{record}", inner)
     made: Method = dataclasses.replace(method, **direct)
     return made
 
@@ -235,11 +235,13 @@ def _holds_method(method: Any, key: str) -> bool:
 
 
 def _by_name(name: str, key: str, value: Any) -> Any:
-    if not isinstance(value, str):
+    if value is None or callable(value):
         return value
-    if value not in METHODS:
+    if not isinstance(value, str) or value not in METHODS:
+        near = difflib.get_close_matches(str(value), METHODS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"settings of {name}: {key}: expected one of {', '.join(METHODS)}; got {value!r}"
+            f"settings of {name}: {key}: expected one of {', '.join(METHODS)}; got {value!r}{hint}"
         )
     return METHODS[value]()
 

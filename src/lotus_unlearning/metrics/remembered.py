@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 from lotus_unlearning.metrics.arrays import as_scores
 from lotus_unlearning.metrics.attacks import attack_auc
 
+ONE_SIDED = 1.6448536269514722
+"""The 95% point of the normal distribution."""
+
 
 @dataclass(frozen=True)
 class Remembered:
@@ -19,12 +22,15 @@ class Remembered:
             0.5 where nothing is remembered.
         p_value: Chance of such an AUC or a higher one if members and non-members of a class were
             alike.
+        at_most: Upper end of the one-sided 95% interval of the AUC: how much the test may have
+            missed.
         members: How many members were compared.
         left_out: How many were not, for want of a non-member of their class.
     """
 
     auc: float
     p_value: float
+    at_most: float
     members: int
     left_out: int
 
@@ -44,7 +50,8 @@ def remembered(
     with :math:`n_c` members and :math:`m_c` non-members of class c, and n the sum of the
     :math:`n_c`: a sum of rank tests, one for each class, so that neither an unequal share of hard
     classes nor images that are hard for any model count as memory. p is the upper tail of the
-    normal distribution at z. Ties make the test cautious: they are not subtracted from its
+    normal distribution at z, and ``at_most`` lies 1.645 standard deviations, those of the null
+    hypothesis, above the AUC. Ties make the test cautious: they are not subtracted from its
     variance.
 
     Args:
@@ -66,7 +73,7 @@ def remembered(
 
     >>> found = remembered([0.9, 0.8, 0.2], [0, 0, 1], [0.5, 0.6, 0.3, 0.1], [0, 0, 1, 1])
     >>> round(found.auc, 3), round(found.p_value, 3), found.members
-    (0.833, 0.083, 3)
+    (0.833, 0.095, 3)
     """
     members, others = (
         _by_class("member", member_scores, member_labels),
@@ -81,10 +88,16 @@ def remembered(
     sizes = [(len(members[c]), len(others[c])) for c in shared]
     count = sum(n for n, _ in sizes)
     auc = sum(len(members[c]) * attack_auc(members[c], others[c]) for c in shared) / count
-    variance = sum(n * (n + m + 1) / (12 * m) for n, m in sizes)
-    z = count * (auc - 0.5) / math.sqrt(variance)
+    deviation = math.sqrt(sum(n * (n + m + 1) / (12 * m) for n, m in sizes)) / count
+    z = (auc - 0.5) / deviation
     every = sum(len(scores) for scores in members.values())
-    return Remembered(auc, 0.5 * math.erfc(z / math.sqrt(2)), count, every - count)
+    return Remembered(
+        auc=auc,
+        p_value=0.5 * math.erfc(z / math.sqrt(2)),
+        at_most=min(1.0, auc + ONE_SIDED * deviation),
+        members=count,
+        left_out=every - count,
+    )
 
 
 def _by_class(name: str, scores: ArrayLike, labels: ArrayLike) -> dict[float, np.ndarray]:

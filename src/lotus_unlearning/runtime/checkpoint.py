@@ -150,7 +150,9 @@ class Checkpoint:
         generators = [run.generator.get_state(), *_of_all(run)]
         first = run.processes.rank == 0
         kept = [c if isinstance(c, dict) else c.state_dict() for c in carried]
-        values = gathered({"model": self.model.state_dict(), "carried": kept}, keep=first)
+        values = {"model": self.model.state_dict(), "carried": kept}
+        if run.shard:
+            values = gathered(values, keep=first)
         if not first:
             return
         state = {
@@ -252,10 +254,12 @@ def _take_up(
     found: Mapping[str, Any], model: nn.Module, carried: Sequence[Carried], run: "Runtime"
 ) -> None:
     """Let everything stand where ``found`` says."""
-    first = next(model.parameters())
-    restore(model, dealt(found["model"], first))
-    for keeper, state in zip(carried, found["carried"], strict=True):
-        _take_up_one(keeper, dealt(state, first), run.device)
+    weights, states = found["model"], found["carried"]
+    if run.shard:
+        weights, states = dealt((weights, states), next(model.parameters()))
+    restore(model, weights)
+    for keeper, state in zip(carried, states, strict=True):
+        _take_up_one(keeper, state, run.device)
     run.history[:] = [dict(row) for row in found["history"]]
     # cloned: torch reads a state from where its storage begins, whichever row it is
     mine, *own = [state.clone() for state in _of_this_process(found["generators"], run)]

@@ -56,7 +56,7 @@ def facts(
         "torch": str(torch.__version__),
         "device": run.device.type,
         "processes": str(run.processes.count),
-        "shard": str(run.shard),
+        **({"shard": "True"} if run.shard else {}),
         "precision": str(run.precision),
         "batch_size": str(run.batch_size),
         "seed": str(run.seed),

@@ -27,7 +27,13 @@ def placed(model: nn.Module, run: "Runtime") -> AbstractContextManager[nn.Module
 def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     """A ``forward`` in the precision of ``run`` that returns logits in float32 or float64."""
     half = run.precision is torch.bfloat16
-    autocast = torch.autocast(run.device.type, torch.bfloat16) if half else nullcontext()
+    # weights of shards are gone after their layer, and so is what was cast from them
+    cached = not run.shard
+    autocast = (
+        torch.autocast(run.device.type, torch.bfloat16, cache_enabled=cached)
+        if half
+        else nullcontext()
+    )
 
     def forward(self: nn.Module, x: Tensor) -> Tensor:
         with autocast:

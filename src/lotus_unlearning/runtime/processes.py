@@ -152,8 +152,10 @@ class Processes:
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their mean over processes; those of shards are that already."""
+        if self.count == 1:
+            return
         gradients = [p.grad for p in parameters if p.grad is not None and not in_shards(p)]
-        if self.count == 1 or not gradients:
+        if not gradients:
             return
         flat = self.mean(torch.cat([g.reshape(-1) for g in gradients]))
         means = torch.split(flat, [g.numel() for g in gradients])

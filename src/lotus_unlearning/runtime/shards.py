@@ -28,8 +28,10 @@ SMALLEST = 1 << 16
 """Weights that are gathered on their own: of fewer, it takes longer than the memory is worth."""
 
 _HOST = "plain copy on the host"
-_RULES = ("DTensor", "sharding strategy")
+_RULES = ("DTensor", "sharding strategy", "FSDP")
 """In messages of torch about what it cannot compute of shards."""
+_COLLECTIVES = ("gloo", "nccl")
+"""In messages about the connection: a data set that waits in vain for others names neither."""
 _SHOWN = 300
 
 
@@ -51,17 +53,21 @@ def sharded(model: nn.Module, device: torch.device, processes: "Processes") -> I
         gc.collect()  # twins before this one, whose parts refer to each other
     with processes.in_touch():
         twin = _twin(model, device, processes.count)
-        try:
-            yield twin
-        except RuntimeError as error:
-            if not any(word in str(error) for word in _RULES):
+    try:
+        yield twin
+    except RuntimeError as error:
+        if any(word in str(error).lower() for word in _COLLECTIVES):
+            with processes.in_touch():
                 raise
-            what = " ".join(str(error).split())[:_SHOWN]
-            raise ValueError(
-                "shard: expected layers that read no weights but their own, and a method that "
-                f"computes with them as those of the package do, but PyTorch says: {what}; leave "
-                "shard out"
-            ) from error
+        if not any(word in str(error) for word in _RULES):
+            raise
+        what = " ".join(str(error).split())[:_SHOWN]
+        raise ValueError(
+            "shard: expected layers that read no weights but their own, and a method that "
+            f"computes with them as those of the package do, but PyTorch says: {what}; leave "
+            "shard out"
+        ) from error
+    with processes.in_touch():
         copy_values(twin, model)
 
 

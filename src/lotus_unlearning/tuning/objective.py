@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -85,10 +84,8 @@ def _draw(original: nn.Module, splits: Splits, seed: int, run: Runtime) -> Draw:
 
 def _without(logits: torch.Tensor, gone: torch.Tensor) -> NDArray[Any]:
     """``[N, C]`` probabilities of a model that does not know the classes ``gone``."""
-    beliefs = np.zeros(tuple(logits.shape))
-    known = np.setdiff1d(np.arange(logits.shape[1]), gone.numpy())
-    beliefs[:, known] = softmax(logits.numpy()[:, known])
-    return beliefs
+    known = logits.double().index_fill(1, gone, -math.inf)
+    return known.softmax(dim=1).numpy()
 
 
 def objective(model: nn.Module, draw: Draw) -> float:
