@@ -23,3 +23,8 @@ def test_every_card_says_what_is_computed_and_what_is_held():
     for name, card in CARDS.items():
         assert "F(" in card.cost or "FB(" in card.cost, name
         assert "Memory" in card.cost, name
+
+
+def test_every_card_says_what_a_method_does_in_two_sentences_or_more():
+    for name, card in CARDS.items():
+        assert len(re.findall(r"\.(?: |$)", card.does)) >= 2, name
