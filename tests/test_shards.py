@@ -102,3 +102,25 @@ def test_what_is_gathered_at_once_is_called_and_neither_large_nor_small(monkeypa
     model = nn.Sequential(blocks, attention, head)
     # a list is not called, the attention does not call the layer within, the head is small
     assert units(model) == [*blocks, attention]
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("DataLoader timed out after 5 seconds", RuntimeError),
+        ("connection reset by the storage", RuntimeError),
+        ("[gloo/transport/tcp/pair.cc:534] Connection closed by peer", ConnectionError),
+        ("FSDP requires running forward through the root module first", ValueError),
+    ],
+)
+def test_errors_are_called_what_they_are(monkeypatch, message, kind):
+    monkeypatch.setattr(shards, "_twin", lambda model, device, count: model)
+    model = torch.nn.Linear(2, 2)
+
+    def work():
+        with shards.sharded(model, torch.device("cpu"), Processes(count=2)):
+            raise RuntimeError(message)
+
+    with pytest.raises(kind) as found:
+        work()
+    assert found.type is kind
