@@ -136,8 +136,8 @@ CARDS = {
         does="On forget images the model imitates a randomly initialised network, which knows "
         "nothing. On some retain images it imitates the original, so as to keep what that knows.",
         works="Fast. For single images away from gold on Fashion-MNIST, and hardly anywhere on "
-        "digits; for a class of Fashion-MNIST about half of the way, for one of digits none in its "
-        "authors' one epoch and half in the LoTUS paper's ten. "
+        "digits at its authors' settings; for a class of Fashion-MNIST about half of the way, for "
+        "one of digits none in its authors' one epoch and half in the LoTUS paper's ten. "
         "The longer it runs, the more uniform its predictions on forget images become, more than "
         "those of any trained network: a Streisand effect that entropy shows.",
         cost="once F(n_f) of the bad teacher and F(0.3 n_r) of the original; per epoch "
