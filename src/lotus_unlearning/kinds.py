@@ -1,8 +1,9 @@
 """Plain data out of a file that somebody may have changed: what in it is not as it was written.
 
 A kind is an annotation: ``bool``, ``int``, ``float`` (whole numbers are numbers), ``str``, ``Any``,
-``list[K]``, ``dict[str, K]``, ``Literal``, a ``TypedDict`` (other keys may stand beside its own), a
-dataclass (they may not), or a union of these and ``None``.
+``list[K]``, ``tuple[K, ...]``, ``dict[str, K]``, ``Literal``, a ``TypedDict`` (other keys may stand
+beside its own), a dataclass (they may not), another class, or a union of these and ``None``.
+Protocols are not looked at.
 """
 
 import dataclasses
@@ -17,9 +18,9 @@ _SHOWN = 40
 _TOLD = 5
 _WORDS = {
     NoneType: "null", bool: "true or false", int: "a whole number", float: "a number", str: "text",
-    list: "a list", dict: "a mapping",
+    list: "a list", tuple: "a list", dict: "a mapping",
 }  # fmt: skip
-_LIKE: dict[type, Any] = {list: (list, tuple), dict: Mapping}
+_LIKE: dict[type, Any] = {**dict.fromkeys((list, tuple), (list, tuple)), dict: Mapping}
 
 
 def require(where: Path | str, value: Any, kind: Any, what: str, advice: str) -> None:
@@ -67,7 +68,7 @@ def misfits(value: Any, kind: Any, place: str = "") -> Iterator[str]:
 
 def _is(value: Any, kind: Any) -> bool:
     """Whether ``value`` itself is of a kind, whatever is in it."""
-    if kind is Any:
+    if kind is Any or getattr(kind, "_is_protocol", False):
         return True
     if kind is int:  # true is none, and what no machine counts to is not one that was written
         return type(value) is int and -(2**64) < value < 2**64
@@ -81,8 +82,8 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def _within(value: Any, kind: Any, place: str) -> Iterator[str]:
-    if _outer(kind) is list and get_args(kind):
-        (inner,) = get_args(kind)
+    if get_origin(kind) in (list, tuple):
+        inner = get_args(kind)[0]
         if inner in _WORDS and all(_is(one, inner) for one in value):  # of ids there are millions
             return
         for i, one in enumerate(value):

@@ -130,3 +130,20 @@ def test_a_damaged_image_is_named(root):
     (folder / "val_images" / "F0801_AGE_M_40_b1.jpg").write_bytes(b"\xff\xd8\xff broken")
     with pytest.raises(ValueError, match=r"mufac: expected an image in .*F0801_AGE_M_40_b1\.jpg"):
         datasets.load("mufac", root=str(root))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("null", r"the whole \(expected a mapping, got null\)"),
+        ('{"images": "."}', r"distance \(expected a whole number, got none\)"),
+        ('{"images": [], "distance": 2}', r"images \(expected text, got a list\)"),
+        ("{", "got something else"),
+    ],
+)
+def test_facts_of_cleaned_tables_that_are_none_are_named(root, text, told):
+    cleaned = root / "custom_korean_family_dataset_resolution_128/cleaned"
+    cleaned.mkdir()
+    (cleaned / "cleaning.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"cleaning.json.*{told}.*; clean the tables again"):
+        datasets.load("mufac", root=str(root))

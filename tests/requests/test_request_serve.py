@@ -241,6 +241,18 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
     [
         ({"method": {"name": "scrubb"}}, "method: expected one of lotus"),
         ({"method": {"name": "scrub", "settings": {"epoch": 1}}}, "settings of scrub: "),
+        (
+            {"method": {"name": "scrub", "settings": {"epochs": "x", "decay_epochs": ["y"]}}},
+            r"scrub: decay_epochs.0 \(.*; epochs \(expected a whole number, got 'x'\)",
+        ),
+        (
+            {"method": {"name": "unsir", "settings": {"by_class.noise_steps": None}}},
+            r"settings of unsir: by_class.noise_steps \(expected a whole number, got null\)",
+        ),
+        (
+            {"method": {"name": "unsir", "settings": {"by_class": {"noise_steps": 1}}}},
+            r"settings of unsir: by_class \(expected its settings one by one, as by_class.NAME\)",
+        ),
         ({"recipe": {"epoch": 1}}, "recipe: expected settings of training"),
         ({"recipe": {"epochs": "x"}}, r"values of epochs \(expected a whole number, got 'x'\)"),
         ({"architecture": {"name": []}}, r"architecture: .* name \(expected text, got a list\)"),

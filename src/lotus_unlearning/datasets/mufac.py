@@ -7,6 +7,7 @@ Identities in Facial Recognition Systems, arXiv 2311.02240; the photos are from 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
 from lotus_unlearning.datasets.files import Reader, folder_with, images_in, listed, missing, opened
 from lotus_unlearning.datasets.tables import rows_of
 from lotus_unlearning.ids import some
+from lotus_unlearning.kinds import require
 from lotus_unlearning.plain_files import from_json
 
 TABLES = {part: f"custom_{part}_dataset.csv" for part in ("train", "val", "test")}
@@ -25,6 +27,8 @@ FACTS = "cleaning.json"
 """In a folder of cleaned tables: where the images are, and how it was made."""
 
 _NAME = "mufac"
+_WRITTEN = "what lotus data clean-mufac wrote"
+_AGAIN = "clean the tables again"
 _SIZE = 128
 _FOLDER = "custom_korean_family_dataset_resolution_128"
 _COLUMNS = ("family_id", "person_id", "age_class", "image_path")
@@ -136,16 +140,22 @@ def find(root: str | None, *, cleaned: bool = True) -> tuple[Path, Path, str]:
     return tables, images, f"tables cleaned at distance {facts['distance']} in {tables}"
 
 
-def _facts(path: Path) -> Mapping[str, str]:
+class _Facts(TypedDict):
     """Of cleaned tables: where the images are, and at which distance copies were found."""
+
+    images: str
+    distance: int
+
+
+def _facts(path: Path) -> Mapping[str, Any]:
     try:
-        found = from_json(path)
-        return {key: f"{found[key]}" for key in ("images", "distance")}
-    except (ValueError, TypeError, KeyError) as error:
+        found: Mapping[str, Any] = from_json(path)
+    except ValueError as error:
         raise ValueError(
-            f"{_NAME}: expected in {path} what lotus data clean-mufac wrote, got something else "
-            f"({error}); clean the tables again"
+            f"{_NAME}: expected in {path} {_WRITTEN}, got something else ({error}); {_AGAIN}"
         ) from None
+    require(path, found, _Facts, _WRITTEN, _AGAIN)
+    return found
 
 
 def read_photos(tables: Path, images: Path) -> list[Photo]:

@@ -15,12 +15,13 @@ A setting of a record within a method is spelled with a dot: ``by_instance.learn
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 
+from lotus_unlearning.kinds import misfits
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.runtime import cut
 from lotus_unlearning.splits import Splits
@@ -209,14 +210,16 @@ def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
         settings: Name, or ``record.name``, -> value; all others stay.
 
     Raises:
-        ValueError: If the method has no such setting; lists all that are unknown.
+        ValueError: If the method has no such setting, or it is of another kind; lists all.
     """
     within = {key: value for key, value in settings.items() if _holds_method(method, key)}
     settings = {key: value for key, value in settings.items() if key not in within}
     method = dataclasses.replace(method, **{k: _by_name(name, k, v) for k, v in within.items()})
-    unknown = [_unknown(method, key) for key in settings if not _known(method, key)]
-    if unknown:
-        raise ValueError(f"settings of {name}: {'; '.join(unknown)}")
+    problems = [_unknown(method, key) for key in settings if not _known(method, key)]
+    for key, value in settings.items() if not problems else ():
+        problems += _other_kinds(method, key, value)
+    if problems:
+        raise ValueError(f"settings of {name}: {'; '.join(problems)}")
     direct = {key: value for key, value in settings.items() if "." not in key}
     for record in {key.partition(".")[0] for key in settings.keys() - direct.keys()}:
         inner = {
@@ -253,6 +256,18 @@ def _known(method: Any, key: str) -> bool:
     }:
         return False
     return not dot or _known(getattr(method, record), inner)
+
+
+def _other_kinds(method: Any, key: str, value: Any, place: str = "") -> Iterator[str]:
+    record, dot, inner = key.partition(".")
+    if dot:
+        yield from _other_kinds(getattr(method, record), inner, value, f"{record}.")
+        return
+    kind = get_type_hints(type(method))[key]
+    if not dataclasses.is_dataclass(kind):
+        yield from misfits(value, kind, f"{place}{key}")
+    elif not isinstance(value, kind):  # type: ignore[arg-type]
+        yield f"{key} (expected its settings one by one, as {key}.NAME)"
 
 
 def _unknown(method: Any, key: str) -> str:
