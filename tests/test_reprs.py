@@ -56,6 +56,7 @@ SHOWN = {
             "forget": list(range(500)),
             "gone": [],
             "content": {},
+            "images": {},
             "golds_made_of": "",
             "shadows_made_of": "",
         },
