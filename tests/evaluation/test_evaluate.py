@@ -298,6 +298,15 @@ def test_it_says_whether_the_original_knows_the_forget_images_better_than_unseen
     assert "cannot be told from so few" in first_note(model(1), few)
 
 
+def test_forget_images_that_are_harder_than_unseen_ones_are_not_called_little_to_forget():
+    (x, y), unseen = images(90, 1), images(60, 2)
+    wrong = torch.where(torch.arange(90) < 30, (y + 1) % 3, y)
+    right = Splits.from_ids((x, y), range(30), unseen=unseen)
+    note = first_note(overfitted(right), Splits.from_ids((x, wrong), range(30), unseen=unseen))
+    assert "harder for the original" in note
+    assert "little" not in note
+
+
 def test_a_single_image_is_never_called_little_to_forget():
     one = without_a_rule(1, 12)
     assert "there is little" not in first_note(overfitted(one), one)
