@@ -155,6 +155,7 @@ def test_what_was_tuned_for_single_images_is_not_run_on_classes(tmp_path, kind, 
     changes = {"scenarios": [{"kind": kind}], "settings": ["tuned"], "methods": ["lotus"]}
     (section,) = grid(tmp_path, blocks=[own], **changes).sections()
     assert [row.settings for row in section.rows()] == rows
+    assert section.settings_without_rows == ([] if rows else ["tuned"])
 
 
 def test_what_was_tuned_for_classes_is(tmp_path):

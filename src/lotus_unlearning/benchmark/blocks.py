@@ -83,6 +83,7 @@ BLOCKS = {
             data=DataChoice(name="elpv"),
             model="resnet10t",
             recipe=Recipe(optimizer="adamw", learning_rate=1e-3),
+            precision="bfloat16",
         )
     ),
     "cifar-10": _resnet18("cifar-10", "lotus-tables-resnet18-cifar-10"),

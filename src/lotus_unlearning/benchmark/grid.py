@@ -154,6 +154,12 @@ class Section:
                     found[row.method, row.label] = joined
         return list(found.values())
 
+    @property
+    def settings_without_rows(self) -> list[Settings]:
+        """What the grid asks for, and the block has for no method."""
+        known = {settings for row in self.rows() for settings in row.settings}
+        return [settings for settings in self.grid.settings if settings not in known]
+
     def _row(self, variant: str | Variant, settings: Settings) -> "Row | None":
         name = variant if isinstance(variant, str) else variant.method
         if name == "retrain" and not isinstance(variant, str):

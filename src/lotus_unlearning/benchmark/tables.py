@@ -149,6 +149,9 @@ def _notes(part: Part) -> Iterator[str]:
     missing = [f"{ln.label} ({', '.join(ln.settings)})" for ln in part.lines if not ln.is_known]
     if missing:
         yield f"Not run: {', '.join(missing)}."
+    if without := part.section.settings_without_rows:
+        search = "; lotus tune searches them" if "tuned" in without else ""
+        yield f"No settings {' or '.join(without)} for this data and kind of request{search}."
     if "closes" in grid.measures:
         yield from _nothing_to_close(part)
     yield from failures([part])
