@@ -31,7 +31,8 @@ from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.cards import CARDS, about, differs, formula, mind, settings_of
 from lotus_unlearning.methods.costs import Sizes, passes
 from lotus_unlearning.methods.presets import PRESETS
-from lotus_unlearning.methods.spaces import SPACES, bounds_of, default
+from lotus_unlearning.methods.settings import default
+from lotus_unlearning.methods.spaces import SPACES, bounds_of
 
 SETTINGS = {"authors": "authors'", "tuned": "tuned", "paper": "the LoTUS paper's"}
 OVERVIEW = (

@@ -10,7 +10,8 @@ import toy
 
 from lotus_unlearning import Splits, unlearn
 from lotus_unlearning.methods import METHODS, Retrain
-from lotus_unlearning.methods.spaces import SPACES, default, space, with_settings
+from lotus_unlearning.methods.settings import default, with_settings
+from lotus_unlearning.methods.spaces import SPACES, space
 from lotus_unlearning.metrics import rf_js_divergence, softmax
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.tuning import FAILED, Trial, entry, trials_csv, tune

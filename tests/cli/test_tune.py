@@ -11,7 +11,8 @@ from lotus_unlearning.benchmark.cells import DataChoice, Setup
 from lotus_unlearning.cli import main
 from lotus_unlearning.cli import tune as command
 from lotus_unlearning.methods import METHODS
-from lotus_unlearning.methods.spaces import SPACES, default, with_settings
+from lotus_unlearning.methods.settings import default, with_settings
+from lotus_unlearning.methods.spaces import SPACES
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.tuning import alone
 

@@ -142,7 +142,7 @@ def make():
         ("digit", "did you mean 'digits'"),
         ("imagefolder:nowhere", "found none at 'nowhere'"),
         ("python:nomodule:f", "expected a module 'nomodule'"),
-        ("python:math:tau", "expected a function 'tau'"),
+        ("python:math:tau", "expected a function or class 'tau'"),
     ],
 )
 def test_unknown_data_is_refused(name, message):

@@ -4,7 +4,8 @@ import pytest
 import toy
 
 from lotus_unlearning.methods import METHODS, LoTUS
-from lotus_unlearning.methods.spaces import SPACES, Range, default, space, with_settings
+from lotus_unlearning.methods.settings import default, with_settings
+from lotus_unlearning.methods.spaces import SPACES, Range, space
 
 
 def bounds_of(name, kind="some"):

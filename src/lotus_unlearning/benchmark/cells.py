@@ -7,6 +7,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
 
+from lotus_unlearning.own_code import written_in
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
 
@@ -215,13 +216,14 @@ def canonical(value: Any) -> Any:
     True
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {}
+        named: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             item, default = getattr(value, field.name), _default(field)
             if item != default:
                 whole = isinstance(default, float) and type(item) is int
                 named[field.name] = canonical(float(item) if whole else item)
-        return {"is": type(value).__name__, **named}
+        code = written_in(type(value))  # another file of one's own gives other results
+        return {"is": type(value).__name__, **({"code": code} if code else {}), **named}
     if isinstance(value, tuple | list):
         return [canonical(item) for item in value]
     if isinstance(value, str | int | float | bool | None):

@@ -92,9 +92,10 @@ class InProcesses:
 
     def close(self) -> None:
         """End the processes; what they were doing is lost."""
-        for pool in self._pools:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
+        for pool, last in zip(self._pools, self._last, strict=True):
+            if last is not None and not last.done():  # who is idle ends by itself, and tidies up
+                for process in list((pool._processes or {}).values()):
+                    process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
         self._folder.cleanup()
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from lotus_unlearning.benchmark.blocks import BLOCKS, Block
 from lotus_unlearning.benchmark.cells import (
@@ -16,32 +16,14 @@ from lotus_unlearning.benchmark.cells import (
     Reference,
     Unlearning,
 )
+from lotus_unlearning.benchmark.rows import Row, Settings, Variant, rows
 from lotus_unlearning.methods import METHODS
-from lotus_unlearning.methods.presets import PRESETS
-from lotus_unlearning.methods.spaces import changed
 from lotus_unlearning.unlearning import Method
 
-Settings = Literal["paper", "authors", "tuned"]
 Shows = Literal["methods", "correlation", "epochs", "entropies"]
 FIRST_GOLD_SEED = 1000
 """Gold models have seeds of their own, so that none begins where the original began."""
 MOST = 1_000  # seeds of a kind, gold models of a choice: more are a slip of the keyboard
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """A method with settings of its own, in a grid.
-
-    Attributes:
-        method: A key of METHODS.
-        label: What to call it in tables.
-        settings: Those that differ from the block's; of records within the method, with a dot.
-            ``retrain``, with less training than gold had, can be compared in this way, too.
-    """
-
-    method: str
-    label: str
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +70,8 @@ class Grid:
         title: Of the table.
         blocks: Name -> block.
         scenarios: What is to be forgotten; each block has a part for each of them.
-        methods: Names of methods, or variants of them.
+        methods: Names of methods, or variants of them; a method of one's own is
+            ``python:MODULE:CLASS``, whose defaults are its authors' settings.
         settings: Where the settings of methods come from; variants add theirs.
         seeds: How many.
         golds: Gold models for each choice of images; 4 or more make ``closes`` meaningful.
@@ -141,35 +124,16 @@ class Section:
     block: Block
     scenario: Scenario
 
-    def rows(self) -> "list[Row]":
+    def rows(self) -> list[Row]:
         """The methods with each of their settings, each once."""
-        found: dict[tuple[Method, str], Row] = {}
-        for variant in self.grid.methods:
-            for settings in self.grid.settings:
-                row = self._row(variant, settings)
-                if row is not None:
-                    known = found.get((row.method, row.label))
-                    before = known.settings if known is not None else ()
-                    joined = dataclasses.replace(row, settings=(*before, settings))
-                    found[row.method, row.label] = joined
-        return list(found.values())
+        grid = self.grid
+        return rows(grid.methods, grid.settings, self.block, self.scenario.kind)
 
     @property
     def settings_without_rows(self) -> list[Settings]:
         """What the grid asks for, and the block has for no method."""
         known = {settings for row in self.rows() for settings in row.settings}
         return [settings for settings in self.grid.settings if settings not in known]
-
-    def _row(self, variant: str | Variant, settings: Settings) -> "Row | None":
-        name = variant if isinstance(variant, str) else variant.method
-        if name == "retrain" and not isinstance(variant, str):
-            made = changed(METHODS[name](), variant.label, variant.settings)
-            return Row(name, variant.label, (settings,), made)
-        method = method_of(name, settings, self.block, self.scenario.kind)
-        if method is None or isinstance(variant, str):
-            return None if method is None else Row(name, name, (settings,), method)
-        made = changed(method, f"{name} ({variant.label})", variant.settings)
-        return Row(name, variant.label, (settings,), made)
 
     @property
     def choices_differ(self) -> bool:
@@ -204,23 +168,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A method in a block.
-
-    Attributes:
-        name: Key of METHODS.
-        label: What to call it.
-        settings: Where its settings come from: more than one where they agree.
-        method: With the settings.
-    """
-
-    name: str
-    label: str
-    settings: tuple[Settings, ...]
-    method: Method
-
-
-@dataclass(frozen=True)
 class Draw:
     """A choice of images and an original.
 
@@ -244,24 +191,6 @@ class Draw:
             method=method,
             seed=self.training,
         )
-
-
-def method_of(name: str, settings: Settings, block: Block, kind: Kind) -> Method | None:
-    """A method with the settings that a block has for it; ``None`` where it has none.
-
-    Raises:
-        ValueError: If the name is unknown.
-    """
-    if name not in METHODS or name == "retrain":
-        known = ", ".join(key for key in METHODS if key != "retrain")
-        raise ValueError(f"methods: expected some of {known}; got {name!r}")
-    preset = {"paper": block.paper, "authors": "authors", "tuned": block.tuned}[settings]
-    of_class = [f"{preset}-class"] if kind == "class" else []
-    # what was tuned to forget single images says nothing of classes
-    names = of_class if of_class and settings == "tuned" else [*of_class, preset]
-    found = (PRESETS.get(known or "", {}).get(name) for known in names)
-    default = METHODS[name]() if settings == "authors" else None
-    return next((method for method in found if method is not None), default)
 
 
 def block_named(name: str) -> Block:

@@ -14,11 +14,10 @@ from lotus_unlearning.benchmark.grid import (
     Grid,
     Scenario,
     Seeds,
-    Settings,
     Shows,
-    Variant,
     block_named,
 )
+from lotus_unlearning.benchmark.rows import Settings, Variant
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.plain_files import from_yaml
 from lotus_unlearning.training import Recipe

@@ -1,8 +1,6 @@
 """``lotus audit``: is an unlearned model distinguishable from a retrained one?"""
 
-import importlib
 import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
+from lotus_unlearning.own_code import imported
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Unlearned
 
@@ -167,19 +166,7 @@ def _golds(
 
 
 def _trigger(name: str, target: int) -> Trigger:
-    kind, _, rest = name.partition(":")
-    module_name, _, function_name = rest.partition(":")
-    if kind != "python" or not function_name:
-        raise ValueError(f"trigger: expected python:MODULE:FUNCTION, got {name!r}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module_name), function_name, None)
-    except ImportError as error:
-        raise ValueError(f"trigger: expected a module {module_name!r}: {error}") from None
-    if not callable(function):
-        raise ValueError(f"trigger: expected a function {function_name!r} in {module_name!r}")
-    return Trigger(function, target)
+    return Trigger(imported(name, "trigger"), target)
 
 
 def _write(path: Path, *, output: Output, splits: Splits, found: Audit) -> None:

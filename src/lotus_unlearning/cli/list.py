@@ -36,6 +36,9 @@ def main(words: list[str]) -> None:
         print(f"{name.upper()}\n" + "\n".join(kinds[name]()) + "\n")
 
 
+_OWN = "a method of your own, a frozen dataclass with reads and __call__; see CONTRIBUTING.md"
+
+
 def _entry(name: str, about: str, *lines: str) -> str:
     filled = [
         textwrap.fill(line, 98, initial_indent="    ", subsequent_indent="    ")
@@ -59,6 +62,7 @@ def _methods() -> Iterator[str]:
             "source": record["citation"],
         }
         yield _entry(name, about(name), *(f"{what}: {text}" for what, text in details.items()))
+    yield _entry("python:MODULE:CLASS", _OWN)
 
 
 def _metrics() -> Iterator[str]:

@@ -10,6 +10,7 @@ from lotus_unlearning.cli import configs
 from lotus_unlearning.cli.options import say, unknown
 from lotus_unlearning.methods import METHODS, LoTUS
 from lotus_unlearning.methods.presets import PRESETS
+from lotus_unlearning.methods.settings import method_class
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
 
@@ -35,8 +36,7 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
     """
     words = [_renamed(w) for w in configs.expanded(made.prog.removeprefix("lotus "), words)]
     name = str(said("method.name", words) or _DEFAULT)
-    if name not in METHODS:
-        raise ValueError(unknown("method", name, METHODS))
+    method_class(name)
     words = [_for_method(word, name) for word in words]
     inner = _inner(words) if _has_inner(name) else None
     words = [_for_inner(word, inner) for word in words]
@@ -59,9 +59,10 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
 
 def _add_settings(made: ArgumentParser, key: str, name: str | None) -> None:
     """The options of the method ``name`` under ``key``, which is not in use without a name."""
-    made.add_argument(f"--{key}.name", type=str | None, default=name, help=", ".join(METHODS))
+    known = f"{', '.join(METHODS)}, or python:MODULE:CLASS of your own"
+    made.add_argument(f"--{key}.name", type=str | None, default=name, help=known)
     if name is not None:
-        made.add_class_arguments(METHODS[name], key, skip={*_MODELS, _INNER} & _fields(name))
+        made.add_class_arguments(method_class(name), key, skip={*_MODELS, _INNER} & _fields(name))
 
 
 def _inner(words: list[str]) -> str | None:
@@ -69,8 +70,7 @@ def _inner(words: list[str]) -> str | None:
     name = said(f"method.{_INNER}.name", words)
     if name in (None, "null"):
         return None
-    if name not in METHODS:
-        raise ValueError(unknown(f"method.{_INNER}", name, METHODS))
+    method_class(str(name), f"method.{_INNER}")
     return str(name)
 
 
@@ -83,7 +83,7 @@ def _add_inner(made: ArgumentParser, name: str | None, preset: str | None) -> No
 
 
 def _fields(name: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(METHODS[name])}
+    return {field.name for field in dataclasses.fields(method_class(name))}
 
 
 def _has_inner(name: str) -> bool:
@@ -136,7 +136,7 @@ def _flat(value: Any) -> Any:
 def build_method(settings: Any) -> Method:
     """The method with its settings, from parsed options."""
     values = {k: v for k, v in vars(settings).items() if k != "name"}
-    cls = METHODS[settings.name]
+    cls = method_class(settings.name)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     inner = values.pop(_INNER, None)
     if inner is not None and inner.name is not None:

@@ -15,7 +15,8 @@ from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
-from lotus_unlearning.methods.spaces import SPACES
+from lotus_unlearning.methods.spaces import SPACES, rules_of
+from lotus_unlearning.own_code import is_own
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Recipe, train
 from lotus_unlearning.tuning import (
@@ -62,8 +63,10 @@ def main(words: list[str]) -> int:
     parser = _parser()
     chosen, given = parsing.parse(parser, words), parsing.given(parser, words)
     options.check_run(chosen)
-    if chosen.method not in ("all", *SPACES):
+    if not is_own(chosen.method) and chosen.method not in ("all", *SPACES):
         raise ValueError(options.unknown("method", chosen.method, ("all", *SPACES)))
+    if chosen.method != "all":
+        rules_of(chosen.method)
     if min(chosen.budget, chosen.draws) < 1:
         raise ValueError(
             f"budget, draws: expected at least 1, got {chosen.budget} and {chosen.draws}"
@@ -81,7 +84,7 @@ def main(words: list[str]) -> int:
         raise ValueError(
             "data: expected --data to train an original on, --model of a run, or --block"
         )
-    name = f"tune-{chosen.method}" + (f"-{chosen.block}" if chosen.block else "")
+    name = f"tune-{chosen.method.rpartition(':')[2]}" + (f"-{chosen.block}" if chosen.block else "")
     out = Path(chosen.out or f"runs/{name}")
     _require_own(out)
     try:
@@ -95,7 +98,9 @@ def main(words: list[str]) -> int:
 
 def _parser() -> ArgumentParser:
     parser = parsing.parser("tune", "Search the settings of a method.", _EXAMPLES)
-    parser.add_argument("method", type=str, help=f"{', '.join(SPACES)}, or all")
+    parser.add_argument(
+        "method", type=str, help=f"{', '.join(SPACES)}, all, or python:MODULE:CLASS of your own"
+    )
     parser.add_argument("--block", type=str | None, default=None, help=_BLOCK_HELP)
     parser.add_argument("--budget", type=int, default=20, help="trials, the defaults among them")
     parser.add_argument(

@@ -1,15 +1,13 @@
 """A data set made by a function of the user's own."""
 
-import importlib
-import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from lotus_unlearning.datasets.data import OWN_UNSEEN, Cut, Data, assemble, forbid_unseen_from_test
 from lotus_unlearning.images import Images, ImageTensors, as_images
+from lotus_unlearning.own_code import imported
 
 
 def load_function(name: str, *, root: str | None, size: int | None, cut: Cut) -> Data:
@@ -19,7 +17,7 @@ def load_function(name: str, *, root: str | None, size: int | None, cut: Cut) ->
     ``unseen``; or a tuple in the order train, unseen, test, or train, test. See
     :func:`lotus_unlearning.datasets.load`; ``size`` is for the function to decide.
     """
-    made = find_function(name, root)()
+    made = imported(f"python:{name}", "data", root)()
     if isinstance(made, Data):
         forbid_unseen_from_test(cut, f"python:{name}", OWN_UNSEEN)
         return made
@@ -29,28 +27,6 @@ def load_function(name: str, *, root: str | None, size: int | None, cut: Cut) ->
     classes = train.classes or tuple(str(c) for c in range(int(train.labels.max()) + 1))
     unseen = read.get("unseen")
     return assemble(f"python:{name}", train, read["test"], classes, _shape(train), cut, unseen)
-
-
-def find_function(name: str, root: str | None = None) -> Callable[..., Any]:
-    """The function ``module:function``.
-
-    Raises:
-        ValueError: If there is no such module or function.
-    """
-    module_name, _, function_name = name.partition(":")
-    folder = str(Path(root or ".").resolve())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(
-            f"python: expected a module {module_name!r} in {folder} or installed: {error}"
-        ) from None
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise ValueError(f"python: expected a function {function_name!r} in {module_name!r}")
-    return function  # type: ignore[no-any-return]
 
 
 def _parts(made: object, name: str) -> Mapping[str, Any]:

@@ -9,17 +9,23 @@ import numpy as np
 import torch
 
 import lotus_unlearning
+from lotus_unlearning.own_code import written_in
 
 
 def describe(method: object) -> dict[str, Any]:
-    """A method as plain data: its name, its settings, and the first lines of its file."""
+    """A method as plain data: its name, its settings, and the first lines of its file.
+
+    Of a method of the user's own also the hash of its file.
+    """
     settings = {}
     if dataclasses.is_dataclass(method):
         settings = {f.name: _plain(getattr(method, f.name)) for f in dataclasses.fields(method)}
     module = inspect.getmodule(type(method))
     paragraphs = (inspect.getdoc(module) or "").split("\n\n")
     citation = " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
-    return {"name": type(method).__name__, "settings": settings, "citation": citation}
+    found = {"name": type(method).__name__, "settings": settings, "citation": citation}
+    code = written_in(type(method))
+    return found if code is None else {**found, "code": code}
 
 
 def _plain(value: object) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.bad_teacher import BadTeacher
 from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.l1_sparse import L1Sparse
@@ -22,7 +21,7 @@ from lotus_unlearning.methods.random_labels import RandomLabels
 from lotus_unlearning.methods.retrain import Retrain
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.methods.scrub import SCRUB
-from lotus_unlearning.methods.spaces import with_settings
+from lotus_unlearning.methods.settings import method_class, with_settings
 from lotus_unlearning.methods.ssd import SSD
 from lotus_unlearning.methods.unsir import UNSIR, ByInstance
 from lotus_unlearning.training import Recipe
@@ -112,7 +111,7 @@ def _tuned() -> dict[str, Preset]:
 
 def authors(name: str, whole_classes: bool) -> Method:
     """A method with the settings of its authors, where whole classes are forgotten or not."""
-    made: Method = METHODS[name]()
+    made: Method = method_class(name)()
     return PRESETS["authors-class"].get(name, made) if whole_classes else made
 
 

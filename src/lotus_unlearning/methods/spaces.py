@@ -14,15 +14,14 @@ A setting of a record within a method is spelled with a dot: ``by_instance.learn
 """
 
 import dataclasses
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal, get_args
 
 import torch
 
-from lotus_unlearning.kinds import misfits
-from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.settings import method_class, setting
+from lotus_unlearning.own_code import is_own
 from lotus_unlearning.runtime import cut
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
@@ -94,21 +93,29 @@ SPACES: dict[str, dict[str, Rule]] = {
 """Method -> setting -> rule of its bounds."""
 
 
-def default(name: str, key: str) -> Any:
-    """The default of a setting.
+def rules_of(name: str) -> Mapping[str, Rule]:
+    """Which settings of a method are searched; a method of one's own says so in ``searches``.
 
-    >>> default("unsir", "by_instance.epochs")
-    2
+    Raises:
+        ValueError: If there is no such method, or it has nothing to search.
     """
-    return setting(METHODS[name](), key)
-
-
-def setting(method: Method, key: str) -> Any:
-    """A setting of a method, or with a dot of a record within it."""
-    value: Any = method
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
+    if not is_own(name):
+        if name in SPACES:
+            return SPACES[name]
+        raise ValueError(
+            f"method: expected one with settings to search ({', '.join(SPACES)}), got {name!r}"
+        )
+    cls = method_class(name)
+    known = {field.name for field in dataclasses.fields(cls)}
+    rules = getattr(cls, "searches", None)
+    fit = isinstance(rules, Mapping) and rules and set(rules.values()) <= set(get_args(Rule))
+    if not fit or not {key.partition(".")[0] for key in rules} <= known:  # type: ignore[union-attr]
+        raise ValueError(
+            f"method: expected {name} to say which of its settings are searched, as searches: "
+            'ClassVar[dict[str, str]] = {"learning_rate": "tenfold"}, of '
+            f"{', '.join(sorted(known))} with {', '.join(get_args(Rule))}; got {rules!r}"
+        )
+    return rules  # type: ignore[return-value]
 
 
 def space(
@@ -122,7 +129,7 @@ def space(
     above), and begins at a tenth of it, so that at least half of its range does something.
 
     Args:
-        name: A key of ``SPACES``.
+        name: A key of ``SPACES``, or ``python:MODULE:CLASS``.
         sets: What is to be forgotten, once or more often.
         batch_size: Of the run.
         start: What the bounds are drawn around; ``None``: the method's defaults.
@@ -130,8 +137,8 @@ def space(
     Raises:
         ValueError: If UNSIR would run in both versions.
     """
-    start = METHODS[name]() if start is None else start
-    bounds = {key: bounds_of(rule, setting(start, key)) for key, rule in SPACES[name].items()}
+    start = method_class(name)() if start is None else start
+    bounds = {key: bounds_of(rule, setting(start, key)) for key, rule in rules_of(name).items()}
     if name == "unsir":
         version = _unsir_version(sets)
         return {key: known for key, known in bounds.items() if key.startswith(version)}
@@ -180,98 +187,3 @@ def four_digits(value: float) -> float:
     0.0001235
     """
     return float(f"{value:.4g}")
-
-
-def with_settings(name: str, settings: Mapping[str, Any]) -> Method:
-    """A method with some settings, of records within it, too.
-
-    Args:
-        name: A key of ``METHODS``.
-        settings: Name, or ``record.name``, -> value; all others are the defaults. A method within
-            the method goes by its name.
-
-    Raises:
-        ValueError: If the method has no such setting; lists all that are unknown.
-
-    >>> with_settings("unsir", {"by_instance.epochs": 3}).by_instance.epochs
-    3
-    >>> with_settings("salun", {"inner": "lotus", "inner.alpha": 8.0}).inner.alpha
-    8.0
-    """
-    return changed(METHODS[name](), name, settings)
-
-
-def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
-    """A method with other settings, as in :func:`with_settings`.
-
-    Args:
-        method: What it is made from.
-        name: What errors call it.
-        settings: Name, or ``record.name``, -> value; all others stay.
-
-    Raises:
-        ValueError: If the method has no such setting, or it is of another kind; lists all.
-    """
-    within = {key: value for key, value in settings.items() if _holds_method(method, key)}
-    settings = {key: value for key, value in settings.items() if key not in within}
-    method = dataclasses.replace(method, **{k: _by_name(name, k, v) for k, v in within.items()})
-    problems = [_unknown(method, key) for key in settings if not _known(method, key)]
-    for key, value in settings.items() if not problems else ():
-        problems += _other_kinds(method, key, value)
-    if problems:
-        raise ValueError(f"settings of {name}: {'; '.join(problems)}")
-    direct = {key: value for key, value in settings.items() if "." not in key}
-    for record in {key.partition(".")[0] for key in settings.keys() - direct.keys()}:
-        inner = {
-            key.partition(".")[2]: value
-            for key, value in settings.items()
-            if key.startswith(f"{record}.")
-        }
-        direct[record] = changed(getattr(method, record), f"{name}.{record}", inner)
-    made: Method = dataclasses.replace(method, **direct)
-    return made
-
-
-def _holds_method(method: Any, key: str) -> bool:
-    fields = dataclasses.fields(method)
-    return any(f.name == key and Method in get_args(f.type) for f in fields)
-
-
-def _by_name(name: str, key: str, value: Any) -> Any:
-    if value is None or callable(value):
-        return value
-    if not isinstance(value, str) or value not in METHODS:
-        near = difflib.get_close_matches(str(value), METHODS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"settings of {name}: {key}: expected one of {', '.join(METHODS)}; got {value!r}{hint}"
-        )
-    return METHODS[value]()
-
-
-def _known(method: Any, key: str) -> bool:
-    record, dot, inner = key.partition(".")
-    if not dataclasses.is_dataclass(method) or record not in {
-        field.name for field in dataclasses.fields(method)
-    }:
-        return False
-    return not dot or _known(getattr(method, record), inner)
-
-
-def _other_kinds(method: Any, key: str, value: Any, place: str = "") -> Iterator[str]:
-    record, dot, inner = key.partition(".")
-    if dot:
-        yield from _other_kinds(getattr(method, record), inner, value, f"{record}.")
-        return
-    kind = get_type_hints(type(method))[key]
-    if not dataclasses.is_dataclass(kind):
-        yield from misfits(value, kind, f"{place}{key}")
-    elif not isinstance(value, kind):  # type: ignore[arg-type]
-        yield f"{key} (expected its settings one by one, as {key}.NAME)"
-
-
-def _unknown(method: Any, key: str) -> str:
-    names = [field.name for field in dataclasses.fields(method)]
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"expected some of {', '.join(names)}; got {key!r}{hint}"

@@ -1,17 +1,16 @@
 """Models by name: small ones of our own choice, timm's, torchvision's, the user's."""
 
 import difflib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+
+from lotus_unlearning.own_code import imported
 
 _SMALL_IMAGES = 64
 
@@ -205,17 +204,7 @@ def _replace_stem(model: nn.Module, name: str, channels: int, pretrained: bool) 
 
 
 def _python(name: str, classes: int, channels: int, image_size: int, __: bool) -> nn.Module:
-    module_name, _, function_name = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module_name), function_name, None)
-    except ImportError as error:
-        raise ValueError(
-            f"model: expected a module {module_name!r} in this folder or installed: {error}"
-        ) from None
-    if not callable(function):
-        raise ValueError(f"model: expected a function {function_name!r} in {module_name!r}")
+    function = imported(f"python:{name}", "model")
     given = {"classes": classes, "channels": channels, "image_size": image_size}
     wanted = inspect.signature(function).parameters
     model = function(**{key: value for key, value in given.items() if key in wanted})

@@ -11,9 +11,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.presets import authors
-from lotus_unlearning.methods.spaces import SPACES, Space, setting, space, with_settings
+from lotus_unlearning.methods.settings import default, setting, with_settings
+from lotus_unlearning.methods.spaces import Space, rules_of, space
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.tuning.alone import alone, require_one_process
@@ -87,7 +87,7 @@ def tune(
         model: The original.
         splits: What is to be forgotten, with unseen images; test images are not read. Of several
             splits, each draw takes the next.
-        name: A key of ``SPACES``.
+        name: A key of ``SPACES``, or ``python:MODULE:CLASS`` that says what it ``searches``.
         budget: Trials in all; those that ``journal`` holds count.
         draws: Unlearnings of each trial, whose mean is its objective; default: one for each of
             ``splits``, and at least 2.
@@ -138,10 +138,10 @@ def tune(
 
 def _check(name: str, sets: Sequence[Splits], budget: int, draws: int, seed: int) -> None:
     problems = []
-    if name not in SPACES:
-        problems.append(
-            f"method: expected one with settings to search ({', '.join(SPACES)}), got {name!r}"
-        )
+    try:
+        rules_of(name)
+    except ValueError as error:
+        problems.append(str(error))
     if not sets:
         problems.append("splits: expected at least one, got none")
     if any(s.unseen is None or not len(s.unseen) for s in sets):
@@ -172,7 +172,7 @@ def _fixed(name: str, start: Method, bounds: Space) -> dict[str, Any]:
     return {
         key: value
         for key, value in fields.items()
-        if key not in searched and value != setting(METHODS[name](), key)
+        if key not in searched and value != default(name, key)
     }
 
 

@@ -1,0 +1,183 @@
+"""Methods by name, and their settings: those of records within a method have a dot.
+
+A method of the user's own goes by ``python:MODULE:CLASS``, wherever a name of ``METHODS`` does.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_type_hints
+
+from lotus_unlearning.kinds import misfits
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.own_code import imported, is_own
+from lotus_unlearning.unlearning import Method
+
+_READABLE = {"forget", "retain", "unseen"}
+
+
+def method_class(name: str, what: str = "method") -> Any:
+    """The class of a method.
+
+    Args:
+        name: A key of ``METHODS``, or ``python:MODULE:CLASS``.
+        what: What errors call it.
+
+    Raises:
+        ValueError: If there is none; or the class is no method with settings, all of which have
+            defaults: says all that is lacking.
+
+    >>> method_class("scrub").__name__
+    'SCRUB'
+    """
+    if is_own(name):
+        found = imported(name, what)
+        if problems := list(_lacking(found)):
+            raise ValueError(f"{what}: expected {name} to be {'; '.join(problems)}")
+        return found
+    if name not in METHODS:
+        near = difflib.get_close_matches(name.lower(), METHODS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{what}: expected one of {', '.join(METHODS)}, or python:MODULE:CLASS; got "
+            f"{name!r}{hint}"
+        )
+    return METHODS[name]
+
+
+def _lacking(found: Any) -> Iterator[str]:
+    """What a class lacks to be a method that the command line can make."""
+    if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        yield f"a dataclass whose fields are its settings, got {_kind(found)}"
+        return
+    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        yield "frozen (@dataclass(frozen=True)), so that a run is what its settings say"
+    bare = [f.name for f in dataclasses.fields(found) if f.init and not _has_default(f)]
+    if bare:
+        yield f"made without arguments: give {', '.join(bare)} a default"
+    reads = getattr(found, "reads", None)
+    if not isinstance(reads, frozenset) or not reads or not reads <= _READABLE:
+        yield (
+            "one that names the splits it reads: reads: ClassVar[frozenset[str]], of "
+            f"{', '.join(sorted(_READABLE))}; got {reads!r}"
+        )
+    if not any("__call__" in vars(one) for one in found.__mro__):
+        yield "callable: give it __call__(self, model, data, run)"
+
+
+def _kind(found: Any) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
+
+
+def _has_default(field: "dataclasses.Field[Any]") -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
+
+
+def default(name: str, key: str) -> Any:
+    """The default of a setting.
+
+    >>> default("unsir", "by_instance.epochs")
+    2
+    """
+    return setting(method_class(name)(), key)
+
+
+def setting(method: Method, key: str) -> Any:
+    """A setting of a method, or with a dot of a record within it."""
+    value: Any = method
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def with_settings(name: str, settings: Mapping[str, Any]) -> Method:
+    """A method with some settings, of records within it, too.
+
+    Args:
+        name: As for :func:`method_class`.
+        settings: Name, or ``record.name``, -> value; all others are the defaults. A method within
+            the method goes by its name.
+
+    Raises:
+        ValueError: If the method has no such setting; lists all that are unknown.
+
+    >>> with_settings("unsir", {"by_instance.epochs": 3}).by_instance.epochs
+    3
+    >>> with_settings("salun", {"inner": "lotus", "inner.alpha": 8.0}).inner.alpha
+    8.0
+    """
+    return changed(method_class(name)(), name, settings)
+
+
+def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
+    """A method with other settings, as in :func:`with_settings`.
+
+    Args:
+        method: What it is made from.
+        name: What errors call it.
+        settings: Name, or ``record.name``, -> value; all others stay.
+
+    Raises:
+        ValueError: If the method has no such setting, or it is of another kind; lists all.
+    """
+    within = {key: value for key, value in settings.items() if _holds_method(method, key)}
+    settings = {key: value for key, value in settings.items() if key not in within}
+    method = dataclasses.replace(method, **{k: _by_name(name, k, v) for k, v in within.items()})
+    problems = [_unknown(method, key) for key in settings if not _known(method, key)]
+    for key, value in settings.items() if not problems else ():
+        problems += _other_kinds(method, key, value)
+    if problems:
+        raise ValueError(f"settings of {name}: {'; '.join(problems)}")
+    direct = {key: value for key, value in settings.items() if "." not in key}
+    for record in {key.partition(".")[0] for key in settings.keys() - direct.keys()}:
+        inner = {
+            key.partition(".")[2]: value
+            for key, value in settings.items()
+            if key.startswith(f"{record}.")
+        }
+        direct[record] = changed(getattr(method, record), f"{name}.{record}", inner)
+    made: Method = dataclasses.replace(method, **direct)
+    return made
+
+
+def _holds_method(method: Any, key: str) -> bool:
+    fields = dataclasses.fields(method)
+    return any(f.name == key and Method in get_args(f.type) for f in fields)
+
+
+def _by_name(name: str, key: str, value: Any) -> Any:
+    if value is None or callable(value):
+        return value
+    if not isinstance(value, str):
+        known = ", ".join(METHODS)
+        raise ValueError(f"settings of {name}: {key}: expected one of {known}; got {value!r}")
+    return method_class(value, f"settings of {name}: {key}")()
+
+
+def _known(method: Any, key: str) -> bool:
+    record, dot, inner = key.partition(".")
+    if not dataclasses.is_dataclass(method) or record not in {
+        field.name for field in dataclasses.fields(method)
+    }:
+        return False
+    return not dot or _known(getattr(method, record), inner)
+
+
+def _other_kinds(method: Any, key: str, value: Any, place: str = "") -> Iterator[str]:
+    record, dot, inner = key.partition(".")
+    if dot:
+        yield from _other_kinds(getattr(method, record), inner, value, f"{record}.")
+        return
+    kind = get_type_hints(type(method))[key]
+    if not dataclasses.is_dataclass(kind):
+        yield from misfits(value, kind, f"{place}{key}")
+    elif not isinstance(value, kind):  # type: ignore[arg-type]
+        yield f"{key} (expected its settings one by one, as {key}.NAME)"
+
+
+def _unknown(method: Any, key: str) -> str:
+    names = [field.name for field in dataclasses.fields(method)]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"expected some of {', '.join(names)}; got {key!r}{hint}"

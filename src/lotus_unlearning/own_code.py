@@ -1,0 +1,66 @@
+"""A user's own code by name, ``python:MODULE:NAME``: data sets, models, methods and triggers."""
+
+import importlib
+import inspect
+import sys
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+_PREFIX = "python:"
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is that of a user's own code."""
+    return name.startswith(_PREFIX)
+
+
+def imported(name: str, what: str, folder: str | Path | None = None) -> Any:
+    """What ``python:MODULE:NAME`` is the name of. Importing a module runs it.
+
+    Args:
+        name: The module is looked for in ``folder``, then among what is installed.
+        what: What errors call it.
+        folder: The current one if not given.
+
+    Raises:
+        ValueError: If the name is of another form, or there is no such module or nothing callable
+            of that name in it.
+
+    >>> imported("python:statistics:mean", "example")([1, 3])
+    2
+    """
+    module_name, _, attribute = name.removeprefix(_PREFIX).partition(":")
+    if not is_own(name) or not module_name or not attribute:
+        raise ValueError(f"{what}: expected {_PREFIX}MODULE:NAME, got {name!r}")
+    place = str(Path(folder or ".").resolve())
+    if place not in sys.path:
+        sys.path.insert(0, place)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(
+            f"{what}: expected a module {module_name!r} in {place} or installed: {error}"
+        ) from None
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise ValueError(f"{what}: expected a function or class {attribute!r} in {module_name!r}")
+    return found
+
+
+@cache  # what is said of a class is of the file that it was read from, not of a later one
+def written_in(kind: type) -> dict[str, str] | None:
+    """Module and SHA-256 of the file that holds a class, or nothing if it is of this package.
+
+    >>> from lotus_unlearning.methods import SCRUB
+    >>> written_in(SCRUB) is None
+    True
+    """
+    if kind.__module__.partition(".")[0] == __package__:
+        return None
+    try:
+        source = Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):  # built in, or typed into a console
+        return {"module": kind.__module__, "sha256": "unknown"}
+    return {"module": kind.__module__, "sha256": sha256(source).hexdigest()}
