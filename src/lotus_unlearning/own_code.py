@@ -49,7 +49,6 @@ def imported(name: str, what: str, folder: str | Path | None = None) -> Any:
     return found
 
 
-@cache  # what is said of a class is of the file that it was read from, not of a later one
 def written_in(kind: type) -> dict[str, str] | None:
     """Module and SHA-256 of the file that holds a class, or nothing if it is of this package.
 
@@ -59,8 +58,12 @@ def written_in(kind: type) -> dict[str, str] | None:
     """
     if kind.__module__.partition(".")[0] == __package__:
         return None
+    return {"module": kind.__module__, "sha256": _sha256(kind)}
+
+
+@cache  # of the file as it was when the class was first asked for: not of what is written later
+def _sha256(kind: Any) -> str:
     try:
-        source = Path(inspect.getfile(kind)).read_bytes()
+        return sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()
     except (OSError, TypeError):  # built in, or typed into a console
-        return {"module": kind.__module__, "sha256": "unknown"}
-    return {"module": kind.__module__, "sha256": sha256(source).hexdigest()}
+        return "unknown"
