@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from few_networks import RECIPE
 
 from lotus_unlearning import Finetune, train, unlearn
@@ -209,3 +211,18 @@ def test_the_same_audit_gives_the_same_figures(found, leaky, original, filled, d
     again = audit(leaky, digits, original=original, golds=filled, device="cpu")
     assert again.page["ladder"] == found.page["ladder"]
     assert again.page["verdict"] == found.page["verdict"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_request_for_one_image_is_audited_at_every_level(original, gold, digits, material, count):
+    few = replace(digits, forget=digits.forget.take(torch.arange(count)))
+    golds = [material.fresh(seed) for seed in range(8)]
+    found = audit(gold, few, original=original, golds=golds, level=3, probes=SHORT, device="cpu")
+    assert json.loads(json.dumps(found.page, allow_nan=False)) == found.page
+    assert render_audit(found.page)
+    second = row(found, "relearning_forget")
+    assert second["values"]["unlearned"] is None
+    assert "expected at least 3 forget images" in second["note"]
+    threshold = row(found, "best_threshold")
+    assert (threshold["values"]["unlearned"] is None) == (count == 1)
+    assert ("too few" in threshold["note"]) == (count == 1)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,34 @@ def test_the_images_that_are_relearned_from_are_not_those_that_are_asked(digits,
     assert set(few.ids.tolist()).isdisjoint(rest.ids.tolist())
     assert len(few) == 3
     assert len(few) + len(rest) == len(digits.forget)
+
+
+@pytest.mark.parametrize(("count", "second"), [(1, None), (2, None), (3, 0.0)])
+def test_few_forgotten_images_are_probed_as_far_as_they_go(digits, original, count, second):
+    few = replace(digits, forget=digits.forget.take(torch.arange(count)))
+    some = bench(few, original=original, unlearned=original, gold=network())
+    rows, curves = relearning(some, few, Runtime(), HOW)
+    assert [row.measure for row in rows] == ["relearning_retain", "relearning_forget"]
+    assert [row.values["unlearned"] for row in rows] == [0.0, second]
+    assert len(curves) == (1 if second is None else 2)
+    assert ("expected at least 3 forget images" in rows[1].note) == (second is None)
+    probes = [row.measure for row in linear_probes(some, few, Runtime())]
+    assert probes == ["probe_labels", *(["probe_members"] if count > 1 else [])]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 1}, "batch_size >= 2"),
+        ({"steps": 0}, "steps and every >= 1"),
+        ({"every": 0}, "steps and every >= 1"),
+        ({"share": 1.0}, "share in"),
+        ({"learning_rate": 0.0}, "learning_rate > 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Relearning(**wrong)
 
 
 def test_models_stay_as_they_are_when_probed(digits, original):
@@ -104,8 +134,6 @@ def test_a_trigger_that_still_works_is_seen(digits, original):
 
 
 def test_a_trigger_needs_images_of_other_classes(digits, original):
-    from dataclasses import replace
-
     only = replace(digits, test=digits.test.of_labels([7]))
     some = bench(only, unlearned=original)
     with pytest.raises(ValueError, match="images of other classes than the trigger's"):

@@ -45,7 +45,10 @@ _MEMBERS = Meaning(
 
 
 def linear_probes(bench: Bench, splits: Splits, run: Runtime) -> Iterator[Row]:
-    """Labels, and membership where there are unseen images, of every model that is at hand."""
+    """Labels, and membership where there are unseen images, of every model that is at hand.
+
+    Membership takes two images of each kind at least: one to fit on, one to ask about.
+    """
     labels = Row(measure="probe_labels", label="Labels in the features", meaning=_LABELS)
     members = Row(measure="probe_members", label="Membership in the features", meaning=_MEMBERS)
     for column, subject, _ in bench.judged():
@@ -53,7 +56,7 @@ def linear_probes(bench: Bench, splits: Splits, run: Runtime) -> Iterator[Row]:
             continue
         forget = features(subject.model, splits.forget, run)
         _add(labels, column, labels_read(subject.model, forget, splits, run))
-        if splits.unseen is not None:
+        if splits.unseen is not None and min(len(splits.forget), len(splits.unseen)) > 1:
             unseen = features(subject.model, splits.unseen, run)
             _add(members, column, members_read(forget, unseen))
     yield from (row for row in (labels, members) if "unlearned" in row.values)
@@ -88,26 +91,31 @@ def labels_read(model: nn.Module, forget: Floats, splits: Splits, run: Runtime) 
 
 
 def members_read(forget: Floats, unseen: Floats) -> float:
-    """How well forget and unseen images are told apart: an AUC."""
+    """How well forget and unseen images are told apart: an AUC.
+
+    Args:
+        forget: Features ``[N, D]``, of two images or more.
+        unseen: Features ``[M, D]``, of two images or more.
+    """
     x = np.concatenate([forget, unseen])
     is_forget = np.repeat([True, False], [len(forget), len(unseen)])
     scores = np.zeros(len(x))
-    for asked in _folds(len(forget)):
-        held = np.concatenate([asked, _spread(asked, len(unseen))])
+    folds = min(_FOLDS, len(forget), len(unseen))
+    for number in range(folds):
+        held = np.concatenate([_fold(number, folds, len(group)) for group in (forget, unseen)])
         scores[held] = _linear(x[~held], is_forget[~held]).decision_function(x[held])
     return metrics.attack_auc(scores[is_forget], scores[~is_forget])
 
 
 def _folds(count: int) -> list[NDArray[np.bool_]]:
     """Masks ``[count]`` of the images that are asked about; every image once."""
-    number = np.arange(count) % min(_FOLDS, count)
-    return [number == fold for fold in np.unique(number)]
+    folds = min(_FOLDS, count)
+    return [_fold(number, folds, count) for number in range(folds)]
 
 
-def _spread(asked: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
-    """The fold of the same number among ``count`` other images."""
-    folds = min(_FOLDS, len(asked))
-    found: NDArray[np.bool_] = np.arange(count) % folds == int(np.flatnonzero(asked)[0]) % folds
+def _fold(number: int, folds: int, count: int) -> NDArray[np.bool_]:
+    """The mask ``[count]`` of every image whose position leaves ``number`` when divided."""
+    found: NDArray[np.bool_] = np.arange(count) % folds == number
     return found
 
 

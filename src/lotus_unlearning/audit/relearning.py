@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lotus_unlearning.audit.rows import Meaning, Row
 from lotus_unlearning.audit.subjects import Bench
+from lotus_unlearning.checks import require
 from lotus_unlearning.metrics import Rung
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
@@ -44,16 +45,28 @@ class Relearning:
     share: float = 0.1
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        limits = {
+            "steps and every >= 1": min(self.steps, self.every) >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            "batch_size >= 2, as BatchNorm learns nothing from one image": self.batch_size >= 2,
+            "share in (0, 1)": 0 < self.share < 1,
+        }
+        require(self, limits)
+
 
 def relearning(
     bench: Bench, splits: Splits, run: Runtime, how: Relearning
 ) -> tuple[list[Row], list[Plain]]:
-    """Rows, and the curves of all models."""
+    """Rows, and the curves of all models.
+
+    The second probe is left out, and its row says so, where there are fewer than three forget
+    images: two to learn from, and one to ask for.
+    """
+    tasks = {"retain": ("on retain alone", splits.retain, splits.forget)}
     few, rest = _shared(splits.forget, how)
-    tasks = {
-        "retain": ("on retain alone", splits.retain, splits.forget),
-        "forget": (f"on {len(few)} of the forget images", few, rest),
-    }
+    if len(rest):
+        tasks["forget"] = (f"on {len(few)} of the forget images", few, rest)
     rows, curves = [], []
     for name, (words, taught, asked) in tasks.items():
         found = {
@@ -64,12 +77,22 @@ def relearning(
         aim = _aim(found)
         curves.append(_plain_curves(name, words, found, how, aim))
         rows.append(_steps_row(name, words, found, how, aim))
+    if not len(rest):
+        row = _row("forget", "on some of the forget images", how)
+        row.values["unlearned"] = None
+        row.note = (
+            "Not measurable: expected at least 3 forget images, two to learn from and one to ask "
+            f"for, got {len(few)}."
+        )
+        rows.append(row)
     return rows, curves
 
 
 def _shared(forget: Split, how: Relearning) -> tuple[Split, Split]:
+    """To learn from, and to ask for: none of the latter where there are fewer than three."""
     order = torch.randperm(len(forget), generator=torch.Generator().manual_seed(how.seed))
-    count = min(len(forget) - 1, max(1, round(how.share * len(forget))))
+    least = 2  # BatchNorm learns nothing from one image
+    count = min(max(least, len(forget) - 1), max(least, round(how.share * len(forget))))
     return forget.take(order[:count].sort().values), forget.take(order[count:].sort().values)
 
 
@@ -101,10 +124,9 @@ def _curve(model: nn.Module, taught: Split, asked: Split, run: Runtime, how: Rel
 
 
 def _batches(split: Split, run: Runtime) -> Iterator[tuple[Tensor, Tensor]]:
+    """Passes without end."""
     while True:
-        for x, y, _ in run.batches(split):
-            if len(x) > 1 or len(split) == 1:
-                yield x, y
+        yield from ((x, y) for x, y, _ in run.batches(split))
 
 
 def _aim(curves: Curves) -> float | None:
@@ -118,7 +140,7 @@ def _steps(curve: Curve, how: Relearning, aim: float) -> int | None:
     return reached[0] * how.every if reached else None
 
 
-def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: float | None) -> Row:
+def _row(name: str, words: str, how: Relearning) -> Row:
     meaning = Meaning(
         direction="near gold",
         unit="",
@@ -128,7 +150,11 @@ def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: floa
         "(not trained on) is the original's; fewer than a gold needs: something was left.",
         rung=Rung(3, KEPT, "gold's"),
     )
-    row = Row(measure=f"relearning_{name}", label=f"Steps to relearn {words}", meaning=meaning)
+    return Row(measure=f"relearning_{name}", label=f"Steps to relearn {words}", meaning=meaning)
+
+
+def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: float | None) -> Row:
+    row = _row(name, words, how)
     if aim is None:
         row.values["unlearned"] = None
         row.note = "Not measurable: there is no original to say what is to be reached."

@@ -1,5 +1,6 @@
 """Rows of the ladder: a measure of every model, what it costs, and what a perfect one would get."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -70,16 +71,22 @@ class Row:
     note: str = ""
 
     def plain(self) -> Plain:
-        """As the page wants it; gold's interval is where one more gold is expected."""
-        rung = self.meaning.rung
-        values = dict(self.values)
+        """As the page wants it; gold's interval is where one more gold is expected.
+
+        What is not defined for the images at hand is ``None``, with a note.
+        """
+        rung, note = self.meaning.rung, self.note
+        values = {who: value if _is_number(value) else None for who, value in self.values.items()}
+        golds = [value for value in self.golds if _is_number(value)]
+        if values.get("unlearned") is None and not note:
+            note = "Not measurable: it is not defined for these images, of which there are too few."
         intervals: dict[str, list[float]] = {}
         if self.interval is not None:
             intervals["unlearned"] = list(self.interval)
-        if self.golds:
-            values["gold"] = float(np.mean(self.golds))
-        if len(self.golds) >= 3:
-            intervals["gold"] = self._expected()
+        if golds:
+            values["gold"] = float(np.mean(golds))
+        if len(golds) >= 3:
+            intervals["gold"] = self._expected(golds)
         return {
             "measure": self.measure,
             "label": self.label,
@@ -91,14 +98,18 @@ class Row:
             "perfect": rung.perfect,
             "values": values,
             "intervals": intervals,
-            "golds": self.golds,
-            "note": self.note,
+            "golds": golds,
+            "note": note,
         }
 
-    def _expected(self) -> list[float]:
-        band = metrics.gold_band(np.array(self.golds)[:, None], BAND)
+    def _expected(self, golds: Sequence[float]) -> list[float]:
+        band = metrics.gold_band(np.array(golds)[:, None], BAND)
         ends = (float(band.low[0]), float(band.high[0]))
         return np.clip(ends, self.meaning.lower, self.meaning.upper).tolist()  # type: ignore[no-any-return]
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def known(name: str) -> Meaning:
