@@ -17,6 +17,7 @@ from lotus_unlearning.audit.levels import level_0, level_1, level_2
 from lotus_unlearning.audit.pairs import scored
 from lotus_unlearning.audit.rows import BAND, LABELS, Row
 from lotus_unlearning.audit.subjects import Bench, Floats, Subject
+from lotus_unlearning.evaluation.predictions import missing
 from lotus_unlearning.metrics import golds_needed
 from lotus_unlearning.runtime import Runtime, fingerprint
 from lotus_unlearning.splits import Splits
@@ -154,9 +155,7 @@ class Evidence:
                 "Gold models are judged by each other, so that their results hang together; the "
                 "self-test's interval takes them as independent."
             )
-        for part in ("unseen", "test"):
-            if getattr(self.splits, part) is None:
-                yield f"No {part} images were given: what needs them is left out."
+        yield from missing(self.splits)
 
 
 def _reach(golds: int, statistics: int) -> float:

@@ -13,7 +13,7 @@ from lotus_unlearning import metrics
 from lotus_unlearning.audit.banks import Bank
 from lotus_unlearning.audit.gradients import spread
 from lotus_unlearning.audit.members import Member
-from lotus_unlearning.evaluation.predictions import SPLITS, Answers, predict
+from lotus_unlearning.evaluation.predictions import SPLITS, Answers, outside, predict
 from lotus_unlearning.runtime import Runtime, fingerprint, restore
 from lotus_unlearning.splits import Split, Splits
 
@@ -46,7 +46,8 @@ class Subject:
     @cached_property
     def others(self) -> Answers | None:
         """To images never trained on: unseen ones, else those of test."""
-        return self.answers.get("unseen", self.answers.get("test"))
+        found = outside(self.answers)
+        return None if found is None else found[1]
 
     @cached_property
     def margins(self) -> Floats:

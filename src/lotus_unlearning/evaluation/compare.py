@@ -10,7 +10,7 @@ from lotus_unlearning.checks import check_model, require_model
 from lotus_unlearning.evaluation import sections
 from lotus_unlearning.evaluation.describe import describe, versions
 from lotus_unlearning.evaluation.measures import Measured, measure, memory, table
-from lotus_unlearning.evaluation.predictions import ByModel, predict, predict_briefly
+from lotus_unlearning.evaluation.predictions import ByModel, missing, predict, predict_briefly
 from lotus_unlearning.evaluation.record import Evaluation
 from lotus_unlearning.report.page import formatted, percent
 from lotus_unlearning.runtime import (
@@ -183,9 +183,10 @@ def _summary(found: Measured, splits: Splits, model: Model | None) -> list[str]:
     attack = found.intervals[looked_at].get("auc_loss")
     if attack is not None:
         of_gold = "gold" in values and looked_at != "gold"
+        others = "test" if splits.unseen is None else "unseen"
         whose = "" if looked_at == "unlearned" else f" of the {looked_at} model"
         sentences.append(
-            f"Someone who sees the loss{whose} tells forgotten from unseen images with an AUC of "
+            f"Someone who sees the loss{whose} tells forgotten from {others} images with an AUC of "
             f"{attack.value:.3f} [{attack.low:.3f}, {attack.high:.3f}] (0.5: a coin toss)"
             + (f", of gold with {values['gold']['auc_loss']:.3f}." if of_gold else ".")
         )
@@ -233,9 +234,7 @@ def _notes(
             "No gold model was given: whether the unlearned model behaves like a retrained one "
             "is not shown here."
         )
-    for name in ("unseen", "test"):
-        if getattr(splits, name) is None:
-            notes.append(f"No {name} images were given: measures that need them are left out.")
+    notes += missing(splits)
     divergence = found.class_divergence.get("unlearned")
     if divergence is not None and divergence.missing_in_unseen:
         notes.append(

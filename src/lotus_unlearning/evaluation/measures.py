@@ -15,6 +15,7 @@ from lotus_unlearning.evaluation.predictions import (
     Brief,
     BriefByModel,
     ByModel,
+    outside,
 )
 from lotus_unlearning.metrics import METRICS, ClassDivergence, Interval
 
@@ -81,9 +82,10 @@ def _attacks(
     found: Measured, model: str, splits: Mapping[str, Answers], retained: Brief, seed: int
 ) -> list[str]:
     """Adds what attacks find; returns what is to be said about that."""
-    others = [splits[name] for name in ("unseen", "test") if name in splits]
-    if not others:
+    against = outside(splits)
+    if against is None:
         return []
+    others = [splits[name] for name in ("unseen", "test") if name in splits]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found.values[model]["entropy_attack"] = metrics.entropy_attack(
@@ -92,7 +94,7 @@ def _attacks(
             splits["forget"].entropy,
         )
     for score in ATTACKS:
-        forget, unseen = splits["forget"].scores[score], others[0].scores[score]
+        forget, unseen = splits["forget"].scores[score], against[1].scores[score]
         interval = metrics.bootstrap_auc(forget, unseen, seed=seed)
         found.values[model][f"auc_{score}"] = interval.value
         found.intervals[model][f"auc_{score}"] = interval

@@ -1,7 +1,7 @@
 """What each model answers to each split: the one pass that all measures are computed from."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from lotus_unlearning.splits import Split, Splits
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 SPLITS = ("forget", "retain", "unseen", "test")
+_OUTSIDE = ("unseen", "test")  # never trained on; the first that is there is what forget is held to
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,24 @@ class Answers:
             "confidence": metrics.confidence(self.probabilities),
             "loss": -metrics.cross_entropy(self.logits, self.labels),
         }
+
+
+def outside(answers: Mapping[str, Answers]) -> tuple[str, Answers] | None:
+    """What forget images are told from: unseen images, or test images where there are none."""
+    return next(((name, answers[name]) for name in _OUTSIDE if name in answers), None)
+
+
+def missing(splits: Splits) -> Iterator[str]:
+    """What it means for the measures that there are no unseen or no test images."""
+    if splits.unseen is None and splits.test is None:
+        yield "No unseen and no test images were given: measures that need them are left out."
+    elif splits.unseen is None:
+        yield (
+            "No unseen images were given: test images stand in their place in attacks and in the "
+            "picture of entropies; RF-JSD and what else needs unseen images is left out."
+        )
+    elif splits.test is None:
+        yield "No test images were given: measures that need them are left out."
 
 
 @dataclass(frozen=True, eq=False)

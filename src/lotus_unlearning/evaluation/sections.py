@@ -10,7 +10,7 @@ import torch
 
 from lotus_unlearning import metrics
 from lotus_unlearning.evaluation.measures import ATTACKS, Measured, finite
-from lotus_unlearning.evaluation.predictions import SPLITS, Answers, BriefByModel, ByModel
+from lotus_unlearning.evaluation.predictions import SPLITS, Answers, BriefByModel, ByModel, outside
 from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.metrics import ClassDivergence
 from lotus_unlearning.splits import Split
@@ -20,11 +20,18 @@ SHOWN = 24
 
 
 def entropy(answers: ByModel) -> dict[str, Any]:
-    """Entropies of forget and unseen images per model, as shares over the same bins."""
+    """Entropies of forget and unseen images per model, as shares over the same bins.
+
+    Where there are no unseen images, test images stand in their place.
+    """
     classes = next(iter(answers.values()))["forget"].logits.shape[1]
     section: dict[str, Any] = {"edges": np.linspace(0, np.log(classes), BINS + 1).tolist()}
-    for name in ("forget", "unseen"):
-        by_model = {m: splits[name].entropy for m, splits in answers.items() if name in splits}
+    pairs = {m: (splits["forget"], outside(splits)) for m, splits in answers.items()}
+    compared = {
+        "forget": {m: forget.entropy for m, (forget, _) in pairs.items()},
+        "unseen": {m: other[1].entropy for m, (_, other) in pairs.items() if other is not None},
+    }
+    for name, by_model in compared.items():
         if by_model:
             histogram = metrics.entropy_histogram(by_model, BINS, classes)
             section[name] = {model: s.tolist() for model, s in histogram.shares.items()}
@@ -37,10 +44,12 @@ def roc(answers: ByModel, found: Measured) -> dict[str, Any]:
     for score in ATTACKS:
         for model, splits in answers.items():
             interval = found.intervals[model].get(f"auc_{score}")
-            other = splits.get("unseen", splits.get("test"))
+            other = outside(splits)
             if interval is None or other is None:
                 continue
-            fpr, tpr = metrics.roc_curve_points(splits["forget"].scores[score], other.scores[score])
+            fpr, tpr = metrics.roc_curve_points(
+                splits["forget"].scores[score], other[1].scores[score]
+            )
             section.setdefault(f"By {score}", {})[model] = {
                 "fpr": fpr.tolist(),
                 "tpr": tpr.tolist(),
