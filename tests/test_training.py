@@ -12,7 +12,7 @@ from lotus_unlearning.datasets import load
 from lotus_unlearning.images import as_images
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.models import build
-from lotus_unlearning.runtime import Runtime, fresh_copy, reset_parameters
+from lotus_unlearning.runtime import Runtime, fresh_copy, made_by, reset_parameters
 from lotus_unlearning.splits import Split
 from lotus_unlearning.training import _rate
 
@@ -137,6 +137,43 @@ def test_a_model_of_ones_own_begins_again_by_its_layers_and_the_seed():
     assert same(one, again)
     assert not same(one, other)
     assert one[1].weight.abs().max() <= 1 / math.sqrt(16)
+
+
+class Own(nn.Module):
+    """Layers that the constructor gives weights of its own, far from PyTorch's."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(16, 2)
+        nn.init.normal_(self.inner.weight, std=100.0)
+
+    def forward(self, x):
+        return self.inner(x.flatten(1))
+
+
+def test_what_a_constructor_does_to_its_layers_is_done_again_if_it_is_known():
+    model = Own()
+    with pytest.warns(UserWarning, match=r"Own is initialised again layer by layer.*made_by"):
+        lost = fresh_copy(model, 1)
+    assert lost.inner.weight.std() < 1
+    told = made_by(model, Own)
+    assert told is model
+    state = torch.random.get_rng_state()
+    one, again, other = (fresh_copy(copy.deepcopy(model), seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert one.inner.weight.std() > 50
+    assert same(one, again)
+    assert not same(one, other)
+    assert "fresh" not in " ".join(model.state_dict())
+
+
+def test_a_wrong_maker_is_refused():
+    with pytest.raises(TypeError, match="make: expected a function"):
+        made_by(Own(), Own())
+    with pytest.raises(TypeError, match="expected a function that returns a model, got int"):
+        fresh_copy(made_by(Own(), lambda: 3), 0)
+    with pytest.raises(ValueError, match=r"changed after that \(inner.weight"):
+        fresh_copy(made_by(Own(), lambda: nn.Linear(3, 4)), 0)
 
 
 def test_the_command_makes_the_gold_model_that_retrain_makes(tmp_path):

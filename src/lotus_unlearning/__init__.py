@@ -28,10 +28,11 @@ if TYPE_CHECKING:
         SalUn,
     )
     from lotus_unlearning.metrics import METRICS
-    from lotus_unlearning.runtime import Runtime
+    from lotus_unlearning.runtime import Runtime, made_by
     from lotus_unlearning.splits import Split, Splits
-    from lotus_unlearning.training import Recipe, train
-    from lotus_unlearning.unlearning import Unlearned, unlearn
+    from lotus_unlearning.training import Recipe, Trained, train
+    from lotus_unlearning.tuning import tune
+    from lotus_unlearning.unlearning import Method, Unlearned, unlearn
 
 _HOME = {
     "METHODS": "methods",
@@ -55,9 +56,13 @@ _HOME = {
     "Runtime": "runtime",
     "Split": "splits",
     "Splits": "splits",
+    "Method": "unlearning",
+    "Trained": "training",
     "Unlearned": "unlearning",
     "evaluate": "evaluation",
+    "made_by": "runtime",
     "train": "training",
+    "tune": "tuning",
     "unlearn": "unlearning",
 }
 
@@ -74,6 +79,7 @@ __all__ = [
     "ImageTensors",
     "L1Sparse",
     "LoTUS",
+    "Method",
     "NegGradPlus",
     "RandomLabels",
     "Recipe",
@@ -83,9 +89,12 @@ __all__ = [
     "SalUn",
     "Split",
     "Splits",
+    "Trained",
     "Unlearned",
     "evaluate",
+    "made_by",
     "train",
+    "tune",
     "unlearn",
 ]
 

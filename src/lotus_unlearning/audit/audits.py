@@ -90,9 +90,17 @@ def audit(
         title: Of the page.
         facts: More to be written down, such as seeds of runs.
 
+    Returns:
+        The outcome in one sentence, the ladder, the self-test; as JSON and as a page.
+
     Raises:
         ValueError: If models and data do not fit, a bank is of something else, a level lacks what
             it needs, or a model is there twice.
+
+    >>> splits = Splits.random("digits", fraction=0.1)
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    >>> audit(model, splits, device="cpu").outcome
+    'not enough gold models to say'
     """
     rung = _level(level, golds)
     place = choose_device(device)

@@ -68,8 +68,22 @@ def bank(
         where: Device, processes, cluster.
         watch: Told of every model that is done.
 
+    Returns:
+        The bank, with the models that were there before and the new ones.
+
     Raises:
         ValueError: If the folder holds something else, or an option does not fit.
+
+    >>> import tempfile
+    >>> from torch import nn
+    >>> from lotus_unlearning import Recipe
+    >>> from lotus_unlearning.audit import of_model
+    >>> splits = Splits.random("digits", fraction=0.1)
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    >>> material = of_model(network, splits, Recipe(epochs=1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     len(bank(material, splits, folder, Wanted(golds=2)).members("gold"))
+    2
     """
     where = where or Where()
     wanted.require(len(splits.forget))

@@ -1,8 +1,10 @@
 """Copies of models: frozen teachers, fresh initialisations, snapshots, fingerprints."""
 
 import copy
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
@@ -38,10 +40,11 @@ def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
 def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
     """Initialise ``model`` again, in place, as its architecture does when it is made.
 
-    A model of :func:`lotus_unlearning.models.build` carries ``fresh``, which builds it anew. Of
-    any other one, timm's ``init_weights`` is used where it has it, and torch's
+    A model of :func:`lotus_unlearning.models.build`, and one of which :func:`made_by` was told, is
+    made anew. Of any other one, timm's ``init_weights`` is used where it has it, and torch's
     ``reset_parameters`` of every module that holds parameters or running statistics: what a
-    constructor does to its layers after they are made, it does not do again.
+    constructor does to its layers after they are made, it does not do again, and where classes
+    that are not PyTorch's may do such a thing, a warning says so.
 
     Args:
         model: Of any origin; parameters and buffers are set, nothing else.
@@ -62,7 +65,7 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
     device = next(model.parameters()).device
     with seeded(seed, device):
         fresh = getattr(model, "fresh", None)
-        if isinstance(fresh, partial):
+        if isinstance(fresh, partial | _Made):
             _take_over(model, fresh(seed=seed))
         elif device.type == "cpu":
             _reset_layers(model)
@@ -71,6 +74,49 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
             _reset_layers(drawn)
             copy_values(drawn, model)
     return model
+
+
+def made_by(model: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
+    """Tell how ``model`` was made, so that it can be made again: retraining begins there.
+
+    Needed where a constructor gives its layers other weights than PyTorch does, as torchvision's
+    networks do, or a layer has no ``reset_parameters()``.
+
+    Args:
+        model: Of any weights; it carries ``make`` from now on, as its copies do.
+        make: Returns the architecture with new random weights, drawn by PyTorch's generators.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        TypeError: If ``make`` is no function.
+
+    >>> from torchvision.models import resnet18
+    >>> model = made_by(resnet18(num_classes=10), lambda: resnet18(num_classes=10))
+    """
+    if not callable(make) or isinstance(make, nn.Module):
+        raise TypeError(
+            f"make: expected a function that returns a new model, got {type(make).__name__}"
+        )
+    model.fresh = _Made(make)  # type: ignore[assignment]  # no module, no part of its state
+    return model
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Makes a model by a user's function."""
+
+    make: Callable[[], nn.Module]
+
+    def __call__(self, seed: int) -> nn.Module:
+        with seeded(seed, torch.device("cpu")):
+            made = self.make()
+        if not isinstance(made, nn.Module):
+            raise TypeError(
+                f"made_by: expected a function that returns a model, got {type(made).__name__}"
+            )
+        return made
 
 
 def _copy_without_forward(model: nn.Module) -> nn.Module:
@@ -103,9 +149,9 @@ def _take_over(model: nn.Module, fresh: nn.Module) -> None:
     changed = [name for name, shape in shapes[0].items() if shapes[1].get(name) != shape]
     if changed or len(shapes[0]) != len(shapes[1]):
         raise ValueError(
-            "expected a model as models.build() made it, but it was changed after that "
-            f"({', '.join(changed[:5]) or 'something is missing'}); pass a model made from scratch "
-            "instead"
+            "expected the architecture that the model was built or made by, but it was changed "
+            f"after that ({', '.join(changed[:5]) or 'something is missing'}); say how it is made "
+            "now with lotus_unlearning.made_by, or pass a model made from scratch"
         )
     model.load_state_dict(fresh.state_dict())
 
@@ -119,8 +165,16 @@ def _reset_layers(model: nn.Module) -> None:
     whole = getattr(model, "init_weights", None)
     if without and not callable(whole):
         raise ValueError(
-            f"expected layers with reset_parameters(), but {', '.join(without[:5])} has none; "
-            "pass a model made from scratch instead"
+            f"expected layers with reset_parameters(), but {', '.join(without[:5])} has none; say "
+            "how the model is made with lotus_unlearning.made_by, or pass one made from scratch"
+        )
+    own = next((type(m) for m in model.modules() if not m.__module__.startswith("torch.")), None)
+    if own is not None and not callable(whole):
+        warnings.warn(
+            f"{own.__name__} is initialised again layer by layer, as PyTorch's layers are by "
+            "themselves; if its constructor gives them other weights, retraining begins elsewhere "
+            "than the original did: say how the model is made with lotus_unlearning.made_by",
+            stacklevel=2,
         )
     for module in model.modules():
         reset = _reset(module)
