@@ -61,6 +61,7 @@ def test_a_run_with_ones_own_method_names_its_file_and_is_made_again(mine, unlea
     assert manifest["method"]["settings"] == {"learning_rate": 0.01, "epochs": 1}
     assert manifest["method"]["code"]["module"] == mine
     assert len(manifest["method"]["code"]["sha256"]) == 64
+    assert manifest["method"]["citation"] == ""
     assert yaml.safe_load((first / "config.yaml").read_text())["method"]["name"] == named
     config = ["--config", str(first / "config.yaml"), "--out", str(tmp_path / "again")]
     assert main(["unlearn", *config]) == 0

@@ -41,6 +41,13 @@ def test_an_attack_that_was_not_measured_before_breaks_its_rail():
     assert not holds({}, interval=None)["auc_loss"]
 
 
+@pytest.mark.parametrize(("after", "kept"), [(0.2, False), (0.3, True), (0.4, True), (0.7, False)])
+def test_where_golds_are_is_not_worse_however_far_from_a_coin_toss(after, kept):
+    found = check(SAME, {**SAME, "auc_loss": after}, (0.55, 0.61), Guards(), (0.25, 0.35))[-1]
+    assert found.holds == kept
+    assert found.why.endswith("or as of golds, 0.2500 to 0.3500")
+
+
 def test_without_an_attack_there_is_no_such_rail():
     assert "auc_loss" not in holds({}, guards=Guards(attack=None))
 

@@ -13,19 +13,23 @@ from lotus_unlearning.own_code import written_in
 
 
 def describe(method: object) -> dict[str, Any]:
-    """A method as plain data: its name, its settings, and the first lines of its file.
+    """A method as plain data: its name, its settings, and its source; or its file's hash.
 
-    Of a method of the user's own also the hash of its file.
+    The latter of a user's own method, whose docstrings are nobody else's business.
     """
     settings = {}
     if dataclasses.is_dataclass(method):
         settings = {f.name: _plain(getattr(method, f.name)) for f in dataclasses.fields(method)}
-    module = inspect.getmodule(type(method))
-    paragraphs = (inspect.getdoc(module) or "").split("\n\n")
-    citation = " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
-    found = {"name": type(method).__name__, "settings": settings, "citation": citation}
     code = written_in(type(method))
+    citation = _citation(type(method)) if code is None else ""
+    found = {"name": type(method).__name__, "settings": settings, "citation": citation}
     return found if code is None else {**found, "code": code}
+
+
+def _citation(kind: type) -> str:
+    """The second paragraph of the file that holds a class of this package."""
+    paragraphs = (inspect.getdoc(inspect.getmodule(kind)) or "").split("\n\n")
+    return " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
 
 
 def _plain(value: object) -> Any:

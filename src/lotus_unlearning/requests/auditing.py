@@ -100,6 +100,13 @@ def judged(page: Mapping[str, Any]) -> tuple[bool, str]:
     )
 
 
+def where_golds_are(page: Mapping[str, Any], measure: str | None) -> Sequence[float] | None:
+    """In which interval one more gold is expected; ``None`` where that is not known."""
+    rows = (row for row in page.get("ladder", ()) if row["measure"] == measure)
+    found: Sequence[float] | None = next((row["intervals"].get("gold") for row in rows), None)
+    return found
+
+
 def clear(workspace: Workspace) -> None:
     """Take the golds away; the caller is alone."""
     shutil.rmtree(workspace.folder / BANKS, ignore_errors=True)

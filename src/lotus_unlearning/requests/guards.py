@@ -18,7 +18,8 @@ class Check:
         name: The measure.
         before: Of the model that is served.
         after: Of the new model.
-        limit: What ``after`` is not to be below (accuracies) or farther from 0.5 than (attacks).
+        limit: What ``after`` is not to be below (accuracies) or farther from 0.5 than (attacks,
+            unless it is where golds are).
         holds: Whether it is kept.
         why: In words.
     """
@@ -32,7 +33,11 @@ class Check:
 
 
 def check(
-    before: Values, after: Values, attack_interval: Sequence[float] | None, guards: Guards
+    before: Values,
+    after: Values,
+    attack_interval: Sequence[float] | None,
+    guards: Guards,
+    gold_interval: Sequence[float] | None = None,
 ) -> list[Check]:
     """All guard rails.
 
@@ -41,6 +46,8 @@ def check(
         after: Of the new model, on the same images.
         attack_interval: 95% interval of the attack's AUC on the model that is served.
         guards: The limits.
+        gold_interval: Where the AUC of one more gold is expected, if golds are known: a model whose
+            AUC is there is not worse, however far from 0.5 that may be.
 
     >>> values = {"retain_accuracy": 0.99, "test_accuracy": 0.98, "auc_loss": 0.55}
     >>> [c.holds for c in check(values, {**values, "test_accuracy": 0.9}, (0.5, 0.6), Guards())]
@@ -53,7 +60,8 @@ def check(
     rails = [_accuracy(name, before[name], after[name], limit) for name, limit in losses.items()]
     name = guards.attack
     if name is not None:
-        rails.append(_attack(name, before.get(name), after.get(name), attack_interval))
+        found = before.get(name), after.get(name)
+        rails.append(_attack(name, *found, attack_interval, gold_interval))
     return rails
 
 
@@ -88,17 +96,25 @@ def _accuracy(name: str, before: float | None, after: float | None, allowed: flo
 
 
 def _attack(
-    name: str, before: float | None, after: float | None, interval: Sequence[float] | None
+    name: str,
+    before: float | None,
+    after: float | None,
+    interval: Sequence[float] | None,
+    golds: Sequence[float] | None,
 ) -> Check:
-    """Farther from a coin toss than the interval of the model before is worse, on either side."""
+    """Farther from a coin toss than the interval of the model before is worse, on either side.
+
+    Not so where golds are as far: images to forget may be harder than unseen ones, or easier.
+    """
     if before is None or after is None or interval is None:
         return Check(name, before, after, None, False, f"{name} was not measured")
     limit = max(abs(end - 0.5) for end in interval)
-    holds = abs(after - 0.5) <= limit
+    like_golds = golds is not None and golds[0] <= after <= golds[1]
+    holds = like_golds or abs(after - 0.5) <= limit
     low, high = interval
     why = (
         f"attack by {name.removeprefix('auc_')} {'not worse' if holds else 'worse'}: AUC "
         f"{before:.4f} [{low:.4f}, {high:.4f}] before, {after:.4f} after, at most {limit:.4f} "
-        "from 0.5"
+        "from 0.5" + (f", or as of golds, {golds[0]:.4f} to {golds[1]:.4f}" if golds else "")
     )
     return Check(name, before, after, limit, holds, why)

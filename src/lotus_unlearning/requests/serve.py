@@ -125,7 +125,7 @@ def _measured(
         **_facts(chosen, batch, made),
         **evidence.of_evaluation(evaluation, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
-        "guard_rails": [asdict(rail) for rail in _rails(chosen, made, evaluation)],
+        "guard_rails": [asdict(rail) for rail in _rails(chosen, made, evaluation, audited)],
         "drift": guards.drift(first, evaluation.values["unlearned"], chosen.drift),
         "audit": _of_audit(audited),
     }
@@ -158,14 +158,17 @@ def _facts(chosen: Settings, batch: Batch, made: Unlearned) -> dict[str, Any]:
     }
 
 
-def _rails(chosen: Settings, made: Unlearned, evaluation: Evaluation) -> list[guards.Check]:
+def _rails(
+    chosen: Settings, made: Unlearned, evaluation: Evaluation, audited: Audited | None
+) -> list[guards.Check]:
     limits = chosen.guards
     if isinstance(made.method, Retrain):  # what an attack sees of a gold model is as it should be
         limits = replace(limits, attack=None)
     rows = {row["measure"]: row for row in evaluation.page["table"]}
     interval = (rows.get(str(limits.attack), {}).get("intervals") or {}).get("original")
     values = evaluation.values
-    return guards.check(values["original"], values["unlearned"], interval, limits)
+    golds = None if audited is None else auditing.where_golds_are(audited.page, limits.attack)
+    return guards.check(values["original"], values["unlearned"], interval, limits, golds)
 
 
 def _kept(
