@@ -40,6 +40,17 @@ def test_a_model_that_knows_the_images_by_heart_is_found_out(found):
         assert found_row["values"]["unlearned"] > found_row["intervals"]["gold"][1], measure
 
 
+def test_figures_are_at_hand_as_mappings_and_as_a_frame(found):
+    table = found.to_frame(intervals=True)
+    assert list(table.columns[:3]) == [("original", p) for p in ("value", "low", "high")]
+    low, high = found.intervals["unlearned"]["auc_loss"]
+    assert table.loc["auc_loss", "unlearned"].tolist() == [
+        found.values["unlearned"]["auc_loss"], low, high
+    ]  # fmt: skip
+    assert found.to_frame().loc["auc_margin", "gold"] == found.values["gold"]["auc_margin"]
+    assert found.notes == found.page["notes"]
+
+
 def test_level_0_sees_it_too_and_makes_no_verdict(leaky, digits):
     alone = audit(leaky, digits, device="cpu")
     assert alone.page["level"] == 0
@@ -82,7 +93,7 @@ def test_no_model_is_its_own_yardstick_and_none_counts_twice(original, filled, d
     with pytest.raises(ValueError, match="unlearned is unlearned 1"):
         audit(golds[0], digits, golds=golds[1:], others=[original, golds[0]], device="cpu")
     again = audit(original, digits, original=original, golds=golds, device="cpu")
-    assert again.values["forget_accuracy"]["original"] is not None, "an audit of the original"
+    assert again.values["original"]["forget_accuracy"] is not None, "an audit of the original"
 
 
 def test_every_row_says_what_it_costs_and_what_gold_gives(found):
@@ -104,7 +115,7 @@ def test_values_are_those_of_the_pure_functions(found, leaky, digits):
             margin(leaky(part.source.inputs(part.source.images[part.ids])), part.labels)
             for part in (digits.forget, digits.unseen)
         ]
-    assert found.values["auc_margin"]["unlearned"] == pytest.approx(attack_auc(*sides))
+    assert found.values["unlearned"]["auc_margin"] == pytest.approx(attack_auc(*sides))
 
 
 def test_the_self_test_is_part_of_it(found):
@@ -133,10 +144,10 @@ def test_level_2_needs_several_models_for_their_distribution(leaky, original, fi
         others[0], digits, original=original, golds=filled, shadows=filled, others=others[1:],
         level=2, device="cpu",
     )  # fmt: skip
-    assert 0 <= found.values["u_lira"]["unlearned"] <= 1
+    assert 0 <= found.values["unlearned"]["u_lira"] <= 1
     assert row(found, "klom")["values"]["gold"] > 0
-    assert 0 <= found.values["forgetting_quality"]["gold"] <= 1
-    assert 0 <= found.values["lira_online"]["unlearned"] <= 1
+    assert 0 <= found.values["gold"]["forgetting_quality"] <= 1
+    assert 0 <= found.values["unlearned"]["lira_online"] <= 1
     alone = audit(leaky, digits, golds=filled, level=2, device="cpu")
     assert "u_lira" not in alone.values
     assert "lira_online" not in alone.values
@@ -187,13 +198,11 @@ def test_a_bank_without_shadows_is_refused_as_one_of_shadows(
 
 
 def test_without_unseen_and_test_images_the_rest_is_measured(leaky, filled, digits):
-    from dataclasses import replace
-
     bare = replace(digits, unseen=None, test=None)
     found = audit(leaky, bare, golds=filled, device="cpu")
     assert found.outcome == "distinguishable"
-    assert {"jsd_to_golds", "outside_gold_band"} <= found.values.keys()
-    assert "auc_margin" not in found.values
+    assert {"jsd_to_golds", "outside_gold_band"} <= found.values["unlearned"].keys()
+    assert "auc_margin" not in found.values["unlearned"]
     assert render_audit(found.page)
 
 

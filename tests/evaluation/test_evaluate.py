@@ -171,6 +171,11 @@ def test_an_unlearned_result_brings_its_history_time_and_settings(splits):
     frame = evaluation.to_frame()
     assert list(frame.columns) == ["original", "unlearned"]
     assert math.isnan(frame.loc["seconds", "original"])
+    table = evaluation.to_frame(intervals=True)
+    ends = evaluation.intervals["original"]["auc_loss"]
+    assert tuple(table.loc["auc_loss", "original"].tolist()[1:]) == ends
+    assert math.isnan(table.loc["forget_accuracy", ("unlearned", "low")])
+    assert evaluation.notes == evaluation.page["notes"]
     assert "<table>" in evaluation._repr_html_()
     assert "Accuracy on forget" in str(evaluation)
 

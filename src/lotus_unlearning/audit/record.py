@@ -5,12 +5,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lotus_unlearning.evaluation import rows
 from lotus_unlearning.folders import replace_text
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.audit import render_audit
 from lotus_unlearning.report.page import formatted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
@@ -34,8 +38,26 @@ class Audit:
 
     @property
     def values(self) -> dict[str, dict[str, float | None]]:
-        """Measure -> model -> value; gold's is the mean over golds."""
-        return {row["measure"]: dict(row["values"]) for row in self.page["ladder"]}
+        """Model -> measure -> value; gold's is the mean over golds."""
+        return rows.values(self.page["ladder"], self.page["columns"])
+
+    @property
+    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Model -> measure -> 95% interval: over images; of gold: where one more is expected."""
+        return rows.intervals(self.page["ladder"], self.page["columns"])
+
+    @property
+    def notes(self) -> list[str]:
+        """Caveats."""
+        return list(self.page["notes"])
+
+    def to_frame(self, *, intervals: bool = False) -> "pd.DataFrame":
+        """One row per measure of the ladder, one column per model; NaN where undefined.
+
+        Args:
+            intervals: Three columns per model instead: value, low and high end of the interval.
+        """
+        return rows.frame(self.page["ladder"], self.page["columns"], with_intervals=intervals)
 
     def to_markdown(self) -> str:
         """The verdict, what it rests on, and the ladder as a table to paste."""
@@ -49,14 +71,14 @@ class Audit:
         from tabulate import tabulate
 
         columns = self.page["columns"]
-        rows = [
+        body = [
             [f"{row['level']}", f"{row['label']} {_ARROWS[row['direction']]}"]
             + [_cell(row, column) for column in columns]
             for row in self.page["ladder"]
         ]
         align = ["right", "left", *["right"] * len(columns)]
         text: str = tabulate(
-            rows, ["level", "", *columns], tablefmt="github", colalign=align, disable_numparse=True
+            body, ["level", "", *columns], tablefmt="github", colalign=align, disable_numparse=True
         )
         return text
 

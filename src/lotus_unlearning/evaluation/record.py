@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lotus_unlearning import report
+from lotus_unlearning.evaluation import rows
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.page import formatted
 from lotus_unlearning.report.problems import problems
@@ -33,35 +34,43 @@ class Evaluation:
 
     @property
     def values(self) -> dict[str, dict[str, float | None]]:
-        """Model -> measure -> value."""
-        rows = self.page["table"]
-        return {
-            model: {row["measure"]: row["values"][model] for row in rows}
-            for model in self.page["columns"]
-        }
+        """Model -> measure -> value; ``None`` where it is not defined."""
+        return rows.values(self.page["table"], self.page["columns"])
+
+    @property
+    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Model -> measure -> ends of the 95% interval, by bootstrap over images, where known."""
+        return rows.intervals(self.page["table"], self.page["columns"])
+
+    @property
+    def notes(self) -> list[str]:
+        """Caveats, the most important first."""
+        return list(self.page.get("notes") or ())
 
     def with_note(self, note: str) -> "Evaluation":
         """The same, with one more caveat."""
         return Evaluation({**self.page, "notes": [*(self.page.get("notes") or ()), note]})
 
-    def to_frame(self) -> "pd.DataFrame":
-        """One row per measure, one column per model; unrounded floats, NaN where undefined."""
-        import pandas as pd
+    def to_frame(self, *, intervals: bool = False) -> "pd.DataFrame":
+        """One row per measure, one column per model; unrounded floats, NaN where undefined.
 
-        return pd.DataFrame(self.values, dtype=float).rename_axis(index="measure", columns="model")
+        Args:
+            intervals: Three columns per model instead: value, low and high end of the interval.
+        """
+        return rows.frame(self.page["table"], self.page["columns"], with_intervals=intervals)
 
     def to_markdown(self) -> str:
         """A table to paste, with 95% intervals in brackets, and the caveats below it."""
         from tabulate import tabulate
 
         heads = ["", *self.page["columns"]]
-        rows = [
+        body = [
             [f"{row['label']} {_ARROWS[row['direction']]}", *self._cells(row)]
             for row in self.page["table"]
         ]
         align = ["left", *["right"] * len(self.page["columns"])]
-        text: str = tabulate(rows, heads, tablefmt="github", colalign=align, disable_numparse=True)
-        notes = "".join(f"\n- {note}" for note in self.page.get("notes") or ())
+        text: str = tabulate(body, heads, tablefmt="github", colalign=align, disable_numparse=True)
+        notes = "".join(f"\n- {note}" for note in self.notes)
         return text + (f"\n{notes}" if notes else "")
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
@@ -126,7 +135,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *self.page["columns"]])
-        rows = ""
+        body = ""
         for row in self.page["table"]:
             label = html.escape(f"{row['label']} {_ARROWS[row['direction']]}")
             cells = "".join(
@@ -134,8 +143,8 @@ class Evaluation:
                 for cell in self._cells(row)
             )
             title = html.escape(row.get("definition", ""), quote=True)
-            rows += f"<tr><th style='text-align:left' title='{title}'>{label}</th>{cells}</tr>"
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.page.get("notes") or ())
+            body += f"<tr><th style='text-align:left' title='{title}'>{label}</th>{cells}</tr>"
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+            f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
         )

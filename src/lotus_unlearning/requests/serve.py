@@ -164,8 +164,7 @@ def _rails(
     limits = chosen.guards
     if isinstance(made.method, Retrain):  # what an attack sees of a gold model is as it should be
         limits = replace(limits, attack=None)
-    rows = {row["measure"]: row for row in evaluation.page["table"]}
-    interval = (rows.get(str(limits.attack), {}).get("intervals") or {}).get("original")
+    interval = evaluation.intervals["original"].get(str(limits.attack))
     values = evaluation.values
     golds = None if audited is None else auditing.where_golds_are(audited.page, limits.attack)
     return guards.check(values["original"], values["unlearned"], interval, limits, golds)
