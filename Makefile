@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 # What takes about half of the time of all tests; the rest is all others, and doctests.
 HALF := $(addprefix tests/,audit benchmark cli datasets evaluation fuzz)
 
-.PHONY: demo test half other-half clean
+# What the reference shows, beside the names that the package itself exports.
+REFERENCE := lotus_unlearning $(addprefix lotus_unlearning., \
+	splits datasets models methods training unlearning metrics evaluation audit tuning runtime)
+
+.PHONY: demo test half other-half docs clean
 
 demo: $(VENV)/installed  ## train, retrain, unlearn, compare; writes runs/demo
 	$(BIN)/lotus demo
@@ -22,6 +26,10 @@ half:
 
 other-half:
 	$(BIN)/pytest -p no:cacheprovider $(addprefix --ignore=,$(HALF))
+
+docs: $(VENV)/installed  ## reference of the Python interface; writes site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m pdoc --docformat google --output-directory site $(REFERENCE)
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
