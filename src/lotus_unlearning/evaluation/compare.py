@@ -25,6 +25,11 @@ from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Trained
 from lotus_unlearning.unlearning import Unlearned
 
+NO_GOLD = (
+    "No gold model was given: whether the unlearned model behaves like a retrained one is not "
+    "shown here."
+)
+
 Model = nn.Module | Unlearned | Trained
 
 
@@ -230,10 +235,7 @@ def _notes(
     if same is not None:
         notes.insert(0, same)
     if "gold" not in models:
-        notes.append(
-            "No gold model was given: whether the unlearned model behaves like a retrained one "
-            "is not shown here."
-        )
+        notes.append(NO_GOLD)
     notes += missing(splits)
     divergence = found.class_divergence.get("unlearned")
     if divergence is not None and divergence.missing_in_unseen:

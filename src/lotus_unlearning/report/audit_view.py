@@ -12,7 +12,11 @@ from lotus_unlearning.report.page import ARROWS
 from lotus_unlearning.report.view import _png
 
 Plain = Mapping[str, Any]
-_KINDS = {"dis": "found", "ind": "none", "not": "open"}
+_KINDS = {
+    "distinguishable": "found",
+    "indistinguishable from retraining at the tested power": "none",
+    "not enough gold models to say": "open",
+}
 _LEVELS = (
     ("Level 0", "scores of single images; needs no other model"),
     ("Level 1", "against a few gold models"),
@@ -39,7 +43,7 @@ def view(page: Plain) -> dict[str, Any]:
         "figure": figure,
         "looks": {name: LOOKS[name] for name in columns},
         "outcome": page["verdict"]["outcome"],
-        "kind": _KINDS[page["verdict"]["outcome"][:3]],
+        "kind": _KINDS[page["verdict"]["outcome"]],
         "sentences": list(page["verdict"].get("sentences") or ()),
         "statistics": [
             _statistic(i, row, figure) for i, row in enumerate(page.get("statistics") or ())

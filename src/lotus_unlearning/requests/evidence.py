@@ -10,11 +10,11 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from lotus_unlearning.evaluation import Evaluation
+from lotus_unlearning.evaluation.compare import NO_GOLD
 from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split
 
-_NO_GOLD = "No gold model was given"
 _COLUMNS = {"original": "before", "unlearned": "after"}
 
 
@@ -26,7 +26,7 @@ def of_evaluation(evaluation: Evaluation, audited: bool) -> dict[str, Any]:
         audited: Whether the audit does: then that is no caveat.
     """
     page = evaluation.page
-    notes = [note for note in page["notes"] if not (audited and note.startswith(_NO_GOLD))]
+    notes = [note for note in page["notes"] if not (audited and note == NO_GOLD)]
     return {
         "measures": _measures(evaluation),
         "notes": notes,
