@@ -1,16 +1,19 @@
 """Audit the original, four methods and one more gold on digits and Fashion-MNIST.
 
-    python benchmarks/audit_all.py digits --golds 16 --put_back 5 20 80
-    python benchmarks/audit_all.py fashion-mnist --golds 10 --level 2
+    python benchmarks/audit_all.py digits --golds 64 --shadows 64 --put_back 5 20 80 --others 7
+    python benchmarks/audit_all.py fashion-mnist --golds 16 --shadows 32
     python docs/write_audit.py
 
 ``--shadows`` adds online likelihood ratios, ``--others`` what needs several models of each kind.
 Each step is a ``lotus`` command, printed before it runs. What is there already is not made again,
 and a bank goes on where it stopped; audits are made anew, with all that the bank then holds. Every
-``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json.
+``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json. Golds that are in no bank, one and
+those of ``--others``, are audited at level 1: how many are found out, to
+benchmarks/results/audits/DATA-held-out.json.
 """
 
 import argparse
+import json
 import shlex
 import shutil
 import sys
@@ -106,6 +109,23 @@ def audits(data, folder, names, options):
         shutil.copyfile(out / "audit.json", kept)
 
 
+def false_alarms(data, folder, names):
+    """Audit golds that are in no bank, at level 1, and keep who is found out."""
+    found = []
+    for model in [folder / "held-out", *names["held-out"]]:
+        out = folder / "audits" / f"level-1-{model.name}"
+        shutil.rmtree(out, ignore_errors=True)
+        run(
+            f"audit --run {model} --original {folder}/original --forget {FORGET} "
+            f"--golds {folder}/bank --level 1 --out {out}"
+        )
+        page = json.loads((out / "audit.json").read_text(encoding="utf-8"))
+        seen = [one["name"] for one in page["statistics"] if one["distinguishable"]]
+        found.append({"model": model.name, "outcome": page["verdict"]["outcome"], "by": seen})
+    kept = RESULTS / f"{data}-held-out.json"
+    kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", nargs="+", choices=TRAINED)
@@ -121,6 +141,7 @@ def main():
         names = models(data, folder, options.others)
         bank(folder, options)
         audits(data, folder, names, options)
+        false_alarms(data, folder, names)
 
 
 if __name__ == "__main__":

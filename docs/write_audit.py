@@ -10,6 +10,8 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+from scipy.stats import binomtest
+
 from lotus_unlearning.audit.sentences import unit
 from lotus_unlearning.report.figures import written
 from lotus_unlearning.report.page import formatted, percent
@@ -77,6 +79,8 @@ def said(pages):
     verdict = next(iter(pages.values()))["verdict"]
     if found:
         yield f"Distinguishable from retraining: {listed(found)}."
+    if MODELS["held-out"] in found:
+        yield "Of the held-out gold that is a false alarm: one in twenty golds is expected to be."
     if passed:
         yield f"Not distinguishable with these {verdict['golds']} golds: {listed(passed)}."
     if MODELS["original"] in passed:
@@ -165,7 +169,22 @@ def speed():
     return shown.getvalue().strip()
 
 
-def section(pages):
+def held_out(data):
+    """How many golds that are in no bank are found out."""
+    file = RESULTS / "audits" / f"{data}-held-out.json"
+    if not file.is_file():
+        return
+    outcomes = [one["outcome"] for one in json.loads(file.read_text(encoding="utf-8"))]
+    found = outcomes.count("distinguishable")
+    ends = binomtest(found, len(outcomes)).proportion_ci(0.95, method="exact")
+    yield (
+        f"Of {len(outcomes)} golds that are in no bank, each in the unlearned model's place, {found} "
+        f"{'is' if found == 1 else 'are'} called distinguishable: {percent(found / len(outcomes))} "
+        f"[{percent(ends.low)}, {percent(ends.high)}], where {percent(0.05)} are expected."
+    )
+
+
+def section(data, pages):
     """One data set: what was audited, the verdicts, the self-test, the ladder."""
     if not pages:
         return "Not measured yet."
@@ -179,7 +198,7 @@ def section(pages):
         "distinguishable.",
         statistics(pages),
         "### Is the verdict itself to be trusted?",
-        "\n".join(f"* {sentence}" for sentence in page["self_test"]["sentences"]),
+        "\n".join(f"* {line}" for line in [*page["self_test"]["sentences"], *held_out(data)]),
         "### The ladder",
         "Bold: outside the interval in which one more gold is expected with a chance of "
         f"{percent(page['band'])}. With so many rows some are by chance; only the verdict corrects "
@@ -201,7 +220,7 @@ def main():
     file = HERE / "audit.md"
     text = file.read_text(encoding="utf-8")
     for data in DATA:
-        text = between(text, data, section(read(data)))
+        text = between(text, data, section(data, read(data)))
     file.write_text(between(text, "speed", speed()), encoding="utf-8")
 
 
