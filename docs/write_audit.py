@@ -178,8 +178,8 @@ def held_out(data):
     found = outcomes.count("distinguishable")
     ends = binomtest(found, len(outcomes)).proportion_ci(0.95, method="exact")
     yield (
-        f"Of {len(outcomes)} golds that are in no bank, each in the unlearned model's place, {found} "
-        f"{'is' if found == 1 else 'are'} called distinguishable: {percent(found / len(outcomes))} "
+        f"Of {len(outcomes)} golds that are in no bank, each in the unlearned model's place, "
+        f"{found} {'is' if found == 1 else 'are'} called distinguishable: {percent(found / len(outcomes))} "
         f"[{percent(ends.low)}, {percent(ends.high)}], where {percent(0.05)} are expected."
     )
 
