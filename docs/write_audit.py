@@ -177,9 +177,10 @@ def held_out(data):
     outcomes = [one["outcome"] for one in json.loads(file.read_text(encoding="utf-8"))]
     found = outcomes.count("distinguishable")
     ends = binomtest(found, len(outcomes)).proportion_ci(0.95, method="exact")
+    are = "is" if found == 1 else "are"
     yield (
         f"Of {len(outcomes)} golds that are in no bank, each in the unlearned model's place, "
-        f"{found} {'is' if found == 1 else 'are'} called distinguishable: {percent(found / len(outcomes))} "
+        f"{found} {are} called distinguishable: {percent(found / len(outcomes))} "
         f"[{percent(ends.low)}, {percent(ends.high)}], where {percent(0.05)} are expected."
     )
 
