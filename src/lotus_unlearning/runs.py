@@ -151,10 +151,11 @@ def write(
     evaluation: Evaluation | None = None,
     ids: Mapping[str, Ids] | None = None,
 ) -> None:
-    """Write the files of a run into ``path``, a folder made by :func:`folder`; weights first.
+    """Write the files of a run into ``path``, weights first.
 
     Args:
-        path: Where.
+        path: A folder, made if it is not there; :func:`lotus_unlearning.folders.folder` gives one
+            that is gone again if writing fails.
         config: Options of the command.
         model: With ``architecture``, how to build it again.
         architecture: Of ``model``.
