@@ -156,18 +156,10 @@ def requests(db: sqlite3.Connection, state: str | None = None) -> list[Request]:
     """All requests, or those in one state, by id."""
     images: dict[int, list[Found]] = {}
     for row in db.execute("SELECT * FROM image ORDER BY request, place"):
-        cells = dict(row)
-        number, _ = cells.pop("request"), cells.pop("place")
-        images.setdefault(number, []).append(Found(**cells))
+        images.setdefault(row["request"], []).append(_found(row))
     last = {e.request: e for e in ledger.events(db) if e.request is not None}
     found = [
-        Request(
-            **dict(row),
-            images=images.get(row["id"], []),
-            state=last[row["id"]].state,
-            why=last[row["id"]].why,
-            run=last[row["id"]].run,
-        )
+        _as_request(row, images.get(row["id"], []), last[row["id"]])
         for row in db.execute("SELECT * FROM request ORDER BY id")
     ]
     return [request for request in found if state in (None, request.state)]
@@ -179,11 +171,22 @@ def request(db: sqlite3.Connection, number: int) -> Request:
     Raises:
         ValueError: If there is none with this id.
     """
-    known = {found.id: found for found in requests(db)}
-    if number not in known:
-        ids = f"1 to {max(known)}" if known else "none yet; lotus request add makes one"
+    newest = db.execute("SELECT max(id) FROM request").fetchone()[0]
+    if newest is None or not 1 <= number <= newest:  # SQLite takes no number of any length
+        ids = f"1 to {newest}" if newest else "none yet; lotus request add makes one"
         raise ValueError(f"request: expected the id of one ({ids}), got {number}")
-    return known[number]
+    row = db.execute("SELECT * FROM request WHERE id = ?", (number,)).fetchone()
+    images = db.execute("SELECT * FROM image WHERE request = ? ORDER BY place", (number,))
+    return _as_request(row, [_found(one) for one in images], ledger.events(db, request=number)[-1])
+
+
+def _as_request(row: sqlite3.Row, images: Sequence[Found], last: ledger.Event) -> Request:
+    return Request(**dict(row), images=images, state=last.state, why=last.why, run=last.run)
+
+
+def _found(row: sqlite3.Row) -> Found:
+    place = ("request", "place")
+    return Found(**{key: value for key, value in dict(row).items() if key not in place})
 
 
 def runs(db: sqlite3.Connection, *states: str) -> list[Run]:
@@ -232,8 +235,10 @@ def problems(db: sqlite3.Connection) -> list[str]:
             found.append(
                 f"{what} is not as it was when row {row.number} of the history was written"
             )
-    silent = [k for k in about_requests if all(k != row.request for row in rows)]
-    silent += [k for k in about_runs if all(row.request or row.run != k for row in rows)]
+    told_requests = {row.request for row in rows}
+    told_runs = {row.run for row in rows if row.request is None}
+    silent = [k for k in about_requests if k not in told_requests]
+    silent += [k for k in about_runs if k not in told_runs]
     return [*found, *(f"the history does not know of {number}" for number in silent)]
 
 
