@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 import lotus_unlearning
 from lotus_unlearning.audit import sections, sentences
-from lotus_unlearning.audit.judge import LARGEST_EFFECT, LEVEL, POWER, Judge, effects, plain
+from lotus_unlearning.audit.judge import (
+    LARGEST_EFFECT,
+    LEVEL,
+    POWER,
+    STATISTICS,
+    Judge,
+    effects,
+    plain,
+)
 from lotus_unlearning.audit.judge import self_test as tested
 from lotus_unlearning.audit.levels import level_0, level_1, level_2
 from lotus_unlearning.audit.pairs import scored
@@ -84,7 +92,7 @@ class Evidence:
         if found is not None:
             return plain(found)
         count = len(self.bench.golds)
-        needed = golds_needed(6, effect=LARGEST_EFFECT, level=LEVEL, power=POWER)
+        needed = golds_needed(len(STATISTICS), effect=LARGEST_EFFECT, level=LEVEL, power=POWER)
         return {
             "outcome": sentences.NOT_ENOUGH,
             "golds": count,

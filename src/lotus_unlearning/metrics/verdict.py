@@ -160,6 +160,23 @@ def verdict(
     return Verdict(outcome, findings, n, needed, effect, largest_effect, level, power)
 
 
+def scaled(values: Floats, scale: Scale) -> Floats:
+    """``values`` on the scale on which golds are compared.
+
+    Raises:
+        ValueError: If there is no such scale.
+
+    >>> scaled(np.array([0.0, 8.0]), "cube root")
+    array([0., 2.])
+    """
+    if scale not in _SCALES:
+        known = ", ".join(map(repr, _SCALES))
+        raise ValueError(f"scale: expected one of {known}, got {scale!r}")
+    there, _ = _SCALES[scale]
+    found: Floats = there(values)
+    return found
+
+
 @dataclass(frozen=True)
 class _Compared:
     """One statistic on its scale."""
@@ -173,8 +190,7 @@ class _Compared:
 def _compare(golds: Floats, model: Floats, scale: Scale) -> _Compared:
     from scipy.stats import t
 
-    there, _ = _SCALES[scale]
-    g, value = there(golds), float(there(model).mean())
+    g, value = scaled(golds, scale), float(scaled(model, scale).mean())
     n, mean = len(g), float(g.mean())
     if n < FEWEST:
         return _Compared(value, mean, math.nan, math.nan)
