@@ -24,10 +24,11 @@ manifest            nested mapping: hashes, ids, versions, seeds
 
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
+
+from lotus_unlearning.folders import replace_text
 
 NOTHING = "–"
 ARROWS = {"up": "↑", "down": "↓", "near gold": "≈", "": ""}
@@ -186,18 +187,7 @@ def write(page: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
     """
     html = render(page)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private; a report is to be shared
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_text(path, html)
     return path
 
 
