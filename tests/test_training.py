@@ -14,7 +14,7 @@ from lotus_unlearning.methods import Retrain
 from lotus_unlearning.models import build
 from lotus_unlearning.runtime import Runtime, fresh_copy, made_by, reset_parameters
 from lotus_unlearning.splits import Split
-from lotus_unlearning.training import _rate
+from lotus_unlearning.training import rate_of
 
 
 def images(size=24, seed=0):
@@ -35,7 +35,7 @@ def same(one, other):
 @pytest.mark.parametrize("warmup", [0, 1, 1.5, 2.25])
 def test_the_learning_rate_never_exceeds_its_peak_and_falls_to_a_last_step_above_0(warmup):
     recipe = Recipe(epochs=5, warmup_epochs=warmup)
-    rates = [_rate(recipe, 3)(step) for step in range(15)]
+    rates = [rate_of(recipe, 3)(step) for step in range(15)]
     peak = rates.index(max(rates))
     assert 0.9 < max(rates) <= 1
     assert rates[:peak] == sorted(rates[:peak])
@@ -44,7 +44,7 @@ def test_the_learning_rate_never_exceeds_its_peak_and_falls_to_a_last_step_above
 
 
 def test_a_single_epoch_warms_up_for_its_first_half():
-    assert [_rate(Recipe(epochs=1), 4)(step) for step in range(4)] == [0.5, 1.0, 1.0, 0.5]
+    assert [rate_of(Recipe(epochs=1), 4)(step) for step in range(4)] == [0.5, 1.0, 1.0, 0.5]
     for epochs, warmup in ((1, 2.0), (3, 3.0), (3, 4.0)):
         with pytest.raises(ValueError, match=r"warmup_epochs in \[0, epochs\)"):
             Recipe(epochs=epochs, warmup_epochs=warmup)

@@ -67,9 +67,7 @@ def folder(final: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)  # mkdtemp makes it private
+        share(temporary)  # mkdtemp makes it private
         if final.is_dir():
             final.rmdir()  # fails if something was put there meanwhile
         temporary.rename(final)
@@ -86,16 +84,41 @@ def folder(final: Path) -> Iterator[Path]:
         raise
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``: complete, or as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # another process may, too
+@contextmanager
+def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
+    """A name beside ``path`` for a file that takes its place when the block is complete.
+
+    Args:
+        path: In a folder that is there. If the block raises, what was there is there still.
+        alone: Whether no other process writes ``path`` meanwhile, nor another machine. Then the
+            name is always the same, and what a killed run left half written is written over by
+            the next one; else each has a name of its own.
+
+    Yields:
+        Where to write. Nothing is left there.
+    """
+    unique = "" if alone else f".{uuid4().hex}"
+    temporary = path.with_name(f".{path.name}{unique}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, line ends as they are: complete, or as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def share(path: Path) -> None:
+    """Let others read a file or folder that was made for its owner alone, as the umask says."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
 def os_error(error: Exception, path: Path) -> OSError:

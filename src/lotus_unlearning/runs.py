@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from torch import nn
 
@@ -22,8 +21,8 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
     fingerprint,
-    processor,
 )
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.training import Recipe
 
 Row = Mapping[str, Any]
@@ -38,8 +37,8 @@ class Architecture:
     Attributes:
         name: One of ``MODELS``, ``timm:NAME``, ``torchvision:NAME`` or
             ``python:module:function``.
-        classes: Number of outputs.
-        channels: Of the images.
+        classes: The number of outputs.
+        channels: The number of channels of an image.
         image_size: Height and width of the images in pixels.
     """
 
@@ -65,10 +64,10 @@ class Run:
     """A run folder, read.
 
     Attributes:
-        path: Where it is.
-        manifest: ``manifest.json``.
-        config: ``config.yaml``, with paths that lead there from the working folder.
-        history: ``history.jsonl``.
+        path: The folder.
+        manifest: The contents of ``manifest.json``.
+        config: The contents of ``config.yaml``, with paths that lead there from the working folder.
+        history: The rows of ``history.jsonl``, one per epoch.
     """
 
     path: Path
@@ -151,17 +150,19 @@ def write(
     evaluation: Evaluation | None = None,
     ids: Mapping[str, Ids] | None = None,
 ) -> None:
-    """Write the files of a run into ``path``, a folder made by :func:`folder`; weights first.
+    """Write the files of a run into ``path``, weights first.
 
     Args:
-        path: Where.
-        config: Options of the command.
-        model: With ``architecture``, how to build it again.
-        architecture: Of ``model``.
+        path: A folder, made if it is not there; :func:`lotus_unlearning.folders.folder` gives one
+            that is gone again if writing fails.
+        config: The options of the command.
+        model: The model whose weights are written, if ``architecture`` says how to build it again.
+        architecture: The architecture of ``model``.
         history: One row per epoch.
-        manifest: What is known about the run.
-        evaluation: With its page.
-        ids: Name of a file -> official ids for it, as :meth:`Splits.from_ids` reads them.
+        manifest: The facts about the run, as plain data.
+        evaluation: The evaluation, which is written with its page.
+        ids: The name of each file of ids -> official ids for it, as :meth:`Splits.from_ids` reads
+            them.
     """
     path.mkdir(exist_ok=True)
     facts = {"finished": datetime.now(UTC).isoformat(timespec="seconds"), **manifest}
@@ -196,16 +197,13 @@ def surroundings(device: str, precision: str, processes: Processes) -> dict[str,
     """What bits and times depend on besides the options, for the manifest.
 
     Args:
-        device: As asked for.
-        precision: As asked for.
-        processes: That worked together.
+        device: The name of the device, as it was asked for.
+        precision: The name of the precision, as it was asked for.
+        processes: The processes that worked together.
     """
     place = choose_device(device)
     return {
-        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
-        "precision": str(choose_precision(precision, place)).removeprefix("torch."),
+        **machine(place, choose_precision(precision, place)),
         "processes": processes.count,
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
         "versions": versions(),
     }

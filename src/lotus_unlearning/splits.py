@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lotus_unlearning.classes import by_class
 from lotus_unlearning.ids import Ids, positions
 from lotus_unlearning.images import Data, Images, as_images
 from lotus_unlearning.overlap import find_overlap
@@ -208,7 +209,7 @@ def stratified(labels: np.ndarray[Any, Any], fraction: float, seed: int) -> Any:
     classes with the largest remainders. Returns sorted positions ``[M]`` int64.
     """
     draw = np.random.default_rng(seed)
-    groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    groups = list(by_class(labels).values())
     shares = np.array([fraction * len(group) for group in groups])
     counts = np.floor(shares).astype(int)
     missing = max(1, round(fraction * len(labels))) - counts.sum()

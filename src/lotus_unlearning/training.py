@@ -176,9 +176,9 @@ def fit(
             "Recipe: expected held-out images for patience, got none; pass unseen images or "
             "patience=None"
         )
-    optimizer = _optimizer(model, recipe)
+    optimizer = optimizer_of(model, recipe)
     steps = cut.count(len(data), recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_of(recipe, steps))
     best: dict[str, Any] = {"weights": {}, "loss": math.inf, "epochs_ago": 0}
     for _ in run.epochs(recipe.epochs, optimizer, schedule, best):
         model.train()
@@ -207,7 +207,8 @@ def fit(
     model.eval()
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer of a recipe, over all parameters of ``model``."""
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(
             model.parameters(),
@@ -224,8 +225,8 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
-    """Share of the learning rate at each step."""
+def rate_of(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """Step, from 0 -> share of the learning rate, with so many ``steps`` in an epoch."""
     epochs = recipe.warmup_epochs if recipe.warmup_epochs < recipe.epochs else recipe.epochs / 2
     warmup, total = epochs * steps, recipe.epochs * steps
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,20 @@ def test_the_statistics_are_chosen_in_advance_and_in_this_order(judge):
     forget = [Subject(g.name, {"forget": g.forget}) for g in judge.golds]
     without = Judge(forget).verdict(Subject("", {"forget": subject(99).forget}))
     assert [f.name for f in without.findings] == list(STATISTICS)[:-2]
+
+
+def test_golds_are_shown_on_the_scale_on_which_they_were_compared(judge):
+    found = judge.verdict(subject(99))
+    column = np.array([judge.row(g, frozenset({i}))[0] for i, g in enumerate(judge.golds)])
+    scales = {"identity": column, "cube root": np.cbrt(column), "log": np.log(column)}
+    for scale, there in scales.items():
+        first = replace(found.findings[0], scale=scale)
+        shown = effects(judge, replace(found, findings=(first, *found.findings[1:])))
+        expected = (there - there.mean()) / there.std(ddof=1)
+        np.testing.assert_allclose(shown[first.name], expected, rtol=1e-12)
+    other = replace(found.findings[0], scale="square")
+    with pytest.raises(ValueError, match="expected one of 'identity', 'cube root', 'log', got 'sq"):
+        effects(judge, replace(found, findings=(other, *found.findings[1:])))
 
 
 def test_planted_leaks_are_found_and_more_draws_of_the_same_pass(judge):

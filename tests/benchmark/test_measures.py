@@ -4,7 +4,8 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 
-from lotus_unlearning import ImageTensors, Splits
+from lotus_unlearning import ImageTensors, Splits, metrics
+from lotus_unlearning.benchmark import measures
 from lotus_unlearning.benchmark.measures import BINS, entropies, measure
 
 
@@ -44,6 +45,34 @@ def test_a_model_that_is_the_original_closes_nothing_and_a_gold_closes_all():
     s, golds, original = splits(), [logits(i, 1.0) for i in (1, 2, 3, 4)], logits(9, 8.0)
     assert measure(original, original, golds, s)["closes"] == pytest.approx(0)
     assert measure(golds[0], original, golds[1:], s)["closes"] > 0.8
+
+
+def test_what_golds_say_alone_is_computed_once_and_stays_the_same_to_the_bit(monkeypatch):
+    s, original, golds = splits(), logits(9, 4.0), [logits(i) for i in (1, 2, 3)]
+    asked, attack = [], metrics.entropy_attack
+    monkeypatch.setattr(metrics, "entropy_attack", lambda *a: asked.append(a) or attack(*a))
+    models = [original, logits(5), logits(6), golds[0]]
+    monkeypatch.setattr(measures, "_KNOWN", {})
+    known = [measure(model, original, golds, s) for model in models]
+    assert len(asked) == 6
+    for model, values in zip(models, known, strict=True):
+        measures._KNOWN.clear()
+        assert measure(model, original, golds, s) == values
+
+
+def test_other_splits_of_the_same_predictions_are_measured_anew(monkeypatch):
+    monkeypatch.setattr(measures, "_KNOWN", {})
+    model, some = logits(0), splits()
+    less = Splits.from_ids(
+        some.forget.source, [0, 1, 2], unseen=some.unseen.source, test=some.test.source
+    )
+    accuracies = [measure(model, model, [], s)["forget_accuracy"] for s in (some, less, some)]
+    right = [
+        (model["train"][s.forget.ids].argmax(1) == s.forget.labels.numpy()).mean()
+        for s in (some, less, some)
+    ]
+    assert accuracies == right
+    assert len(set(accuracies)) == 2
 
 
 def test_without_golds_nothing_is_said_of_them():

@@ -48,6 +48,15 @@ def test_a_preset_of_the_inner_method_counts(unlearn):
     assert settings(folder)["epochs"] == 2
 
 
+def test_a_preset_of_the_mask_counts_without_what_only_random_labels_read(unlearn):
+    words = ["--method", "salun", "--method.inner", "finetune", "--method.inner.epochs", "1"]
+    status, folder = unlearn(*words, "--preset", "lotus-tables-resnet18")
+    assert status == 0
+    found = yaml.safe_load((folder / "config.yaml").read_text())["method"]
+    assert (found["share"], found["batch_size"], found["learning_rate"]) == (0.1, 128, 0.013)
+    assert found["inner"]["learning_rate"] == 1e-3
+
+
 def test_another_inner_method_takes_no_settings_of_the_one_in_the_config(unlearn, tmp_path, capsys):
     inner = "{name: lotus, alpha: 3.0, epochs: 7}"
     (tmp_path / "c.yaml").write_text(f"method: {{name: salun, inner: {inner}}}")
@@ -80,6 +89,7 @@ def test_a_config_in_words(method, unlearn):
     ("words", "message"),
     [
         (["--method.inner", "lotsu"], "got 'lotsu'; did you mean 'lotus'"),
+        (["--method.inner", "lotus", "--method.epochs", "3"], "expected no epochs beside inner"),
         (["--method.inner", "salun"], "expected inner other than SalUn"),
         (["--method.inner", "lotus", "--method.inner.epohcs", "3"], "method.inner.epochs"),
         (["--method.inner", "lotus", "--preset", "scrub-cifar-10"], "settings for salun"),

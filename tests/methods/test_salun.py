@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.lotus import LoTUS
+from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.methods.random_labels import RandomLabels
 from lotus_unlearning.methods.salun import SalUn
+from lotus_unlearning.methods.settings import changed
 from lotus_unlearning.methods.ssd import SSD
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.runtime.largest import largest
@@ -210,3 +212,17 @@ def test_refuses_bad_hyper_parameters_all_in_one_message():
         SalUn(share=0.0, epochs=0)
     with pytest.raises(ValueError, match="inner other than SalUn"):
         SalUn(inner=SalUn())
+
+
+def test_settings_that_only_random_labels_read_are_refused_beside_another_method():
+    with pytest.raises(ValueError, match=r"expected no epochs, weight_decay beside inner, whose"):
+        SalUn(inner=LoTUS(), epochs=3, weight_decay=0.0)
+    assert SalUn(inner=LoTUS(), epochs=10, share=0.2, batch_size=8).share == 0.2
+
+
+def test_a_mask_put_around_another_method_keeps_what_the_mask_reads():
+    known = PRESETS["lotus-tables-resnet18"]["salun"]
+    assert known.around(Finetune()) == SalUn(inner=Finetune(), share=0.1, batch_size=128)
+    assert changed(known, "salun", {"inner": "finetune"}) == known.around(Finetune())
+    with pytest.raises(ValueError, match="expected no epochs beside inner"):
+        changed(known, "salun", {"inner": "finetune", "epochs": 3})

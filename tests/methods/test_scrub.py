@@ -237,5 +237,5 @@ def test_bad_settings_are_refused_in_one_message():
     for name in ("temperature", "learning_rate", "forget_batch_size", "retain_batch_size"):
         with pytest.raises(ValueError, match=r"temperature|learning_rate|batch sizes"):
             SCRUB(**{name: 0})
-    with pytest.raises(ValueError, match="alpha, gamma, momentum and weight_decay >= 0"):
+    with pytest.raises(ValueError, match="alpha, gamma and weight_decay >= 0"):
         SCRUB(gamma=-1)

@@ -1,10 +1,13 @@
 """Defaults and presets are those of the spec, which is typed out here once more."""
 
+import dataclasses
+
 import pytest
 
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.presets import PRESETS
+from lotus_unlearning.training import Recipe
 
 RECIPE = {
     "name": "Recipe",
@@ -291,6 +294,23 @@ def test_defaults_are_those_of_the_spec(name):
 def test_presets_are_those_of_the_spec(preset):
     found = {name: describe(method)["settings"] for name, method in PRESETS[preset].items()}
     assert found == EXPECTED[preset]
+
+
+OF_OPTIMIZERS = [
+    (made, field.name)
+    for made in [*METHODS.values(), Recipe]
+    for field in dataclasses.fields(made)
+    if field.name in ("momentum", "weight_decay")
+]
+
+
+@pytest.mark.parametrize(("made", "name"), OF_OPTIMIZERS)
+def test_momentum_and_weight_decay_have_the_same_limits_everywhere(made, name):
+    beyond = {"momentum": (-0.1, 1.0, float("nan")), "weight_decay": (-1e-4, float("nan"))}
+    for value in beyond[name]:
+        with pytest.raises(ValueError, match=f"expected .*{name}"):
+            made(**{name: value})
+    assert getattr(made(**{name: 0.0}), name) == 0
 
 
 def test_presets_hold_the_methods_that_they_name_and_none_is_empty():

@@ -116,6 +116,33 @@ def test_what_fails_within_a_transaction_leaves_nothing(workspace):
         assert entries.requests(found.db) == []
 
 
+def test_one_request_is_read_as_it_stands_among_all(tmp_path):
+    ledger.create(tmp_path / "ledger.db")
+    images = [entries.Found(str(i), "id", str(i), None, "to forget") for i in range(3)]
+    words = {"reference": "", "received": "", "due": "", "near": "none found"}
+    with ledger.opened(tmp_path / "ledger.db") as db:
+        with pytest.raises(ValueError, match=r"the id of one \(none yet; .*, got 1"):
+            entries.request(db, 1)
+        with ledger.transaction(db):
+            for some in ([], images[:1], images):
+                entries.add_request(db, some, **words)
+            entries.change_request(db, 2, "withdrawn", why="asked again")
+        assert [entries.request(db, n) for n in (1, 2, 3)] == entries.requests(db)
+        for number in (0, 4, 2**70):
+            with pytest.raises(ValueError, match=rf"the id of one \(1 to 3\), got {number}"):
+                entries.request(db, number)
+
+
+def test_what_the_history_is_silent_about_is_told_by_number(tmp_path):
+    ledger.create(tmp_path / "ledger.db")
+    with ledger.opened(tmp_path / "ledger.db") as db:
+        entries.add_run(db, 0, "original", weights="", file="", record={})
+        for table, values in (("request", (1, "", "", "", "")), ("run", (3, "", "", ""))):
+            db.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+        told = [f"the history does not know of {number}" for number in (1, 3)]
+        assert entries.problems(db) == told
+
+
 def test_a_folder_that_is_no_workspace_is_refused(tmp_path):
     for place, got in ((tmp_path, "without lotus.yaml"), (tmp_path / "gone", "got none")):
         with pytest.raises(ValueError, match=f"lotus request init at .*{got}"), opened(place):

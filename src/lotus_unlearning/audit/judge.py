@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from lotus_unlearning import metrics
-from lotus_unlearning.audit.subjects import Floats, Subject, margins
+from lotus_unlearning.audit.subjects import Subject, margins
+from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.metrics import Scale, Verdict
 from lotus_unlearning.metrics.power import FEWEST
+from lotus_unlearning.metrics.verdict import scaled
 
 STATISTICS: Mapping[str, Scale] = {
     "jsd_to_golds": "cube root",
@@ -58,8 +60,8 @@ class Judge:
         if len(at) < FEWEST:
             return None
         without = frozenset() if left_out is None else frozenset({left_out})
-        golds = [self._row(self.golds[i], without | {i}) for i in at]
-        mine = [self._row(subject, without | {i}) for i in at]
+        golds = [self.row(self.golds[i], without | {i}) for i in at]
+        mine = [self.row(subject, without | {i}) for i in at]
         return metrics.verdict(
             golds,
             mine,
@@ -70,7 +72,7 @@ class Judge:
             largest_effect=LARGEST_EFFECT,
         )
 
-    def _row(self, subject: Subject, without: frozenset[int]) -> list[float]:
+    def row(self, subject: Subject, without: frozenset[int]) -> list[float]:
         """The statistics of a model against all golds but those at ``without``."""
         key = id(subject)
         if key not in self._alone:
@@ -104,10 +106,10 @@ def beside(subject: Subject, golds: Sequence[Subject]) -> list[float]:
 
 def effects(judge: Judge, found: Verdict) -> dict[str, list[float]]:
     """Statistic -> where each gold lies, in standard deviations from their mean, on its scale."""
-    rows = np.array([judge._row(g, frozenset({i})) for i, g in enumerate(judge.golds)])
+    rows = np.array([judge.row(g, frozenset({i})) for i, g in enumerate(judge.golds)])
     there: dict[str, list[float]] = {}
     for column, finding in zip(rows.T, found.findings, strict=True):
-        values: Floats = np.cbrt(column) if finding.scale == "cube root" else column
+        values = scaled(column, finding.scale)
         spread = values.std(ddof=1)
         away = values - values.mean()
         there[finding.name] = (away / spread if spread > 0 else np.zeros(len(values))).tolist()
@@ -182,7 +184,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "golds": verdict.golds,
         "golds_needed": verdict.golds_needed,
-        "smallest_effect": _finite(verdict.smallest_effect),
+        "smallest_effect": finite(verdict.smallest_effect),
         "largest_effect": verdict.largest_effect,
         "level": verdict.level,
         "power": verdict.power,
@@ -196,9 +198,9 @@ def _findings(verdict: Verdict) -> Iterator[dict[str, Any]]:
             "name": finding.name,
             "value": finding.value,
             "gold": finding.gold,
-            "effect": _finite(finding.effect),
-            "p_value": _finite(finding.p_value),
-            "corrected": _finite(finding.corrected),
+            "effect": finite(finding.effect),
+            "p_value": finite(finding.p_value),
+            "corrected": finite(finding.corrected),
             "distinguishable": finding.distinguishable,
             "found_below": _possible(finding.name, finding.found_below),
             "found_above": _possible(finding.name, finding.found_above),
@@ -211,8 +213,4 @@ def _possible(name: str, value: float) -> float | None:
     metric = metrics.METRICS.get(name)  # margins have no bounds
     if metric is not None and not metric.lower <= value <= metric.upper:
         return None
-    return _finite(value)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return finite(value)

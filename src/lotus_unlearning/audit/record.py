@@ -11,12 +11,10 @@ from lotus_unlearning.evaluation import rows
 from lotus_unlearning.folders import replace_text
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.audit import render_audit
-from lotus_unlearning.report.page import formatted
+from lotus_unlearning.report.page import ARROWS_IN_TEXT, formatted
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +70,7 @@ class Audit:
 
         columns = self.page["columns"]
         body = [
-            [f"{row['level']}", f"{row['label']} {_ARROWS[row['direction']]}"]
+            [f"{row['level']}", f"{row['label']} {ARROWS_IN_TEXT[row['direction']]}"]
             + [_cell(row, column) for column in columns]
             for row in self.page["ladder"]
         ]

@@ -25,7 +25,7 @@ from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.runtime import Runtime, cut, graphs
 from lotus_unlearning.runtime.seeds import seeded, synchronize
 from lotus_unlearning.splits import Split
-from lotus_unlearning.training import Recipe, _optimizer, _rate
+from lotus_unlearning.training import Recipe, optimizer_of, rate_of
 from lotus_unlearning.views import moved, random_shifts
 
 SIZE = 32
@@ -79,9 +79,9 @@ def fit_together(
     wide = torch.float64 if run.precision is torch.float64 else torch.float32
     learners = [copy.deepcopy(m).to(run.device, wide).requires_grad_(True).train() for m in starts]
     stack = _Stack(learners, run)
-    optimizer = _optimizer(stack.weights, recipe)
+    optimizer = optimizer_of(stack.weights, recipe)
     steps = cut.count(len(parts[0]), recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_of(recipe, steps))
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     with seeded(seeds[0], run.device):
         for _ in range(recipe.epochs):
@@ -171,7 +171,7 @@ def fastest(material: Material, run: Runtime) -> int:
 
 def _step_alone(model: nn.Module, some: Split, recipe: Recipe, run: Runtime) -> Callable[[], None]:
     x, y, _ = next(run.batches(some, len(some), shuffle=False))
-    optimizer = _optimizer(model, recipe)
+    optimizer = optimizer_of(model, recipe)
 
     def step() -> None:
         run.step(optimizer, F.cross_entropy(model(x), y))
@@ -185,7 +185,7 @@ def _step_together(
     stack = _Stack(models, run)
     ids = Split("train", some.source, some.ids.repeat(len(models)))
     x, y, _ = next(run.batches(ids, len(ids), shuffle=False))
-    optimizer = _optimizer(stack.weights, recipe)
+    optimizer = optimizer_of(stack.weights, recipe)
 
     def step() -> None:
         run.backward(stack.weights.parameters(), stack.loss(x, y))

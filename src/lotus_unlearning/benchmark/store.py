@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from lotus_unlearning.benchmark.cells import FORMAT, Cell, canonical
 from lotus_unlearning.benchmark.records import read_error, read_record
 from lotus_unlearning.benchmark.work import Made
+from lotus_unlearning.folders import replace_text
 
 _STALE = 3600.0
 """Seconds after which what is half written will never be finished: writing takes seconds."""
@@ -29,7 +29,7 @@ class Store:
     be made again; they are under ``files`` and may be deleted.
 
     Attributes:
-        folder: Of all.
+        folder: The folder of all cells and their files.
     """
 
     folder: Path
@@ -65,13 +65,13 @@ class Store:
         known = self.record(cell)
         if known is None or "error" in known:
             facts = {"format": FORMAT, "key": cell.key, "cell": canonical(cell), **made.record}
-            self._write(self._record(cell), json.dumps(facts, indent=1) + "\n")
+            replace_text(self._record(cell), json.dumps(facts, indent=1) + "\n")
 
     def save_failure(self, cell: Cell, error: str, *, final: bool) -> None:
         """Keep why a cell failed: for good, or so that the next run tries again."""
         facts = {"format": FORMAT, "key": cell.key, "cell": canonical(cell), "error": error}
         path = self._record(cell) if final else self._failure(cell)
-        self._write(path, json.dumps(facts, indent=1) + "\n")
+        replace_text(path, json.dumps(facts, indent=1) + "\n")
 
     def failure(self, cell: Cell) -> str | None:
         """Why a cell failed the last time, if it is to be tried again."""
@@ -151,16 +151,6 @@ class Store:
             if not final.is_dir():
                 raise
             shutil.rmtree(temporary, ignore_errors=True)
-
-    def _write(self, path: Path, text: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # machines may share pids
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def _is_at(path: Path, file: int) -> bool:

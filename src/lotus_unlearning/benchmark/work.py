@@ -41,8 +41,8 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
     fingerprint,
-    processor,
 )
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import train
 from lotus_unlearning.unlearning import Unlearned, unlearn
@@ -67,7 +67,8 @@ class Made:
     Attributes:
         record: Plain data: measures, history, seconds, and digests of the predictions that it was
             measured against.
-        files: Name -> contents: weights and predictions, for the cells that need them.
+        files: Each file name -> its contents: weights and predictions, for the cells that need
+            them.
     """
 
     record: dict[str, Any]
@@ -78,9 +79,9 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
     """Run one cell.
 
     Args:
-        cell: Which.
-        needs: Key of each of ``cell.needs`` -> its files.
-        place: Device and data.
+        cell: The cell to run.
+        needs: The key of each of ``cell.needs`` -> its files.
+        place: The device, and the folder of the data sets.
 
     Raises:
         MethodError: If the method of an :class:`Unlearning` cell cannot do it.
@@ -90,7 +91,9 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         warnings.simplefilter("always", UserWarning)
         made = _run(cell, needs, place)
     made.record["cell_seconds"] = time.perf_counter() - start
-    made.record["on"] = _machine(cell, place)
+    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+    device = choose_device(place.device)
+    made.record["on"] = made_on(device, choose_precision(setup.precision, device))
     if isinstance(cell, Reference | Unlearning):
         beside: tuple[Original | Gold, ...] = (cell.original, *cell.golds)
         made.record["against"] = [
@@ -112,15 +115,10 @@ def _run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
     return _unlearning(cell, needs, place)
 
 
-def _machine(cell: Cell, place: Place) -> dict[str, Any]:
+def made_on(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
     """What bits and times depend on besides the cell."""
-    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
-    device = choose_device(place.device)
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "precision": str(choose_precision(setup.precision, device)).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
+        **machine(device, precision),
         "torch": torch.__version__,
         "lotus-unlearning": lotus_unlearning.__version__,
     }

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 
 from lotus_unlearning.cli import configs
 from lotus_unlearning.cli.options import say, unknown
-from lotus_unlearning.methods import METHODS, LoTUS
+from lotus_unlearning.methods import METHODS, LoTUS, SalUn
 from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.methods.settings import method_class
 from lotus_unlearning.splits import Splits
@@ -48,7 +48,7 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
         _add_inner(made, inner, said("preset", words) or preset)
     asked = said("preset", words)
     needed = asked is not None and inner not in PRESETS.get(asked, {})
-    settings = _preset_settings(asked or preset, name, required=needed)
+    settings = _preset_settings(asked or preset, name, inner, required=needed)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
         settings |= _that_differ(PRESETS[_OF_CLASS][name])
         settings["preset"] = _OF_CLASS
@@ -100,14 +100,19 @@ def hint_of_class(method: Method, splits: Splits) -> None:
         )
 
 
-def _preset_settings(preset: str | None, name: str, *, required: bool) -> dict[str, Any]:
+def _preset_settings(
+    preset: str | None, name: str, inner: str | None, *, required: bool
+) -> dict[str, Any]:
     """Settings by option, that stand where the command line names none."""
     if preset is None:
         return {}
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     if name in PRESETS[preset]:
-        return _settings(PRESETS[preset][name])
+        method = PRESETS[preset][name]
+        if isinstance(method, SalUn) and inner is not None:
+            method = method.around(method_class(inner)())
+        return _settings(method)
     if required:
         having = ", ".join(key for key, methods in PRESETS.items() if name in methods)
         raise ValueError(

@@ -47,6 +47,8 @@ class Finetune:
         limits = {
             "epochs >= 1": self.epochs >= 1,
             "learning_rate > 0": self.learning_rate > 0,
+            "momentum in [0, 1)": 0 <= self.momentum < 1,
+            "weight_decay >= 0": self.weight_decay >= 0,
             "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
         }
         require(self, limits)

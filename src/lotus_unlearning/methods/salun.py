@@ -35,6 +35,8 @@ from lotus_unlearning.runtime.largest import largest
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
 
+_OF_RANDOM_LABELS = ("epochs", "learning_rate", "momentum", "weight_decay")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SalUn:
@@ -42,8 +44,9 @@ class SalUn:
 
     Attributes:
         inner: The method whose steps run under the mask; ``None``: Random Labels as above, which
-            alone uses ``epochs``, ``learning_rate``, ``momentum`` and ``weight_decay``. What
-            a method without steps (SSD) does outside the mask is undone when it ends.
+            alone uses ``epochs``, ``learning_rate``, ``momentum`` and ``weight_decay``: beside
+            another method they are refused. What a method without steps (SSD) does outside the
+            mask is undone when it ends.
         share: Of all weights that may change (paper: 0.5).
         epochs: Passes over both sets (paper: 10).
         learning_rate: Of SGD (published code: 0.013).
@@ -62,14 +65,23 @@ class SalUn:
     batch_size: int | None = 256
 
     def __post_init__(self) -> None:
+        given = [n for n in _OF_RANDOM_LABELS if getattr(self, n) != getattr(SalUn, n)]
+        idle = [] if self.inner is None else given
         limits = {
+            f"no {', '.join(idle)} beside inner, whose own settings count": not idle,
             "inner other than SalUn": not isinstance(self.inner, SalUn),
             "0 < share <= 1": 0 < self.share <= 1,
             "epochs >= 1": self.epochs >= 1,
             "learning_rate > 0": self.learning_rate > 0,
+            "momentum in [0, 1)": 0 <= self.momentum < 1,
+            "weight_decay >= 0": self.weight_decay >= 0,
             "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
         }
         require(self, limits)
+
+    def around(self, inner: Method) -> "SalUn":
+        """The same mask, and the steps of ``inner`` in the place of Random Labels."""
+        return SalUn(inner=inner, share=self.share, batch_size=self.batch_size)
 
     @property
     def reads(self) -> frozenset[str]:

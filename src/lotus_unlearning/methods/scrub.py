@@ -71,14 +71,15 @@ class SCRUB:
     rewind: bool = False
 
     def __post_init__(self) -> None:
-        weights = self.alpha, self.gamma, self.momentum, self.weight_decay
+        weights = self.alpha, self.gamma, self.weight_decay
         limits = {
             "epochs >= 1": self.epochs >= 1,
             "max_steps >= 0": self.max_steps >= 0,
             "optimizer 'adam' or 'sgd'": self.optimizer in ("adam", "sgd"),
             "temperature > 0": self.temperature > 0,
             "learning_rate > 0": self.learning_rate > 0,
-            "alpha, gamma, momentum and weight_decay >= 0": all(n >= 0 for n in weights),
+            "alpha, gamma and weight_decay >= 0": all(n >= 0 for n in weights),
+            "momentum in [0, 1)": 0 <= self.momentum < 1,
             "batch sizes >= 1": self.forget_batch_size >= 1 and self.retain_batch_size >= 1,
         }
         require(self, limits)

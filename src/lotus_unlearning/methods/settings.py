@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from lotus_unlearning.kinds import misfits
 from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.own_code import imported, is_own
 from lotus_unlearning.unlearning import Method
 
@@ -123,7 +124,7 @@ def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
     """
     within = {key: value for key, value in settings.items() if _holds_method(method, key)}
     settings = {key: value for key, value in settings.items() if key not in within}
-    method = dataclasses.replace(method, **{k: _by_name(name, k, v) for k, v in within.items()})
+    method = _with_methods(method, {k: _by_name(name, k, v) for k, v in within.items()})
     problems = [_unknown(method, key) for key in settings if not _known(method, key)]
     for key, value in settings.items() if not problems else ():
         problems += _other_kinds(method, key, value)
@@ -144,6 +145,12 @@ def changed(method: Any, name: str, settings: Mapping[str, Any]) -> Method:
 def _holds_method(method: Any, key: str) -> bool:
     fields = dataclasses.fields(method)
     return any(f.name == key and Method in get_args(f.type) for f in fields)
+
+
+def _with_methods(method: Any, within: Mapping[str, Method | None]) -> Any:
+    if isinstance(method, SalUn) and (inner := within.get("inner")) is not None:
+        return method.around(inner)  # a preset's settings of random labels are not asked for
+    return dataclasses.replace(method, **within)
 
 
 def _by_name(name: str, key: str, value: Any) -> Any:

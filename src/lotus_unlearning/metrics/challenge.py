@@ -1,7 +1,7 @@
 """Forgetting quality of the NeurIPS 2023 unlearning challenge: an epsilon for each forget image.
 
-Cost: n unlearned and n gold models, 512 of each in the challenge. Direction: up, but only to what
-two sets of golds of that size give each other, which is about 0.2 and not 1.
+Cost: n unlearned and n gold models, 512 of each in the challenge. Direction: near gold's, which is
+what two sets of golds of that size give each other: about 0.2, not 1.
 """
 
 from dataclasses import dataclass

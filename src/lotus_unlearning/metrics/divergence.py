@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lotus_unlearning.classes import by_class
 from lotus_unlearning.metrics.arrays import (
     Floats,
     Labels,
@@ -126,7 +127,7 @@ def class_means(probabilities: Floats, labels: Labels) -> dict[int, Floats]:
     >>> class_means(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1]))
     {1: array([0.5, 0.5])}
     """
-    means = {int(c): probabilities[labels == c].mean(axis=0) for c in np.unique(labels)}
+    means = {c: probabilities[rows].mean(axis=0) for c, rows in by_class(labels).items()}
     return {c: mean / mean.sum() for c, mean in means.items()}
 
 

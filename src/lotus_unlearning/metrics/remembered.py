@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lotus_unlearning.classes import by_class
 from lotus_unlearning.metrics.arrays import as_scores
 from lotus_unlearning.metrics.attacks import attack_auc
 
@@ -106,4 +107,4 @@ def _by_class(name: str, scores: ArrayLike, labels: ArrayLike) -> dict[float, np
         raise ValueError(
             f"{name}_labels: expected one for each of {len(values)} scores, got {len(classes)}"
         )
-    return {c: values[classes == c] for c in np.unique(classes).tolist()}
+    return {c: values[rows] for c, rows in by_class(classes).items()}

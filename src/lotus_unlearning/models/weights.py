@@ -1,6 +1,5 @@
 """Weights in files: safetensors, and ``.pt`` state dicts that need no pickled code."""
 
-import os
 import pickle
 import re
 import warnings
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lotus_unlearning.folders import os_error
+from lotus_unlearning.folders import os_error, replacing, share
 from lotus_unlearning.runtime.models import versioned
 
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
@@ -30,19 +29,12 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     from safetensors.torch import save_model
 
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.tmp")
     try:
-        try:
+        with replacing(target, alone=True) as temporary:
             save_model(_contiguous(model), str(temporary))
-        except SafetensorError as error:  # a full disk, for example
-            raise os_error(error, target) from None
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # safetensors makes it private
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+            share(temporary)  # safetensors makes it private
+    except SafetensorError as error:  # a full disk, for example
+        raise os_error(error, target) from None
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:

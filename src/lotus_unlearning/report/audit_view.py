@@ -9,7 +9,7 @@ from lotus_unlearning.report import audit_charts, audit_curves
 from lotus_unlearning.report.audit_charts import LOOKS
 from lotus_unlearning.report.figures import Figure, figures
 from lotus_unlearning.report.page import ARROWS
-from lotus_unlearning.report.view import _png
+from lotus_unlearning.report.view import checked_png
 
 Plain = Mapping[str, Any]
 _KINDS = {
@@ -113,7 +113,7 @@ def _self_test(found: Plain | None, figure: Figure) -> dict[str, Any] | None:
 
 
 def _image(index: int, image: Plain, columns: Sequence[str], figure: Figure) -> dict[str, Any]:
-    png, tiny = _png(image.get("png"))
+    png, tiny = checked_png(image.get("png"))
     base = f"worst/{index}"
     low, high = (100 * min(1.0, max(0.0, end)) for end in image["gold"])
     return {

@@ -182,12 +182,12 @@ def _image(image: Mapping[str, Any], looks: Mapping[str, Style]) -> dict[str, An
             share = belief.get("probability")
             width = round(100 * min(1.0, max(0.0, share or 0.0)), 1)
             beliefs.append((when, belief.get("class"), percent(share), width, look.colour))
-    png, tiny = _png(image.get("png"))
+    png, tiny = checked_png(image.get("png"))
     shown = {"id": image.get("id"), "label": image.get("label"), "beliefs": beliefs}
     return {**shown, "png": png, "tiny": tiny}
 
 
-def _png(text: str | None) -> tuple[str, bool]:
+def checked_png(text: str | None) -> tuple[str, bool]:
     """The image again if it is a PNG, and whether it is so small that it should show its pixels."""
     try:
         data = base64.b64decode(text or "", validate=True)

@@ -18,15 +18,18 @@ class Found:
     """What became of one image that was asked for.
 
     Attributes:
-        asked: As the person asked for it: an id, a path, or the name of a file.
-        found_by: ``"id"``, ``"equal pixels"``, ``"similar"`` or ``"nothing"``.
-        image: Its id in the training data; ``None`` if it is not there.
-        content: Hash of its pixels, where they are known.
-        verdict: ``"never trained on"``: known, and not among the training images; ``"not found"``:
-            an image file that is none of them, though it may show the same; ``"left"``: similar to
-            an image that was asked for, and not to be forgotten.
-        note: More about the verdict.
-        distance: Of a similar image: bits of 64 in which the perceptual hashes differ.
+        asked: The id, the path or the file name, as the person asked for it.
+        found_by: The way it was found: ``"id"``, ``"equal pixels"``, ``"similar"`` or
+            ``"nothing"``.
+        image: The id of the image in the training data; ``None``: it is not there.
+        content: The hash of its pixels; ``None``: they are not known.
+        verdict: ``"to forget"``, ``"already forgotten"``; ``"never trained on"``: known, and not
+            among the training images; ``"not found"``: an image file that is none of them, though
+            it may show the same; ``"left"``: similar to an image that was asked for, and not to be
+            forgotten.
+        note: More about the verdict, in words.
+        distance: The number of bits, of 64, in which the perceptual hash of a similar image
+            differs.
     """
 
     asked: str
@@ -43,15 +46,15 @@ class Request:
     """A request with its images.
 
     Attributes:
-        id: From 1.
-        reference: To whom it belongs, in the words of whoever added it; may be empty.
-        received: Date.
-        due: Date.
-        near: What was decided about similar images.
-        images: In the order in which they were asked for.
-        state: One of ``REQUEST_STATES``.
-        why: Why it is in this state.
-        run: That served it.
+        id: The number of the request, from 1.
+        reference: Words of whoever added it that tell to whom it belongs; may be empty.
+        received: The date on which it came, ``YYYY-MM-DD``.
+        due: The date by which it is to be served, ``YYYY-MM-DD``.
+        near: The decision about similar images.
+        images: The images, in the order in which they were asked for.
+        state: The state it is in, one of ``REQUEST_STATES``.
+        why: The reason for this state, in words.
+        run: The number of the run that served it; ``None``: none did.
     """
 
     id: int
@@ -81,14 +84,14 @@ class Run:
     """A model that was made: the first one, and one for each batch of requests.
 
     Attributes:
-        number: From 0, the model that was there at the start.
-        weights: SHA-256 of the weights, see :func:`lotus_unlearning.runtime.fingerprint`.
-        file: SHA-256 of ``model.safetensors``.
-        record: How it was made and what was measured.
-        requests: Ids of the batch.
-        state: One of ``RUN_STATES``.
-        why: Why it is in this state.
-        at: Since when.
+        number: The number of the run; 0 is the model that was there at the start.
+        weights: The SHA-256 of the weights, see :func:`lotus_unlearning.runtime.fingerprint`.
+        file: The SHA-256 of ``model.safetensors``.
+        record: Plain data about how it was made and what was measured.
+        requests: The ids of the requests in the batch.
+        state: The state it is in, one of ``RUN_STATES``.
+        why: The reason for this state, in words.
+        at: The time since when it is in this state, in UTC.
     """
 
     number: int
@@ -156,18 +159,10 @@ def requests(db: sqlite3.Connection, state: str | None = None) -> list[Request]:
     """All requests, or those in one state, by id."""
     images: dict[int, list[Found]] = {}
     for row in db.execute("SELECT * FROM image ORDER BY request, place"):
-        cells = dict(row)
-        number, _ = cells.pop("request"), cells.pop("place")
-        images.setdefault(number, []).append(Found(**cells))
+        images.setdefault(row["request"], []).append(_found(row))
     last = {e.request: e for e in ledger.events(db) if e.request is not None}
     found = [
-        Request(
-            **dict(row),
-            images=images.get(row["id"], []),
-            state=last[row["id"]].state,
-            why=last[row["id"]].why,
-            run=last[row["id"]].run,
-        )
+        _as_request(row, images.get(row["id"], []), last[row["id"]])
         for row in db.execute("SELECT * FROM request ORDER BY id")
     ]
     return [request for request in found if state in (None, request.state)]
@@ -179,11 +174,22 @@ def request(db: sqlite3.Connection, number: int) -> Request:
     Raises:
         ValueError: If there is none with this id.
     """
-    known = {found.id: found for found in requests(db)}
-    if number not in known:
-        ids = f"1 to {max(known)}" if known else "none yet; lotus request add makes one"
+    newest = db.execute("SELECT max(id) FROM request").fetchone()[0]
+    if newest is None or not 1 <= number <= newest:  # SQLite takes no number of any length
+        ids = f"1 to {newest}" if newest else "none yet; lotus request add makes one"
         raise ValueError(f"request: expected the id of one ({ids}), got {number}")
-    return known[number]
+    row = db.execute("SELECT * FROM request WHERE id = ?", (number,)).fetchone()
+    images = db.execute("SELECT * FROM image WHERE request = ? ORDER BY place", (number,))
+    return _as_request(row, [_found(one) for one in images], ledger.events(db, request=number)[-1])
+
+
+def _as_request(row: sqlite3.Row, images: Sequence[Found], last: ledger.Event) -> Request:
+    return Request(**dict(row), images=images, state=last.state, why=last.why, run=last.run)
+
+
+def _found(row: sqlite3.Row) -> Found:
+    place = ("request", "place")
+    return Found(**{key: value for key, value in dict(row).items() if key not in place})
 
 
 def runs(db: sqlite3.Connection, *states: str) -> list[Run]:
@@ -232,8 +238,10 @@ def problems(db: sqlite3.Connection) -> list[str]:
             found.append(
                 f"{what} is not as it was when row {row.number} of the history was written"
             )
-    silent = [k for k in about_requests if all(k != row.request for row in rows)]
-    silent += [k for k in about_runs if all(row.request or row.run != k for row in rows)]
+    told_requests = {row.request for row in rows}
+    told_runs = {row.run for row in rows if row.request is None}
+    silent = [k for k in about_requests if k not in told_requests]
+    silent += [k for k in about_runs if k not in told_runs]
     return [*found, *(f"the history does not know of {number}" for number in silent)]
 
 

@@ -1,7 +1,6 @@
 """What was measured on the models before and after a run, as plain data for the ledger."""
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.evaluation.compare import NO_GOLD
+from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split
@@ -22,8 +22,8 @@ def of_evaluation(evaluation: Evaluation, audited: bool) -> dict[str, Any]:
     """Measures, caveats, versions, and on what it was measured.
 
     Args:
-        evaluation: Which knows of no gold model.
-        audited: Whether the audit does: then that is no caveat.
+        evaluation: The evaluation, which knows of no gold model.
+        audited: Whether the audit knows gold models: then their absence here is no caveat.
     """
     page = evaluation.page
     notes = [note for note in page["notes"] if not (audited and note == NO_GOLD)]
@@ -59,10 +59,10 @@ def of_requests(
     """How each model does on the images of each request that was served so far.
 
     Args:
-        requests: All whose images are among those to forget.
-        forget: These images, from all runs.
-        models: ``before`` and ``after``.
-        run: Predicts.
+        requests: All requests whose images are among those to forget.
+        forget: The images to forget, of all runs.
+        models: ``before`` and ``after`` -> the model.
+        run: The runtime that predicts.
 
     Returns:
         For each request's id the number of its images, and by model accuracy with its 95%
@@ -94,5 +94,5 @@ def _answers(logits: Tensor, labels: Tensor) -> dict[str, Any]:
     return {
         "accuracy": right / count,
         "accuracy_interval": [float(ends.low), float(ends.high)],
-        "loss": loss if math.isfinite(loss) else None,
+        "loss": finite(loss),
     }

@@ -15,13 +15,13 @@ class Check:
     """One guard rail.
 
     Attributes:
-        name: The measure.
-        before: Of the model that is served.
-        after: Of the new model.
-        limit: What ``after`` is not to be below (accuracies) or farther from 0.5 than (attacks,
-            unless it is where golds are).
-        holds: Whether it is kept.
-        why: In words.
+        name: The name of the measure.
+        before: The value of the model that is served.
+        after: The value of the new model.
+        limit: The value that ``after`` is not to be below (accuracies), or the one than which it is
+            not to be farther from 0.5 (attacks, unless it is where golds are).
+        holds: Whether the limit is kept.
+        why: The reason, in words.
     """
 
     name: str
@@ -43,8 +43,8 @@ def check(
 
     Args:
         before: Measures of the model that is served.
-        after: Of the new model, on the same images.
-        attack_interval: 95% interval of the attack's AUC on the model that is served.
+        after: Measures of the new model, on the same images.
+        attack_interval: The 95% interval of the attack's AUC on the model that is served.
         guards: The limits.
         gold_interval: Where the AUC of one more gold is expected, if golds are known: a model whose
             AUC is there is not worse, however far from 0.5 that may be.

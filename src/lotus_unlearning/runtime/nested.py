@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lotus_unlearning.folders import os_error
+from lotus_unlearning.folders import os_error, replacing
 
 _PLAIN = str | int | float | None
 _TREE, _DIGEST = "tree", "sha256"
@@ -33,18 +33,13 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_taken_apart(value, tensors, "value"))
     notes = {_TREE: tree, _DIGEST: _digest(tree, tensors)}
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        save_file(tensors, temporary, notes)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path, alone=True) as temporary:
+            save_file(tensors, temporary, notes)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
     except SafetensorError as error:  # a full disk, for example
-        temporary.unlink(missing_ok=True)
         raise os_error(error, path) from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -2,18 +2,15 @@
 
 import dataclasses
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-import lotus_unlearning
-from lotus_unlearning.evaluation import describe
+from lotus_unlearning.evaluation import describe, versions
 from lotus_unlearning.images import Images, ImageTensors, content_hashes
 from lotus_unlearning.methods.spaces import Space
 from lotus_unlearning.runtime import fingerprint
@@ -36,11 +33,11 @@ def facts(
 
     Args:
         model: The original.
-        chosen: Splits and seed of each draw.
+        chosen: The splits and the seed of each draw.
         start: The method as its authors have it.
-        bounds: Of its settings.
-        seed: Of the search.
-        place: Batch size and precision.
+        bounds: The bounds of the settings that are searched.
+        seed: The seed of the search.
+        place: The batch size and the precision.
     """
     sets = list({id(splits): splits for splits, _ in chosen}.values())
     number = {id(splits): i for i, splits in enumerate(sets)}
@@ -54,17 +51,7 @@ def facts(
         "seed": seed,
         "batch_size": place.batch_size,
         "precision": place.precision,
-        "versions": versions(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of what the values of a trial, and the settings of the next, depend on."""
-    return {
-        "lotus-unlearning": lotus_unlearning.__version__,
-        "torch": str(torch.__version__),
-        "optuna": version("optuna"),
-        "python": platform.python_version(),
+        "versions": {**versions(), "optuna": version("optuna")},
     }
 
 
@@ -72,9 +59,9 @@ def refuse_others(known: Mapping[str, Any], asked: Mapping[str, Any], path: Path
     """Refuse to go on with a search that was another one.
 
     Args:
-        known: Facts of the search that is there.
-        asked: Facts of this one.
-        path: Where it is.
+        known: The facts of the search that is there.
+        asked: The facts of this one.
+        path: The file of the search that is there.
 
     Raises:
         ValueError: If they differ; says in what.
