@@ -39,7 +39,7 @@ def test_the_document_is_what_its_script_writes(tmp_path):
 
 
 def test_it_says_who_is_distinguishable_and_where(script, pages):
-    text = script["section"](pages)
+    text = script["section"]("digits", pages)
     assert pages["lotus"]["verdict"]["outcome"] == "distinguishable"
     assert "| LoTUS | **distinguishable** |" in text
     assert "LoTUS" in text[text.index("Distinguishable from retraining:") :].splitlines()[0]
@@ -52,7 +52,7 @@ def test_it_says_who_is_distinguishable_and_where(script, pages):
 
 
 def test_every_value_of_the_ladder_is_in_its_table(script, pages):
-    lines = script["section"](pages).splitlines()
+    lines = script["section"]("digits", pages).splitlines()
     for i, row in enumerate(pages["lotus"]["ladder"]):
         shown = next(
             line for line in lines if line.startswith(f"| {row['level']} | {row['label']} ")

@@ -107,3 +107,34 @@ def page(outcome, after=(), before=None):
 def test_a_model_passes_unless_it_is_found_out_and_farther_off_than_the_one_before(found, passes):
     assert judged(found)[0] == passes
     assert judged(found)[1].startswith("audit")
+
+
+def test_one_bank_judges_all_images_and_the_new_ones_alone(audited, tmp_path):
+    folder = workspaces.copied(audited[0], tmp_path / "deletion")
+    before = workspaces.ids()[:20]
+    workspaces.ask(folder, *workspaces.ids()[20:25], near=False)
+    run, said = _run(folder, said := []), said
+    assert len(said) == GOLDS, "trained once for both"
+    facts = run.record["audit"]["facts"]
+    assert facts["new_images"]["images"] == 5
+    assert facts["new_images"]["golds"] == facts["golds"] == GOLDS
+    words = " ".join(facts["self_test"]["sentences"])
+    assert f"The model before, which had already forgotten {len(before)} of these images" in words
+    assert "which has forgotten nothing" not in words
+    assert "which has forgotten nothing" in " ".join(facts["new_images"]["self_test"]["sentences"])
+    page = (folder / "runs" / f"{run.number:04}" / "audit.html").read_text()
+    assert "An earlier run had made it forget" in page
+
+
+def test_a_bank_goes_without_unseen_images_if_all_were_asked_for(tmp_path):
+    folder = workspaces.make(
+        tmp_path / "deletion",
+        recipe={"epochs": 1, "batch_size": 32},
+        audit_level=1,
+        audit_golds=3,
+        guards=replace(workspaces.LENIENT, attack=None),
+    )
+    data = workspaces.data()
+    unseen = [str(i) for i in data.unseen.official.ids.tolist()]
+    workspaces.ask(folder, workspaces.ids()[0], *unseen, near=False)
+    assert _run(folder, []).record["audit"]["facts"]["golds"] == 3

@@ -291,7 +291,7 @@ def test_a_model_before_may_be_deleted_and_the_record_says_so(served, tmp_path):
 def test_later_runs_and_earlier_attempts_are_in_the_record(workspace):
     passes = []
 
-    def audit(before, after, splits, *, level, seed):
+    def audit(before, after, splits, *, level, seed, forgotten_before):
         passes.append(seed)
         return Audited(len(passes) != 1, "worse", {"self_test": {"held-out gold passes": 0.96}})
 

@@ -136,15 +136,46 @@ def test_retraining_is_the_fallback_and_starts_elsewhere(workspace):
     assert made.record["retrained"]
     assert made.record["method"]["name"] == "Retrain"
     assert [rail["name"] for rail in made.record["guard_rails"]] == [
+        "changed",
         "retain_accuracy",
         "test_accuracy",
     ]
 
 
+def test_a_run_that_changes_no_weight_serves_nobody(workspace):
+    # the target is met before the first step: LoTUS stops there
+    changed(workspace, method={"name": "lotus", "settings": {"target_accuracy": 1.0}})
+    workspaces.ask(workspace, workspaces.ids()[0])
+    made = run(workspace).run
+    assert made.state == "kept"
+    assert made.weights == made.record["started_from"]["weights_sha256"]
+    assert "nothing was forgotten" in made.why
+    assert states(workspace) == ["pending"]
+
+
+def test_the_images_that_are_new_are_audited_alone_too(workspace):
+    asked = []
+
+    def audit(before, after, splits, *, level, seed, forgotten_before):
+        asked.append((sorted(map(str, splits.forget.official_ids)), forgotten_before))
+        return Audited(len(asked) != 3, f"audit: {len(asked)}", {"outcome": f"{len(asked)}"})
+
+    one, two, three, *_ = workspaces.ids()
+    changed(workspace, audit_level=1)
+    workspaces.ask(workspace, one)
+    assert run(workspace, audit=audit).run.state == "served"
+    workspaces.ask(workspace, one, two, three)
+    made = run(workspace, audit=audit).run
+    assert asked == [([one], 0), (sorted([one, two, three]), 1), (sorted([two, three]), 0)]
+    assert made.state == "kept", "one of the two audits does not pass"
+    assert made.record["audit"]["why"] == "audit: 2; the 2 new images alone: 3"
+    assert made.record["audit"]["facts"]["new_images"] == {"images": 2, "outcome": "3"}
+
+
 def test_an_audit_that_fails_keeps_the_old_model_and_one_that_passes_is_recorded(workspace):
     asked = []
 
-    def audit(before, after, splits, *, level, seed):
+    def audit(before, after, splits, *, level, seed, forgotten_before):
         asked.append((level, len(splits.forget), before is after))
         return Audited(len(asked) > 1, "distinguishable", {"self_test": {"gold passes": 0.97}})
 
@@ -170,7 +201,7 @@ def test_requests_that_change_while_a_run_is_at_work_stay_as_they_were_made(work
     workspaces.ask(workspace, one)
     workspaces.ask(workspace, two)
 
-    def meanwhile(before, after, splits, *, level, seed):
+    def meanwhile(before, after, splits, *, level, seed, forgotten_before):
         with opened(workspace) as other:
             add(other, ids=[three])
             close(other, 2, "withdrawn", "taken back")

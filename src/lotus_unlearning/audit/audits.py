@@ -12,7 +12,7 @@ from torch import nn
 from lotus_unlearning.audit.banks import Bank
 from lotus_unlearning.audit.evidence import Evidence, manifest
 from lotus_unlearning.audit.features import linear_probes
-from lotus_unlearning.audit.members import KINDS
+from lotus_unlearning.audit.members import KINDS, Chosen
 from lotus_unlearning.audit.record import Audit
 from lotus_unlearning.audit.relearning import Relearning, relearning
 from lotus_unlearning.audit.rows import Row
@@ -65,6 +65,7 @@ def audit(
     precision: str = "float32",
     title: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    forgotten_before: int = 0,
 ) -> Audit:
     """Compare a model with what retraining would have given, by a ladder of attacks.
 
@@ -88,6 +89,8 @@ def audit(
         precision: Of predictions; those of a bank are float32.
         title: Of the page.
         facts: More to be written down, such as seeds of runs.
+        forgotten_before: How many of the images ``original`` had forgotten by an earlier run: it
+            is not expected to be found out then.
 
     Returns:
         The outcome in one sentence, the ladder, the self-test; as JSON and as a page.
@@ -117,6 +120,7 @@ def audit(
         probes=probed.rows,
         relearning=probed.curves,
         notes=[*notes, *probed.notes, *_lacking(rung, shadows, others)],
+        forgotten_before=forgotten_before,
         seed=seed,
     )
     more = {"level": rung, **_banks(golds, shadows), **(facts or {})}
@@ -182,7 +186,8 @@ def _retrained(
     if not found:
         raise ValueError(f"golds: expected a bank with gold models, {golds.folder} has none")
     put_back: dict[int, list[Subject]] = {}
-    for member in golds.members("put-back"):
+    same = golds.chosen == Chosen.of(splits)  # else what is put back is not all to be forgotten
+    for member in golds.members("put-back") if same else ():
         put_back.setdefault(member.put_back, []).append(of_bank(golds, member, splits, None))
     return found, put_back
 

@@ -133,7 +133,9 @@ class Bank:
         return mask
 
     def require(self, splits: Splits, *, forget: bool = True) -> None:
-        """It was made for these images.
+        """It was made for these images: golds saw the images to retain, and no others.
+
+        Whether the other images are to be forgotten now or are gone already makes no difference.
 
         Args:
             splits: Of the model that is to be compared with it.
@@ -151,7 +153,7 @@ class Bank:
                 "from those of the model; make a bank for these with lotus bank"
             )
         wanted = Chosen.of(splits)
-        if forget and wanted != self.chosen:
+        if forget and wanted.unknown != self.chosen.unknown:
             raise ValueError(
                 f"{self.folder}: expected golds that saw all training images but "
                 f"{len(wanted.forget)} to forget and {len(wanted.gone)} that were forgotten "

@@ -46,6 +46,7 @@ class Evidence:
         probes: Rows of level 3.
         relearning: Curves of level 3.
         notes: Caveats.
+        forgotten_before: How many of the images the original had forgotten by an earlier run.
         seed: Of bootstraps.
     """
 
@@ -57,6 +58,7 @@ class Evidence:
     probes: Sequence[Row] = ()
     relearning: Sequence[Plain] = ()
     notes: Sequence[str] = ()
+    forgotten_before: int = 0
     seed: int = 0
 
     def page(self, title: str, manifest: Plain) -> Plain:
@@ -66,7 +68,7 @@ class Evidence:
         judge = Judge(bench.golds)
         verdict = self._verdict(judge)
         checks = self._self_test(judge) if self.level >= 1 else None
-        verdict["sentences"] = sentences.of_verdict(verdict, checks)
+        verdict["sentences"] = sentences.of_verdict(verdict, checks, self.forgotten_before)
         scores = scored(bench, self.level)
         known = len(bench.golds) >= 3
         return {
@@ -107,7 +109,8 @@ class Evidence:
 
     def _self_test(self, judge: Judge) -> Plain:
         found = tested(judge, self.bench.original, self.put_back)
-        return {**found, "sentences": sentences.of_self_test(found)}
+        found["forgotten_before"] = self.forgotten_before
+        return {**found, "sentences": sentences.of_self_test(found, self.forgotten_before)}
 
     def _statistics(self, judge: Judge, verdict: Plain, checks: Plain | None) -> list[Plain]:
         """What the verdict looked at: the model, the original and every gold on one scale."""

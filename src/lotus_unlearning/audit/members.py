@@ -107,6 +107,11 @@ class Chosen:
     forget: tuple[int, ...]
     gone: tuple[int, ...] = ()
 
+    @property
+    def unknown(self) -> frozenset[int]:
+        """All images that golds do not see."""
+        return frozenset(self.forget) | frozenset(self.gone)
+
     @classmethod
     def of(cls, splits: Splits) -> "Chosen":
         """What splits neither retain nor forget is gone."""

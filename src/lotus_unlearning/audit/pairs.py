@@ -19,6 +19,8 @@ def rmia(subject: Subject, golds: Sequence[Subject]) -> Pair | None:
     if subject.others is None or not golds:
         return None
     split = _population(subject)
+    if split and len(subject.others.labels) < 2:
+        return None
     mine, theirs = (
         _label_probabilities(subject, split),
         [_label_probabilities(gold, split) for gold in golds],

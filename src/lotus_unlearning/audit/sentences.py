@@ -15,9 +15,9 @@ def unit(name: str) -> str:
     return "" if name == "margin" else known(name).unit
 
 
-def of_verdict(verdict: Plain, self_test: Plain | None) -> list[str]:
+def of_verdict(verdict: Plain, self_test: Plain | None, forgotten_before: int = 0) -> list[str]:
     """What was found, by how much; or what would have been found."""
-    return [*_of_verdict(verdict), *_of_original(verdict, self_test)]
+    return [*_of_verdict(verdict), *_of_original(verdict, self_test, forgotten_before)]
 
 
 def _of_verdict(verdict: Plain) -> Iterator[str]:
@@ -48,20 +48,37 @@ def _difference(finding: Plain) -> str:
     )
 
 
-def _of_original(verdict: Plain, self_test: Plain | None) -> Iterator[str]:
+def _of_original(verdict: Plain, self_test: Plain | None, forgotten_before: int) -> Iterator[str]:
     """An outcome that the original gets, too, says nothing about forgetting."""
     original = None if self_test is None else self_test["original"]
     same = original is not None and original["outcome"] == verdict["outcome"]
-    if same and verdict["outcome"].startswith("indistinguishable"):
+    if not same or not verdict["outcome"].startswith("indistinguishable"):
+        return
+    if forgotten_before:
+        yield (
+            f"So is {_before(forgotten_before)}: what this run did, this verdict over all of the "
+            "images cannot tell."
+        )
+    else:
         yield (
             "So is the original, which has forgotten nothing: these images left no trace that this "
             "verdict can see, before unlearning or after."
         )
 
 
-def of_self_test(found: Plain) -> list[str]:
-    """How far the verdict itself can be trusted."""
-    return [*_of_golds(found["held_out"]), *_caught(found["original"]), *_of_put_back(found)]
+def _before(forgotten: int) -> str:
+    return f"the model before, which had already forgotten {forgotten:,} of these images"
+
+
+def of_self_test(found: Plain, forgotten_before: int = 0) -> list[str]:
+    """How far the verdict itself can be trusted.
+
+    Args:
+        found: As :func:`lotus_unlearning.audit.judge.self_test` gives it.
+        forgotten_before: How many of the images the original had forgotten by an earlier run.
+    """
+    original = _caught(found["original"], forgotten_before)
+    return [*_of_golds(found["held_out"]), *original, *_of_put_back(found)]
 
 
 def _of_golds(held_out: Plain | None) -> Iterator[str]:
@@ -80,10 +97,13 @@ def _of_golds(held_out: Plain | None) -> Iterator[str]:
         )
 
 
-def _caught(original: Plain | None) -> Iterator[str]:
+def _caught(original: Plain | None, forgotten_before: int) -> Iterator[str]:
     if original is None:
         return
-    if original["outcome"] == "distinguishable":
+    if forgotten_before:
+        sentence = f"{_before(forgotten_before)}, is found to be: {original['outcome']}."
+        yield sentence[0].upper() + sentence[1:]
+    elif original["outcome"] == "distinguishable":
         yield (
             "The original, which has forgotten nothing, is called distinguishable, as it should be."
         )

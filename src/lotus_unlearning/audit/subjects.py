@@ -63,8 +63,9 @@ class Subject:
             metrics.membership_scores(a.logits, a.labels) for a in (self.forget, self.others)
         )
         found = {name: (mine[name], theirs[name]) for name in mine}
-        if {"forget", "unseen"} <= self.gradients.keys():
-            found["gradient_norm"] = -self.gradients["forget"], -self.gradients["unseen"]
+        norms = [self.gradients.get(name, np.empty(0)) for name in ("forget", "unseen")]
+        if all(map(len, norms)):
+            found["gradient_norm"] = -norms[0], -norms[1]
         return found
 
     def accuracy(self, part: str) -> float:
@@ -128,7 +129,7 @@ def of_bank(bank: Bank, member: Member, splits: Splits, like: nn.Module | None) 
     answers = {}
     for name in SPLITS:
         split = getattr(splits, name)
-        if split is not None:
+        if split is not None and len(split):
             part = name if name in ("unseen", "test") else "train"
             logits = arrays[part][split.ids.numpy()].astype(np.float64)
             answers[name] = Answers(logits, split.labels.numpy())

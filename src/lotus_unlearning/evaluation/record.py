@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from lotus_unlearning import report
 from lotus_unlearning.evaluation import rows
 from lotus_unlearning.plain_files import from_json
-from lotus_unlearning.report.page import formatted
+from lotus_unlearning.report.page import ARROWS_IN_TEXT, formatted
 from lotus_unlearning.report.problems import problems
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _TOLD, _LONGEST = 5, 200
-_ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +64,7 @@ class Evaluation:
 
         heads = ["", *self.page["columns"]]
         body = [
-            [f"{row['label']} {_ARROWS[row['direction']]}", *self._cells(row)]
+            [f"{row['label']} {ARROWS_IN_TEXT[row['direction']]}", *self._cells(row)]
             for row in self.page["table"]
         ]
         align = ["left", *["right"] * len(self.page["columns"])]
@@ -137,7 +136,7 @@ class Evaluation:
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *self.page["columns"]])
         body = ""
         for row in self.page["table"]:
-            label = html.escape(f"{row['label']} {_ARROWS[row['direction']]}")
+            label = html.escape(f"{row['label']} {ARROWS_IN_TEXT[row['direction']]}")
             cells = "".join(
                 f"<td style='text-align:right'>{html.escape(cell)}</td>"
                 for cell in self._cells(row)

@@ -100,6 +100,9 @@ def _self_test(found: Plain | None, figure: Figure) -> dict[str, Any] | None:
             "ok": held_out["ok"],
         },
         "original": None if original is None else original["outcome"],
+        "forgotten_before": figure("self_test/forgotten_before")
+        if found.get("forgotten_before")
+        else None,
         "put_back": [
             {
                 "images": figure(f"self_test/put_back/{i}/images"),

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import torch
 from torch import nn
 
 from lotus_unlearning import audit as audits
@@ -14,7 +16,7 @@ from lotus_unlearning.audit.members import Chosen, digest
 from lotus_unlearning.requests.plan import architecture_of, recipe_of
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
-from lotus_unlearning.splits import Splits
+from lotus_unlearning.splits import Split, Splits
 
 BANKS = "banks"
 _FINDING = ("name", "label", "unit", "value", "gold", "effect", "corrected", "distinguishable")
@@ -44,9 +46,16 @@ class Audit(Protocol):
     """A function that compares the models before and after, more deeply than the guard rails."""
 
     def __call__(
-        self, before: nn.Module, after: nn.Module, splits: Splits, *, level: int, seed: int
+        self,
+        before: nn.Module,
+        after: nn.Module,
+        splits: Splits,
+        *,
+        level: int,
+        seed: int,
+        forgotten_before: int,
     ) -> Audited:
-        """Audit ``after`` at ``level``."""
+        """Audit ``after`` at ``level``; ``before`` had forgotten some of the images already."""
 
 
 def against_golds(
@@ -64,7 +73,13 @@ def against_golds(
     """
 
     def compare(
-        before: nn.Module, after: nn.Module, splits: Splits, *, level: int, seed: int
+        before: nn.Module,
+        after: nn.Module,
+        splits: Splits,
+        *,
+        level: int,
+        seed: int,
+        forgotten_before: int,
     ) -> Audited:
         bank = _bank(workspace.folder / BANKS, before, splits, chosen, level, say)
         found = audits.audit(
@@ -75,12 +90,28 @@ def against_golds(
             level=level,  # type: ignore[arg-type]
             seed=seed,
             device=chosen.device,
+            forgotten_before=forgotten_before,
         )
         page = _without_pictures(found.page)
         passed, why = judged(page)
         return Audited(passed, why, _facts(page, chosen), page)
 
     return compare
+
+
+def with_new(whole: Audited, new: Audited, images: int) -> Audited:
+    """What is said of all images, and of those alone that this run is the first to forget.
+
+    Many that were forgotten before would hide a few that were not. Both must pass.
+
+    Args:
+        whole: The audit over all images.
+        new: The audit over the new ones.
+        images: How many are new.
+    """
+    why = f"{whole.why}; the {images:,} new images alone: {new.why.removeprefix('audit: ')}"
+    facts = {**whole.facts, "new_images": {"images": images, **new.facts}}
+    return replace(whole, passed=whole.passed and new.passed, why=why, facts=facts)
 
 
 def judged(page: Mapping[str, Any]) -> tuple[bool, str]:
@@ -150,6 +181,7 @@ def _bank(
         start = _Pretrained(architecture_of(chosen))
         facts = {**material.facts, "pretrained": True}
         material = replace(material, fresh=start, facts=facts)
+    splits = _with_all_that_golds_do_not_see(splits)
     name = digest([dict(material.facts), asdict(Chosen.of(splits))])
 
     def watch(members: Sequence[audits.Member], done: int, total: int) -> None:
@@ -164,6 +196,13 @@ def _bank(
         where=audits.Where(device=chosen.device),
         watch=watch,
     )
+
+
+def _with_all_that_golds_do_not_see(splits: Splits) -> Splits:
+    """What is gone already is to be forgotten, too: one bank serves every choice among both."""
+    source = splits.retain.source
+    unknown = np.setdiff1d(np.arange(len(source)), splits.retain.ids.numpy())
+    return replace(splits, forget=Split("forget", source, torch.from_numpy(unknown)))
 
 
 def _without_pictures(page: Mapping[str, Any]) -> dict[str, Any]:

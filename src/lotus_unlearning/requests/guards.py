@@ -65,6 +65,26 @@ def check(
     return rails
 
 
+def changed(before: str, after: str) -> Check:
+    """Whether anything was done: a model with the same weights has forgotten nothing.
+
+    Args:
+        before: The SHA-256 of the weights of the model that is served.
+        after: The SHA-256 of the weights of the new model.
+
+    >>> changed("a1", "a1").holds
+    False
+    """
+    holds = before != after
+    why = "weights changed"
+    if not holds:
+        why = (
+            "nothing was forgotten: all weights are those of the model before; change the method "
+            "or its settings in lotus.yaml, or use --retrain"
+        )
+    return Check("changed", None, None, None, holds, why)
+
+
 def drift(first: Values, current: Values, limits: Drift) -> dict[str, Any]:
     """How much accuracy was lost since the first model, and whether that recommends retraining.
 

@@ -18,7 +18,7 @@ from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.sources import content_hashes
-from lotus_unlearning.splits import Splits
+from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
 
@@ -44,6 +44,13 @@ class Batch:
     earlier: list[Request]
     splits: Splits
     gone: int
+
+    def new(self) -> Split:
+        """The images to forget that no earlier request named."""
+        known = {image for request in self.earlier for image in request.to_forget}
+        names = [str(name) for name in self.splits.forget.official_ids]
+        at = [i for i, name in enumerate(names) if name not in known]
+        return self.splits.forget.take(torch.tensor(at, dtype=torch.long))
 
 
 def method_of(chosen: Settings) -> Method:

@@ -83,11 +83,23 @@ def serve(
         made = unlearn(model, batch.splits, method, seed=chosen.seed + batch.number, **_how(chosen))
         found = None
         if chosen.audit_level:
-            how = {"level": chosen.audit_level, "seed": chosen.seed + batch.number}
-            found = audit(model, made.model, batch.splits, **how)
+            found = _audited(chosen, batch, audit, (model, made.model))
         record, evaluation = _measured(workspace, chosen, batch, model, made, found)
     run = _kept(workspace, chosen, batch, made, record, evaluation, found)
     return Served(run, _said(caught))
+
+
+def _audited(
+    chosen: Settings, batch: Batch, audit: auditing.Audit, models: tuple[nn.Module, nn.Module]
+) -> Audited:
+    """The audit over all images of all requests and, after earlier ones, over the new alone."""
+    how: dict[str, Any] = {"level": chosen.audit_level, "seed": chosen.seed + batch.number}
+    new, forget = batch.new(), batch.splits.forget
+    found = audit(*models, batch.splits, forgotten_before=len(forget) - len(new), **how)
+    if not 0 < len(new) < len(forget):
+        return found
+    narrow = replace(batch.splits, forget=new)
+    return auditing.with_new(found, audit(*models, narrow, forgotten_before=0, **how), len(new))
 
 
 def _said(caught: Sequence[warnings.WarningMessage]) -> list[str]:
@@ -125,7 +137,10 @@ def _measured(
         **_facts(chosen, batch, made),
         **evidence.of_evaluation(evaluation, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
-        "guard_rails": [asdict(rail) for rail in _rails(chosen, made, evaluation, audited)],
+        "guard_rails": [
+            asdict(guards.changed(fingerprint(model), fingerprint(made.model))),
+            *(asdict(rail) for rail in _rails(chosen, made, evaluation, audited)),
+        ],
         "drift": guards.drift(first, evaluation.values["unlearned"], chosen.drift),
         "audit": _of_audit(audited),
     }
