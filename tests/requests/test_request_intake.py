@@ -1,6 +1,7 @@
 """What is asked for is found, or it is said that it is not there."""
 
 import os
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -78,6 +79,20 @@ def test_images_that_were_never_trained_on_are_refused_and_it_is_said_why(worksp
     with opened(workspace) as found:
         states = [event.state for event in ledger.events(found.db, request=1)]
     assert states == ["pending", "refused"]
+
+
+def test_test_images_with_numbers_of_their_own_are_no_training_images(tmp_path):
+    """Fashion-MNIST and CIFAR number their test images from 0, too."""
+    data = workspaces.data()
+    known = index.build(replace(data, test=replace(data.test, official=None)))
+    index.save(known, tmp_path / "index.npz")
+    known = index.load(tmp_path / "index.npz")
+    assert [known.parts[name].apart for name in index.PARTS] == [False, False, True]
+    others = {*workspaces.ids(), *known.parts["unseen"].ids.tolist()}
+    limited = next(str(i) for i in range(len(data.test)) if str(i) not in others)
+    (found,) = find.search(known, [limited], [], forgotten={}, distance=0).images
+    assert (found.image, found.content, found.verdict) == (None, None, "never trained on")
+    assert found.note == "in the published data set, but left out of the training data"
 
 
 def test_what_is_not_known_is_an_error_and_nothing_is_written(workspace, tmp_path):

@@ -101,11 +101,11 @@ def _expanded(words: Sequence[str], index: Index, problems: list[str]) -> list[s
 
 
 def _by_ids(index: Index, words: Sequence[str], problems: list[str]) -> list[Asked]:
-    places = {name: _places(part.ids) for name, part in index.parts.items()}
+    places = {name: _places(part.ids) for name, part in index.parts.items() if not part.apart}
     found: list[Asked] = []
     unknown = []
     for word in dict.fromkeys(words):
-        part = next((name for name in index.parts if word in places[name]), None)
+        part = next((name for name in places if word in places[name]), None)
         if part is not None:
             at = places[part][word]
             content, bits = str(index.parts[part].content[at]), index.parts[part].bits[at]

@@ -35,11 +35,14 @@ class Part:
         ids: ``[N]``, the official id of each image, as text.
         content: ``[N]``, the hash of the pixels of each, in hexadecimal.
         bits: ``[N, 64]``, the perceptual hash of each.
+        apart: Whether the ids are positions in another list than those of the training images, so
+            that an id that somebody names is never one of these.
     """
 
     ids: NDArray[np.str_]
     content: NDArray[np.str_]
     bits: NDArray[np.bool_]
+    apart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ def build(data: Data) -> Index:
     names = train.names is not None
     size = len(train) if train.official is None else train.official.size
     first = next(_pixels(train, torch.arange(1)))[0]
-    parts = {name: _part(getattr(data, name)) for name in PARTS}
+    parts = {name: _part(getattr(data, name), train) for name in PARTS}
     return Index(parts, tuple(first.shape), 0 if names else size, isinstance(train, ImageTensors))
 
 
@@ -97,6 +100,7 @@ def save(index: Index, path: Path) -> None:
             ("ids", part.ids),
             ("content", part.content),
             ("bits", np.packbits(part.bits, axis=1)),
+            ("apart", np.array(part.apart)),
         )
     }
     facts = np.array([index.official, int(index.exact), *index.shape])
@@ -118,6 +122,7 @@ def load(path: Path) -> Index:
                 arrays[f"{name}_ids"],
                 arrays[f"{name}_content"],
                 np.unpackbits(arrays[f"{name}_bits"], axis=1).astype(bool),
+                bool(arrays[f"{name}_apart"]),
             )
             for name in PARTS
         }
@@ -171,7 +176,7 @@ def distances(bits: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray((others != bits).sum(axis=1), dtype=np.int64)
 
 
-def _part(images: Images) -> Part:
+def _part(images: Images, train: Images) -> Part:
     content: list[str] = []
     bits: list[NDArray[np.bool_]] = []
     for batch in _pixels(images, torch.arange(len(images))):
@@ -181,6 +186,7 @@ def _part(images: Images) -> Part:
         np.array(ids_of(images), dtype=np.str_),
         np.array(content, dtype=np.str_),
         np.array(bits, dtype=bool).reshape(-1, BITS),
+        apart=images is not train and train.names is None and images.official is None,
     )
 
 
