@@ -1,3 +1,4 @@
+import copy
 import json
 from dataclasses import replace
 
@@ -220,6 +221,21 @@ def test_the_same_audit_gives_the_same_figures(found, leaky, original, filled, d
     again = audit(leaky, digits, original=original, golds=filled, device="cpu")
     assert again.page["ladder"] == found.page["ladder"]
     assert again.page["verdict"] == found.page["verdict"]
+
+
+def test_a_model_that_diverges_when_it_is_trained_on_is_shown_as_far_as_it_goes(
+    original, gold, digits
+):
+    wild = copy.deepcopy(gold)
+    with torch.no_grad():
+        wild[-1].weight.mul_(1e30)
+    found = audit(
+        wild, digits, original=original, golds=[gold], level=3, probes=SHORT, device="cpu"
+    )
+    curve = found.page["relearning"][0]["unlearned"]
+    assert None in curve["loss"]
+    json.dumps(found.page, allow_nan=False)
+    assert "to no number" in render_audit(found.page)
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lotus_unlearning.audit.rows import Meaning, Row
 from lotus_unlearning.audit.subjects import Bench
 from lotus_unlearning.checks import require
+from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.metrics import Rung
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
@@ -96,21 +97,22 @@ def _shared(forget: Split, how: Relearning) -> tuple[Split, Split]:
     return forget.take(order[:count].sort().values), forget.take(order[count:].sort().values)
 
 
-Curve = tuple[list[float], list[float]]
-"""Accuracy and loss on the forget images, before the first step and after every few."""
+Curve = tuple[list[float], list[float | None]]
+"""Accuracy and loss (none, where it is not finite) on the forget images, before the first step and
+after every few."""
 Curves = Mapping[tuple[str, str], Curve]
 
 
 def _curve(model: nn.Module, taught: Split, asked: Split, run: Runtime, how: Relearning) -> Curve:
     mine = Runtime(run.device, run.precision, how.batch_size, how.seed)
     learner = copy.deepcopy(model).requires_grad_(True)
-    accuracies, losses = [], []
+    accuracies, losses = list[float](), list[float | None]()
 
     def look() -> None:
         logits = mine.predict(learner, asked)
         labels = asked.labels.to(logits.device)
         accuracies.append((logits.argmax(1) == labels).double().mean().item())
-        losses.append(F.cross_entropy(logits, labels).item())
+        losses.append(finite(F.cross_entropy(logits, labels).item()))  # training may diverge
 
     with mine.prepared(learner):
         optimizer = torch.optim.SGD(learner.parameters(), lr=how.learning_rate, momentum=0.9)

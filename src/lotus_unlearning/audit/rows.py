@@ -186,13 +186,17 @@ _HELD_OUT = Meaning(
 def attacks(scores: Scored, seed: int) -> Iterator[Row]:
     """AUC by every score; threshold and true positive rates by the margin and by LiRA."""
     for score, rows in scores.items():
-        yield of_scores(
+        row = of_scores(
             f"auc_{score}",
             f"AUC by {_BY[score]}",
             rows,
             lambda pair: metrics.attack_auc(*pair),
             lambda pair: metrics.bootstrap_auc(*pair, seed=seed),
         )
+        if score == "gradient_norm":  # one backward pass for each image
+            forget, others = dict(rows)["unlearned"]
+            row.note = f"Of {len(forget):,} forget and {len(others):,} unseen images."
+        yield row
     for score in ("margin", "lira"):
         if score in scores:
             yield from _rates(score, scores[score], seed)

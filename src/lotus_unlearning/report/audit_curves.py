@@ -134,8 +134,12 @@ def relearning(curves: Sequence[Section]) -> list[Chart]:
 
 def _relearning(name: str, curve: Section, quantity: str) -> Chart:
     steps = curve["steps"]
-    models = {column: curve[column][quantity] for column in _COLUMNS if column in curve}
-    golds = np.array([gold[quantity] for gold in curve["golds"]])
+    models = {
+        column: np.array(curve[column][quantity], dtype=float)  # none, where it diverged: a gap
+        for column in _COLUMNS
+        if column in curve
+    }
+    golds = np.array([gold[quantity] for gold in curve["golds"]], dtype=float)
     keys = shared_keys(list(models), bool(len(golds)))
     with drawing(name):
         drawn = figure(WIDTH, 225)
@@ -173,4 +177,6 @@ def _frame(axes: Axes, quantity: str) -> None:
 
 
 def _text(value: float, quantity: str) -> str:
+    if not np.isfinite(value):
+        return "no number"
     return percent(value) if quantity == "accuracy" else number(value)
