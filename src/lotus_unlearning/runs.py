@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from torch import nn
 
@@ -22,8 +21,8 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
     fingerprint,
-    processor,
 )
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.training import Recipe
 
 Row = Mapping[str, Any]
@@ -203,10 +202,7 @@ def surroundings(device: str, precision: str, processes: Processes) -> dict[str,
     """
     place = choose_device(device)
     return {
-        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
-        "precision": str(choose_precision(precision, place)).removeprefix("torch."),
+        **machine(place, choose_precision(precision, place)),
         "processes": processes.count,
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
         "versions": versions(),
     }

@@ -25,15 +25,14 @@ from lotus_unlearning.audit.subjects import (
     require_distinct,
 )
 from lotus_unlearning.audit.triggers import Trigger, attack_success
-from lotus_unlearning.checks import check_model, require_model
+from lotus_unlearning.checks import check_model
+from lotus_unlearning.evaluation.compare import Model, module_of
 from lotus_unlearning.metrics import margin
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
-from lotus_unlearning.training import Trained
 from lotus_unlearning.unlearning import Unlearned
 
 Level = Literal[0, 1, 2, 3]
-Model = nn.Module | Unlearned | Trained
 Golds = Bank | Sequence[Model]
 LEVELS = (0, 1, 2, 3)
 
@@ -126,8 +125,8 @@ def _compared(
     level: int,
 ) -> tuple[Bench, dict[int, list[Subject]], list[str]]:
     """Who is compared, golds with images put back, and what could not be computed."""
-    modules = {n: _module(m, n) for n, m in given.items() if m is not None or n == "unlearned"}
-    for module in (*modules.values(), *(_module(m, "others") for m in others)):
+    modules = {n: module_of(m, n) for n, m in given.items() if m is not None or n == "unlearned"}
+    for module in (*modules.values(), *(module_of(m, "others") for m in others)):
         check_model(module, splits)
     subjects, notes = of_models(modules, splits, run, gradients=True)
     retrained, put_back = _retrained(golds, splits, modules["unlearned"], run, level)
@@ -154,17 +153,10 @@ def _level(level: int | None, golds: Golds | None) -> int:
     return level
 
 
-def _module(model: Model | None, name: str) -> nn.Module:
-    module = model.model if isinstance(model, Unlearned | Trained) else model
-    require_model(module, name)
-    assert isinstance(module, nn.Module)
-    return module
-
-
 def _plain_subjects(
     name: str, models: Sequence[Model], splits: Splits, run: Runtime, *, gradients: bool = False
 ) -> list[Subject]:
-    named = {f"{name} {i}": _module(model, name) for i, model in enumerate(models)}
+    named = {f"{name} {i}": module_of(model, name) for i, model in enumerate(models)}
     return list(of_models(named, splits, run, gradients=gradients)[0].values())
 
 

@@ -1,15 +1,12 @@
 """What an audit found, put together as the plain data of its page."""
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-import lotus_unlearning
 from lotus_unlearning.audit import sections, sentences
 from lotus_unlearning.audit.judge import (
     LARGEST_EFFECT,
@@ -25,6 +22,8 @@ from lotus_unlearning.audit.levels import level_0, level_1, level_2
 from lotus_unlearning.audit.pairs import scored
 from lotus_unlearning.audit.rows import BAND, LABELS, Row
 from lotus_unlearning.audit.subjects import Bench, Floats, Subject
+from lotus_unlearning.evaluation import versions
+from lotus_unlearning.evaluation.compare import class_names
 from lotus_unlearning.metrics import golds_needed
 from lotus_unlearning.runtime import Runtime, fingerprint
 from lotus_unlearning.splits import Splits
@@ -61,7 +60,8 @@ class Evidence:
 
     def page(self, title: str, manifest: Plain) -> Plain:
         """The sections of ``audit.html``; see :mod:`lotus_unlearning.report.audit`."""
-        bench, names = self.bench, _class_names(self.bench, self.splits)
+        bench = self.bench
+        names = class_names(self.splits, bench.unlearned.forget.logits.shape[1])
         judge = Judge(bench.golds)
         verdict = self._verdict(judge)
         checks = self._self_test(judge) if self.level >= 1 else None
@@ -175,12 +175,6 @@ def _reach(golds: int, statistics: int) -> float:
     return float(limit * np.sqrt(1 + 1 / golds))
 
 
-def _class_names(bench: Bench, splits: Splits) -> list[str]:
-    count = bench.unlearned.forget.logits.shape[1]
-    known = splits.classes or ()
-    return [*known, *(str(c) for c in range(len(known), count))][:count]
-
-
 def manifest(bench: Bench, splits: Splits, run: Runtime, seed: int, more: Plain) -> Plain:
     """What is needed to check the page or to make it again."""
     parts = {n: getattr(splits, n) for n in ("forget", "retain", "unseen", "test")}
@@ -199,10 +193,5 @@ def manifest(bench: Bench, splits: Splits, run: Runtime, seed: int, more: Plain)
         "sha256 of weights": weights,
         "audit seed": seed,
         "audited on": f"{run.device}, {str(run.precision).removeprefix('torch.')}",
-        "versions": {
-            "lotus-unlearning": lotus_unlearning.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }

@@ -10,22 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as save_weights
 from torch import nn
 
-import lotus_unlearning
 from lotus_unlearning.audit.gradients import spread
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.audit.members import Chosen, Member
 from lotus_unlearning.audit.together import fit_together
 from lotus_unlearning.benchmark.materials import PREDICTIONS, WEIGHTS
-from lotus_unlearning.benchmark.work import Made
+from lotus_unlearning.benchmark.packing import packed
+from lotus_unlearning.benchmark.work import Made, made_on
 from lotus_unlearning.runtime import (
     Runtime,
     choose_device,
     choose_precision,
     fingerprint,
-    processor,
 )
 from lotus_unlearning.splits import Split
 from lotus_unlearning.training import train
@@ -79,7 +77,11 @@ def make(group: Group, material: Material, device: str) -> Made:
         if isinstance(model, FloatingPointError):
             made.record["members"][member.key] = {"error": f"{model}"}
             continue
-        facts = {"seconds": seconds, "at_once": len(group.members), "on": _machine(run)}
+        facts = {
+            "seconds": seconds,
+            "at_once": len(group.members),
+            "on": made_on(run.device, run.precision),
+        }
         record, files = _predicted(member, model, material, group, run.device)
         made.record["members"][member.key] = record | facts
         made.files.update({f"{member.key}/{name}": text for name, text in files.items()})
@@ -152,7 +154,7 @@ def _predicted(
                 record["no_gradients"] = f"{error}"
     files = {PREDICTIONS: _zipped(arrays)}
     if group.keep_weights and member.kind != "shadow":
-        files[WEIGHTS] = _packed(model)
+        files[WEIGHTS] = packed(model)
     return record, files
 
 
@@ -165,24 +167,6 @@ def _gradients(
     if "unseen" in material.images:
         found["gradient_unseen"] = spread(_whole("unseen", material.images["unseen"]), model, run)
     return found
-
-
-def _machine(run: Runtime) -> dict[str, Any]:
-    """What bits and times depend on besides the member."""
-    cuda = run.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(run.device) if cuda else run.device.type,
-        "precision": str(run.precision).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
-        "torch": torch.__version__,
-        "lotus-unlearning": lotus_unlearning.__version__,
-    }
-
-
-def _packed(model: nn.Module) -> bytes:
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    return save_weights({name: value.clone().contiguous() for name, value in state.items()})
 
 
 def _zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:

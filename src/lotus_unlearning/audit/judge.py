@@ -8,6 +8,7 @@ import numpy as np
 
 from lotus_unlearning import metrics
 from lotus_unlearning.audit.subjects import Subject, margins
+from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.metrics import Scale, Verdict
 from lotus_unlearning.metrics.power import FEWEST
 from lotus_unlearning.metrics.verdict import scaled
@@ -183,7 +184,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "golds": verdict.golds,
         "golds_needed": verdict.golds_needed,
-        "smallest_effect": _finite(verdict.smallest_effect),
+        "smallest_effect": finite(verdict.smallest_effect),
         "largest_effect": verdict.largest_effect,
         "level": verdict.level,
         "power": verdict.power,
@@ -197,9 +198,9 @@ def _findings(verdict: Verdict) -> Iterator[dict[str, Any]]:
             "name": finding.name,
             "value": finding.value,
             "gold": finding.gold,
-            "effect": _finite(finding.effect),
-            "p_value": _finite(finding.p_value),
-            "corrected": _finite(finding.corrected),
+            "effect": finite(finding.effect),
+            "p_value": finite(finding.p_value),
+            "corrected": finite(finding.corrected),
             "distinguishable": finding.distinguishable,
             "found_below": _possible(finding.name, finding.found_below),
             "found_above": _possible(finding.name, finding.found_above),
@@ -212,8 +213,4 @@ def _possible(name: str, value: float) -> float | None:
     metric = metrics.METRICS.get(name)  # margins have no bounds
     if metric is not None and not metric.lower <= value <= metric.upper:
         return None
-    return _finite(value)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return finite(value)

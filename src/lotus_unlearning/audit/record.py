@@ -10,9 +10,7 @@ from typing import Any
 from lotus_unlearning.folders import replace_text
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.audit import render_audit
-from lotus_unlearning.report.page import formatted
-
-_ARROWS = {"up": "↑", "down": "↓", "near gold": "≈ gold"}
+from lotus_unlearning.report.page import ARROWS_IN_TEXT, formatted
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +48,7 @@ class Audit:
 
         columns = self.page["columns"]
         rows = [
-            [f"{row['level']}", f"{row['label']} {_ARROWS[row['direction']]}"]
+            [f"{row['level']}", f"{row['label']} {ARROWS_IN_TEXT[row['direction']]}"]
             + [_cell(row, column) for column in columns]
             for row in self.page["ladder"]
         ]

@@ -10,6 +10,7 @@ from lotus_unlearning.audit.pairs import CURVES, Pair, Scored
 from lotus_unlearning.audit.rows import BAND
 from lotus_unlearning.audit.subjects import Bench, Floats
 from lotus_unlearning.evaluation import sections
+from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.evaluation.predictions import Answers
 from lotus_unlearning.splits import Splits
 
@@ -65,7 +66,7 @@ def worst(bench: Bench, splits: Splits, names: Sequence[str]) -> list[Plain]:
                 "id": ids[place],
                 "label": names[labels[place]],
                 "png": pictures[place]["png"] if pictures else None,
-                "z": _finite(z[row]),
+                "z": finite(float(z[row])),
                 "beliefs": {**beliefs, "gold": _probability(golds[:, row].mean())},
                 "gold": [_probability(band.low[row]), _probability(band.high[row])],
             }
@@ -76,10 +77,6 @@ def worst(bench: Bench, splits: Splits, names: Sequence[str]) -> list[Plain]:
 def _probability(margin: float) -> float:
     """Of the label, from its log-odds."""
     return float(1 / (1 + np.exp(-np.clip(margin, -700, 700))))
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def roc(scores: Scored, seed: int) -> Plain:

@@ -31,19 +31,3 @@ def fisher(p_values: Sequence[float]) -> float:
     from scipy.stats import combine_pvalues
 
     return float(combine_pvalues(np.clip(p_values, 1e-300, 1.0)).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: the chance of one false alarm among all tests is bounded.
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = np.empty(len(order)), 0.0
-    for step, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - step) * p_values[i]))
-        adjusted[i] = highest
-    return [float(value) for value in adjusted]

@@ -9,9 +9,10 @@ import numpy as np
 from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.columns import COLUMNS, WITHOUT_TEST
 from lotus_unlearning.benchmark.grid import Grid, Section
-from lotus_unlearning.benchmark.significance import holm, paired_p_value
+from lotus_unlearning.benchmark.significance import paired_p_value
 from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.metrics import Interval
+from lotus_unlearning.metrics.holm import holm
 
 SIGNIFICANCE = 0.05
 COSTS = ("seconds", "peak_memory_bytes")

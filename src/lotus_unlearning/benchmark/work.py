@@ -41,8 +41,8 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
     fingerprint,
-    processor,
 )
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import train
 from lotus_unlearning.unlearning import Unlearned, unlearn
@@ -90,7 +90,9 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         warnings.simplefilter("always", UserWarning)
         made = _run(cell, needs, place)
     made.record["cell_seconds"] = time.perf_counter() - start
-    made.record["on"] = _machine(cell, place)
+    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+    device = choose_device(place.device)
+    made.record["on"] = made_on(device, choose_precision(setup.precision, device))
     if isinstance(cell, Reference | Unlearning):
         beside: tuple[Original | Gold, ...] = (cell.original, *cell.golds)
         made.record["against"] = [
@@ -112,15 +114,10 @@ def _run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
     return _unlearning(cell, needs, place)
 
 
-def _machine(cell: Cell, place: Place) -> dict[str, Any]:
+def made_on(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
     """What bits and times depend on besides the cell."""
-    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
-    device = choose_device(place.device)
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "precision": str(choose_precision(setup.precision, device)).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
+        **machine(device, precision),
         "torch": torch.__version__,
         "lotus-unlearning": lotus_unlearning.__version__,
     }

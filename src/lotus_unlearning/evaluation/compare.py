@@ -84,7 +84,7 @@ def evaluate(
         check_precision(run, candidate, splits.forget)
     answers = predict(models, splits, run, ("forget", "unseen", "test"))
     retained = predict_briefly(models, splits.retain, run)
-    names = _class_names(splits, _classes(answers))
+    names = class_names(splits, _classes(answers))
     found = measure(answers, retained, seed)
     method = _method(model)
     page = {
@@ -112,7 +112,7 @@ def _models(
 ) -> dict[str, nn.Module]:
     given = {"original": original, "unlearned": model, "gold": gold}
     models = {
-        name: _module(value, "model" if name == "unlearned" else name)
+        name: module_of(value, "model" if name == "unlearned" else name)
         for name, value in given.items()
         if value is not None
     }
@@ -126,7 +126,12 @@ def _check(models: Mapping[str, nn.Module], splits: Splits) -> None:
         check_model(candidate, splits)
 
 
-def _module(model: Model, name: str) -> nn.Module:
+def module_of(model: Model | None, name: str) -> nn.Module:
+    """The network of what :func:`train` or :func:`unlearn` returned, or the network itself.
+
+    Raises:
+        TypeError: If it is something else; ``name`` is the argument's name in the message.
+    """
     module = model.model if isinstance(model, Unlearned | Trained) else model
     require_model(module, name)
     assert isinstance(module, nn.Module)
@@ -142,7 +147,8 @@ def _classes(answers: ByModel) -> int:
     return next(iter(counts.values()))
 
 
-def _class_names(splits: Splits, classes: int) -> list[str]:
+def class_names(splits: Splits, classes: int) -> list[str]:
+    """So many names: those that are known, and numbers for a model's other outputs."""
     known = splits.classes or ()
     return [*known, *(str(c) for c in range(len(known), classes))][:classes]
 
@@ -199,7 +205,7 @@ def unchanged(before: nn.Module, made: Model) -> str | None:
         before: The original.
         made: What came of it; what :func:`unlearn` returned may know the reason.
     """
-    if fingerprint(before) != fingerprint(_module(made, "model")):
+    if fingerprint(before) != fingerprint(module_of(made, "model")):
         return None
     row = made.history[-1] if isinstance(made, Unlearned) and made.history else {}
     forget, unseen = row.get("forget_accuracy"), row.get("unseen_accuracy")

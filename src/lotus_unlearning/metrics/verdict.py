@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lotus_unlearning.metrics.arrays import Floats, require_share
 from lotus_unlearning.metrics.banks import as_bank, require_same_images
+from lotus_unlearning.metrics.holm import holm
 from lotus_unlearning.metrics.power import FEWEST, golds_needed, smallest_effect
 
 Outcome = Literal[
@@ -146,7 +147,7 @@ def verdict(
     n, k = g.shape
     effect = smallest_effect(n, k, level=level, power=power)
     compared = [_compare(g[:, j], u[:, j], kind) for j, kind in enumerate(kinds)]
-    corrected = _holm(np.array([one.p_value for one in compared]))
+    corrected = holm([one.p_value for one in compared])
     findings = tuple(
         _finding(name, one, kind, float(p), effect, level)
         for name, one, kind, p in zip(names, compared, kinds, corrected, strict=True)
@@ -225,15 +226,6 @@ def _finding(
         found_above=float(back(one.mean + found)),
         scale=scale,
     )
-
-
-def _holm(p_values: Floats) -> Floats:
-    """Corrected p-values in the order given; NaN stays NaN."""
-    order = np.argsort(p_values)
-    steps = p_values[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty_like(p_values)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected
 
 
 def _checked(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from lotus_unlearning.report.chart import Chart, line
-from lotus_unlearning.report.page import ARROWS, number
+from lotus_unlearning.report.page import ARROWS, is_finite, number
 from lotus_unlearning.report.palette import Style, Symbol, styles
 from lotus_unlearning.report.scale import Bounds, window
 from lotus_unlearning.report.svg import INK, MUTED, RULE, drawing, figure, plain, to_svg
@@ -157,7 +157,7 @@ def is_shown(row: Row) -> bool:
 
 
 def _known(row: Row) -> bool:
-    return row["value"] is not None and math.isfinite(row["value"])
+    return is_finite(row["value"])
 
 
 def _said(rows: Sequence[Row]) -> str:

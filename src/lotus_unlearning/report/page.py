@@ -32,6 +32,8 @@ from lotus_unlearning.folders import replace_text
 
 NOTHING = "–"
 ARROWS = {"up": "↑", "down": "↓", "near gold": "≈", "": ""}
+ARROWS_IN_TEXT = {**ARROWS, "near gold": "≈ gold"}
+"""Where no legend says what is near what."""
 
 
 def percent(value: float | None) -> str:
@@ -46,7 +48,7 @@ def percent(value: float | None) -> str:
     >>> percent(0.934), percent(1), percent(0.00042), percent(None)
     ('93.4 %', '100.0 %', '0.042 %', '–')
     """
-    if not _finite(value):
+    if not is_finite(value):
         return _odd(value)
     points = 100 * value
     return _minus(f"{points:.1f} %" if points == 0 or abs(points) >= 0.1 else f"{points:.2g} %")
@@ -64,7 +66,7 @@ def seconds(value: float | None) -> str:
     >>> seconds(1.234), seconds(0.0123), seconds(42), seconds(125), seconds(7260)
     ('1.2 s', '12 ms', '42.0 s', '2 min 05 s', '2 h 01 min')
     """
-    if not _finite(value):
+    if not is_finite(value):
         return _odd(value)
     size = abs(value)
     sign = "−" if value < 0 else ""
@@ -90,7 +92,7 @@ def amount(value: float | None) -> str:
     >>> amount(34_100_000), amount(3_400_000_000), amount(512), amount(None)
     ('34 MB', '3.4 GB', '512 B', '–')
     """
-    if not _finite(value):
+    if not is_finite(value):
         return _odd(value)
     size, unit = float(value), "B"
     for larger in ("kB", "MB", "GB", "TB"):
@@ -114,7 +116,7 @@ def number(value: float | None) -> str:
     >>> number(0.0123456), number(0.00001234567), number(12345), number(-0.5), number(None)
     ('0.01235', '1.235e-05', '12,345', '−0.5', '–')
     """
-    if not _finite(value):
+    if not is_finite(value):
         return _odd(value)
     if abs(value) >= 1000 or value == int(value):
         return _minus(f"{value:,.0f}")
@@ -191,7 +193,8 @@ def write(page: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _finite(value: float | None) -> TypeGuard[float]:
+def is_finite(value: float | None) -> TypeGuard[float]:
+    """Whether there is a value to show."""
     return value is not None and math.isfinite(value)
 
 

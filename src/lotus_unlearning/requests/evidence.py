@@ -1,7 +1,6 @@
 """What was measured on the models before and after a run, as plain data for the ledger."""
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from lotus_unlearning.evaluation import Evaluation
+from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split
@@ -94,5 +94,5 @@ def _answers(logits: Tensor, labels: Tensor) -> dict[str, Any]:
     return {
         "accuracy": right / count,
         "accuracy_interval": [float(ends.low), float(ends.high)],
-        "loss": loss if math.isfinite(loss) else None,
+        "loss": finite(loss),
     }

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -73,6 +74,17 @@ def processor() -> str:
     lines = _CPUINFO.read_text().splitlines() if _CPUINFO.exists() else []
     name = next((line for line in lines if line.startswith("model name")), "")
     return name.partition(":")[2].strip() or platform.processor() or platform.machine()
+
+
+def machine(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
+    """What bits and times depend on besides settings and versions, as plain data."""
+    cuda = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else device.type,
+        "precision": str(precision).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+    }
 
 
 class PeakMemory:

@@ -2,18 +2,15 @@
 
 import dataclasses
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-import lotus_unlearning
-from lotus_unlearning.evaluation import describe
+from lotus_unlearning.evaluation import describe, versions
 from lotus_unlearning.images import Images, ImageTensors, content_hashes
 from lotus_unlearning.methods.spaces import Space
 from lotus_unlearning.runtime import fingerprint
@@ -54,17 +51,7 @@ def facts(
         "seed": seed,
         "batch_size": place.batch_size,
         "precision": place.precision,
-        "versions": versions(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of what the values of a trial, and the settings of the next, depend on."""
-    return {
-        "lotus-unlearning": lotus_unlearning.__version__,
-        "torch": str(torch.__version__),
-        "optuna": version("optuna"),
-        "python": platform.python_version(),
+        "versions": {**versions(), "optuna": version("optuna")},
     }
 
 
