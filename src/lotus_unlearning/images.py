@@ -144,7 +144,14 @@ def _from_dataset(dataset: Dataset[Any], name: str) -> Images:
     if random or first.numel() * held.itemsize * size > MEMORY_SHARE * memory_bytes():
         accepted(first[None], name)
         workers = min(8, usable_cores())
-        return StreamedImages(dataset, _labels(dataset, name), random, names, classes, workers)
+        return StreamedImages(
+            dataset,
+            _labels(dataset, name),
+            random=random,
+            names=names,
+            classes=classes,
+            workers=workers,
+        )
     images = torch.empty((size, *first.shape), dtype=held)
     labels = []
     for position in range(size):

@@ -257,15 +257,27 @@ def _held(part: Images, fetch: Fetch, shape: tuple[int, int, int], preprocess: T
             positions = range(start, min(start + _AHEAD, len(part)))
             for i, image in zip(positions, pool.map(fetch, positions), strict=True):
                 pixels[i] = image
-    return ImageTensors(pixels, part.labels, preprocess, part.names, part.classes, part.official)
+    return ImageTensors(
+        pixels,
+        part.labels,
+        preprocess,
+        names=part.names,
+        classes=part.classes,
+        official=part.official,
+    )
 
 
 def _streamed(
     part: Images, fetch: Fetch, shape: tuple[int, int, int], preprocess: Transform
 ) -> Images:
-    images = _Fetched(fetch, part.labels, preprocess)
-    workers, facts = min(8, usable_cores()), (part.names, part.classes)
-    return StreamedImages(images, part.labels, False, *facts, workers, part.official)
+    return StreamedImages(
+        _Fetched(fetch, part.labels, preprocess),
+        part.labels,
+        names=part.names,
+        classes=part.classes,
+        workers=min(8, usable_cores()),
+        official=part.official,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,6 +67,7 @@ class SSD:
             self._warn_if_idle((n_f + n_r) / n_f)
             dampened = 0
             for parameter in parameters:
+                # out of the lists: each is freed when it was used, before the next is worked on
                 f, r = forget.pop(0), retain.pop(0)
                 everything, f = r.add_(f).div_(n_f + n_r), f.div_(n_f)
                 dampened += self._dampen(parameter, f, everything)

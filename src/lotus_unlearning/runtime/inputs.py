@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lotus_unlearning.images import ImageTensors, StreamedImages
+from lotus_unlearning.pixels import model_input
 from lotus_unlearning.splits import Split
 
 PREDICTED_AT_ONCE = 256
@@ -43,8 +44,7 @@ class Inputs:
             return
         self.streamed = True
         for images in source.batches(places, pin=self.device.type == "cuda"):
-            images = images.to(self.device, non_blocking=True)
-            yield self._ready(images if images.is_floating_point() else images.float() / 255)
+            yield self._ready(model_input(images.to(self.device, non_blocking=True)))
 
     def predicted_at_once(self, split: Split) -> int:
         """How many images of ``split`` to read, and predict, at once."""
