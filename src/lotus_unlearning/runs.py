@@ -37,8 +37,8 @@ class Architecture:
     Attributes:
         name: One of ``MODELS``, ``timm:NAME``, ``torchvision:NAME`` or
             ``python:module:function``.
-        classes: Number of outputs.
-        channels: Of the images.
+        classes: The number of outputs.
+        channels: The number of channels of an image.
         image_size: Height and width of the images in pixels.
     """
 
@@ -64,10 +64,10 @@ class Run:
     """A run folder, read.
 
     Attributes:
-        path: Where it is.
-        manifest: ``manifest.json``.
-        config: ``config.yaml``, with paths that lead there from the working folder.
-        history: ``history.jsonl``.
+        path: The folder.
+        manifest: The contents of ``manifest.json``.
+        config: The contents of ``config.yaml``, with paths that lead there from the working folder.
+        history: The rows of ``history.jsonl``, one per epoch.
     """
 
     path: Path
@@ -155,13 +155,14 @@ def write(
     Args:
         path: A folder, made if it is not there; :func:`lotus_unlearning.folders.folder` gives one
             that is gone again if writing fails.
-        config: Options of the command.
-        model: With ``architecture``, how to build it again.
-        architecture: Of ``model``.
+        config: The options of the command.
+        model: The model whose weights are written, if ``architecture`` says how to build it again.
+        architecture: The architecture of ``model``.
         history: One row per epoch.
-        manifest: What is known about the run.
-        evaluation: With its page.
-        ids: Name of a file -> official ids for it, as :meth:`Splits.from_ids` reads them.
+        manifest: The facts about the run, as plain data.
+        evaluation: The evaluation, which is written with its page.
+        ids: The name of each file of ids -> official ids for it, as :meth:`Splits.from_ids` reads
+            them.
     """
     path.mkdir(exist_ok=True)
     facts = {"finished": datetime.now(UTC).isoformat(timespec="seconds"), **manifest}
@@ -196,9 +197,9 @@ def surroundings(device: str, precision: str, processes: Processes) -> dict[str,
     """What bits and times depend on besides the options, for the manifest.
 
     Args:
-        device: As asked for.
-        precision: As asked for.
-        processes: That worked together.
+        device: The name of the device, as it was asked for.
+        precision: The name of the precision, as it was asked for.
+        processes: The processes that worked together.
     """
     place = choose_device(device)
     return {

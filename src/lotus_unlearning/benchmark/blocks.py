@@ -12,11 +12,12 @@ class Block:
     """One part of a table.
 
     Attributes:
-        setup: Data, model, recipe.
-        paper: Preset with the settings of the LoTUS tables for this kind of model.
-        tuned: Preset with settings tuned on this data, if there is one.
-        label: Class to forget in class unlearning; ``None``: drawn by the seed.
-        published: Model and data set in the published tables, where they are there.
+        setup: The data, the model and the recipe of originals and gold models.
+        paper: The preset with the settings of the LoTUS tables for this kind of model.
+        tuned: The preset with settings tuned on this data; ``None``: there is none.
+        label: The class to forget in class unlearning; ``None``: drawn by the seed.
+        published: Model and data set as the published tables call them; ``None``: they are not
+            there.
     """
 
     setup: Setup

@@ -23,10 +23,10 @@ class DataChoice:
     """Arguments of :func:`lotus_unlearning.datasets.load` that change what is loaded.
 
     Attributes:
-        name: Of the data set.
-        limit: At most so many training images.
-        size: Height and width of the model's input in pixels.
-        seed: Chooses unseen images and, with ``limit``, training images.
+        name: The name of the data set.
+        limit: The largest number of training images; ``None``: all of them.
+        size: Height and width of the model's input in pixels; ``None``: as the data set has it.
+        seed: The seed that chooses unseen images and, with ``limit``, training images.
         unseen_from: The official part that unseen images are taken from.
     """
 
@@ -42,13 +42,14 @@ class Setup:
     """How originals and gold models are made.
 
     Attributes:
-        data: What they are trained on.
-        model: Its name, see ``lotus list models``.
-        recipe: How they are trained; ``None``: the published weights as they are, which leaves
-            no gold model to compare with.
-        pretrained: Start from published weights.
+        data: The data that models are trained on.
+        model: The name of the model, see ``lotus list models``.
+        recipe: The recipe that models are trained by; ``None``: the published weights as they are,
+            which leaves no gold model to compare with.
+        pretrained: Whether training starts from published weights.
         batch_size: Images per step of methods that have no size of their own.
-        precision: As for :func:`lotus_unlearning.unlearn`.
+        precision: The type of number that models compute in, as for
+            :func:`lotus_unlearning.unlearn`.
     """
 
     data: DataChoice
@@ -64,10 +65,10 @@ class Original:
     """A cell that trains a model.
 
     Attributes:
-        setup: How.
-        seed: Of the initialisation and the order of images.
-        half: 0 or 1: on one half of the images only, to see what the other half adds; ``None``:
-            on all of them.
+        setup: The data, the model and the recipe.
+        seed: The seed of the initialisation and of the order of images.
+        half: The half of the images that is trained on, 0 or 1, to see what the other half adds;
+            ``None``: all of them.
     """
 
     setup: Setup
@@ -90,13 +91,13 @@ class Forget:
     """How the images to forget are chosen; see :mod:`lotus_unlearning.benchmark.scenarios`.
 
     Attributes:
-        kind: ``"random"`` images of each class, a ``"class"``, whole ``"group"`` s of images (all
-            of a person), the ``"official"`` choice of the data set's authors, the most
-            ``"memorised"`` images, or ``"near-duplicates"`` of retained ones.
-        fraction: Of the training images; a class has its own size.
-        label: Name of the class; ``None``: drawn by ``seed``, without replacement.
-        seed: Draws what is drawn; 0 where nothing is.
-        ranked_by: The model whose memory is looked at, for the last two kinds.
+        kind: The kind of choice: ``"random"`` images of each class, a ``"class"``, whole
+            ``"group"`` s of images (all of a person), the ``"official"`` choice of the data set's
+            authors, the most ``"memorised"`` images, or ``"near-duplicates"`` of retained ones.
+        fraction: The share of the training images to forget, from 0 to 1; a class has its own size.
+        label: The name of the class to forget; ``None``: drawn by ``seed``, without replacement.
+        seed: The seed of what is drawn; 0 where nothing is.
+        ranked_by: The model that ranks the images by what it remembers, for the last two kinds.
     """
 
     kind: Kind = "random"

@@ -11,12 +11,12 @@ class Column:
     """A measure in tables.
 
     Attributes:
-        label: Its heading.
-        good: What is good: more, less, or as gold has it.
-        pattern: How a value is written, after ``scale``.
-        scale: What values are multiplied by.
-        about: What it is, in a sentence.
-        published: Its name in the published results.
+        label: The heading of the column.
+        good: The good direction: more, less, or as gold has it.
+        pattern: The format of a value, after ``scale``.
+        scale: The number that values are multiplied by.
+        about: One sentence about what the measure is.
+        published: The name of the measure in the published results; ``None``: it is not there.
     """
 
     label: str

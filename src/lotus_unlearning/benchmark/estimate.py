@@ -32,10 +32,10 @@ def estimates(
     as the images that it sends through the model take, by a few timed steps.
 
     Args:
-        todo: Cells that are to be run.
-        known: Cells that may be finished.
-        store: Where finished ones are.
-        place: Device and data.
+        todo: The cells that are to be run.
+        known: Cells that may be finished, to estimate from.
+        store: The store with the finished cells.
+        place: The device, and the folder of the data sets.
     """
     taken: dict[object, list[float]] = {}
     for cell in known:

@@ -26,7 +26,7 @@ class InThisProcess:
     """One cell after another.
 
     Args:
-        place: Device and data.
+        place: The device, and the folder of the data sets.
     """
 
     slots = 1
@@ -59,8 +59,8 @@ class InProcesses:
     more than a pipe holds would leave the other side waiting for ever.
 
     Args:
-        jobs: How many.
-        place: Device and data.
+        jobs: The number of processes.
+        place: The device, and the folder of the data sets.
     """
 
     def __init__(self, jobs: int, place: Place) -> None:

@@ -31,8 +31,8 @@ class Seeds:
     """Which seeds are crossed with which.
 
     Attributes:
-        split: Number of choices of images to forget, where they differ.
-        training: Number of originals for each choice; 1: each choice has its own.
+        split: The number of choices of images to forget, where they differ.
+        training: The number of originals for each choice; 1: each choice has its own.
     """
 
     split: int = 3
@@ -54,8 +54,8 @@ class Scenario:
     """What is to be forgotten; see :class:`~lotus_unlearning.benchmark.cells.Forget`.
 
     Attributes:
-        kind: How images are chosen.
-        fraction: Of the training images.
+        kind: The kind of choice of images to forget.
+        fraction: The share of the training images to forget, from 0 to 1.
     """
 
     kind: Kind = "random"
@@ -67,18 +67,19 @@ class Grid:
     """What a table is made of.
 
     Attributes:
-        title: Of the table.
-        blocks: Name -> block.
-        scenarios: What is to be forgotten; each block has a part for each of them.
-        methods: Names of methods, or variants of them; a method of one's own is
+        title: The heading of the table.
+        blocks: The name of each block -> the block.
+        scenarios: The kinds of images to forget; each block has a part for each of them.
+        methods: The names of methods, or variants of them; a method of one's own is
             ``python:MODULE:CLASS``, whose defaults are its authors' settings.
-        settings: Where the settings of methods come from; variants add theirs.
-        seeds: How many.
-        golds: Gold models for each choice of images; 4 or more make ``closes`` meaningful.
-        measures: Columns; names as :func:`lotus_unlearning.benchmark.measures.measure` gives them,
-            ``seconds`` and ``peak_memory_bytes``.
-        shows: What is made of the cells.
-        published: Number of the table in the paper, to stand beside it.
+        settings: The sources of the settings of methods; variants add their own.
+        seeds: The number of choices of images, and of originals for each.
+        golds: The number of gold models for each choice of images; 4 or more make ``closes``
+            meaningful.
+        measures: The columns; names as :func:`lotus_unlearning.benchmark.measures.measure` gives
+            them, ``seconds`` and ``peak_memory_bytes``.
+        shows: The kind of table or figure that is made of the cells.
+        published: The number of the table in the paper whose values stand beside; ``None``: none.
     """
 
     title: str
@@ -113,10 +114,10 @@ class Section:
     """A block and a scenario of a grid: one table.
 
     Attributes:
-        grid: The whole.
-        name: Of the block.
-        block: Data, model, recipe.
-        scenario: What is to be forgotten.
+        grid: The grid that this is a part of.
+        name: The name of the block.
+        block: The data, the model, the recipe and the presets.
+        scenario: The kind of images to forget.
     """
 
     grid: Grid
@@ -172,8 +173,8 @@ class Draw:
     """A choice of images and an original.
 
     Attributes:
-        split: Seed of the choice; of the original where no seed draws.
-        training: Seed of the original and of unlearning.
+        split: The seed of the choice of images; that of the original where no seed draws.
+        training: The seed of the original and of unlearning.
         reference: The cell that measures original and golds.
     """
 

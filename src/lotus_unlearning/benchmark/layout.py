@@ -16,9 +16,9 @@ class Entry:
     """A cell of a table.
 
     Attributes:
-        text: As it is written.
-        mark: ``"best"``, or ``"as good"``: not significantly worse than the best.
-        estimate: The numbers behind it, where there are any.
+        text: The text of the cell.
+        mark: ``"best"``, ``"as good"`` (not significantly worse than the best), or nothing.
+        estimate: The mean and the interval behind the text; ``None``: there are none.
     """
 
     text: str
@@ -31,11 +31,11 @@ class Table:
     """A table, ready to be rendered.
 
     Attributes:
-        name: Of the block.
-        title: Heading.
-        heads: One for each column.
-        rows: Entries, as many as heads.
-        notes: Below it.
+        name: The name of the block.
+        title: The heading of the table.
+        heads: The heading of each column.
+        rows: The rows, each with as many entries as there are heads.
+        notes: The sentences below the table.
         measures: The measure of each column, ``None`` for words and published values.
     """
 

@@ -41,8 +41,8 @@ class Place:
     """Where cells run.
 
     Attributes:
-        device: As for :func:`lotus_unlearning.unlearn`.
-        root: Folder of the data sets.
+        device: The device, as for :func:`lotus_unlearning.unlearn`.
+        root: The folder of the data sets, where they are files; ``None``: the usual one.
     """
 
     device: str = "auto"

@@ -29,10 +29,10 @@ def measure(
 
     Args:
         model: Predictions of the model that is measured.
-        original: Of the model before unlearning.
-        golds: Of models retrained without the images to forget; a gold that is itself measured
-            is not among them.
-        splits: What each image is for.
+        original: Predictions of the model before unlearning.
+        golds: Predictions of models retrained without the images to forget; a gold that is itself
+            measured is not among them.
+        splits: The images to forget, to retain, unseen and for test.
 
     Returns:
         Name -> value, ``None`` where it is not defined. Names of METRICS mean what they mean

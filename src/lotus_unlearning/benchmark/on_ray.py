@@ -25,10 +25,10 @@ class OnRay:
     """Cells as tasks of an existing Ray cluster.
 
     Args:
-        address: Of the cluster, such as ``"auto"`` or ``"ray://head:10001"``.
-        place: Device and data, on every machine.
-        cpus: Cores that a cell asks for.
-        gpus: GPUs that a cell asks for; a share lets several cells have one.
+        address: The address of the cluster, such as ``"auto"`` or ``"ray://head:10001"``.
+        place: The device, and the folder of the data sets, on every machine.
+        cpus: The number of cores that a cell asks for.
+        gpus: The number of GPUs that a cell asks for; a share of one lets several cells have it.
 
     Raises:
         ValueError: If Ray is not installed, there is no cluster at ``address``, or none of its

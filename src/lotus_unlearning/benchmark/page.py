@@ -23,10 +23,10 @@ def page(grid: Grid, parts: Sequence[Part], tables: Sequence[Table]) -> Plain:
     """All that :func:`lotus_unlearning.report.render_results` needs.
 
     Args:
-        grid: What was run.
-        parts: Its sections, measured.
-        tables: What :func:`~lotus_unlearning.benchmark.tables.tables` made of them; columns may
-            have been left out.
+        grid: The grid that was run.
+        parts: The sections of the grid, measured.
+        tables: The tables that :func:`~lotus_unlearning.benchmark.tables.tables` made of them;
+            columns may have been left out.
     """
     done = [part for part in parts if part.draws[0]]
     if grid.shows == "correlation":

@@ -26,9 +26,9 @@ class Published:
     """A printed value.
 
     Attributes:
-        mean: As printed.
-        std: Standard deviation over three seeds, where printed.
-        unit: Of ``mean``.
+        mean: The mean as it is printed.
+        std: The standard deviation over three seeds; ``None``: it is not printed.
+        unit: The unit of ``mean`` and ``std``.
     """
 
     mean: float

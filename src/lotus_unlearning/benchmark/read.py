@@ -34,16 +34,17 @@ class OwnBlock:
     """A block of one's own in a YAML file; see :class:`Setup` and :class:`Block`.
 
     Attributes:
-        name: What to call it.
-        data: What models are trained on.
-        model: See ``lotus list models``.
-        recipe: How they are trained.
-        pretrained: Start from published weights.
-        batch_size: Of methods that have no size of their own.
-        precision: As for :func:`lotus_unlearning.unlearn`.
-        paper: Preset for the settings ``paper``.
-        tuned: Preset for the settings ``tuned``.
-        label: Class to forget in class unlearning; drawn by the seed if there is none.
+        name: The name of the block in tables.
+        data: The data that models are trained on.
+        model: The name of the model, see ``lotus list models``.
+        recipe: The recipe that models are trained by.
+        pretrained: Whether training starts from published weights.
+        batch_size: Images per step of methods that have no size of their own.
+        precision: The type of number that models compute in, as for
+            :func:`lotus_unlearning.unlearn`.
+        paper: The preset for the settings ``paper``.
+        tuned: The preset for the settings ``tuned``; ``None``: there is none.
+        label: The class to forget in class unlearning; ``None``: drawn by the seed.
     """
 
     name: str
@@ -75,16 +76,18 @@ class GridFile:
     """What a YAML file of a grid holds; see :class:`Grid`.
 
     Attributes:
-        title: Of the table.
-        blocks: Names of blocks, or blocks of one's own.
-        scenarios: What is to be forgotten.
-        methods: Names of methods, or variants; all of them if none is named.
-        settings: ``paper``, ``authors``, ``tuned``.
-        seeds: A number, or how many of each.
-        golds: Gold models for each choice of images.
-        measures: Columns of the table.
-        shows: ``methods``, ``correlation``, ``epochs`` or ``entropies``.
-        published: Number of the table in the paper.
+        title: The heading of the table.
+        blocks: The names of blocks, or blocks of one's own.
+        scenarios: The kinds of images to forget.
+        methods: The names of methods, or variants of them; all methods if none is named.
+        settings: The sources of settings: ``paper``, ``authors``, ``tuned``.
+        seeds: The number of choices of images to forget, or that and the number of originals for
+            each.
+        golds: The number of gold models for each choice of images.
+        measures: The columns of the table.
+        shows: The kind of table or figure: ``methods``, ``correlation``, ``epochs`` or
+            ``entropies``.
+        published: The number of the table in the paper whose values stand beside.
     """
 
     title: str
@@ -114,8 +117,8 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
     """A grid by name or from a YAML file.
 
     Args:
-        name: Of a grid that comes with the package, or a path.
-        changes: What stands in the place of the file's entries.
+        name: The name of a grid that comes with the package, or the path of a YAML file.
+        changes: Entries that stand in the place of the file's.
 
     Raises:
         ValueError: If there is no such grid or its file is wrong.

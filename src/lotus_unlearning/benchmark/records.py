@@ -91,8 +91,9 @@ def read_record(path: Path, cell: object = None) -> dict[str, Any]:
     """What is known of a finished cell, or why it failed.
 
     Args:
-        path: Of its file.
-        cell: Which. What is more than measures is asked for in that of a :class:`Reference` alone.
+        path: The JSON file of the cell.
+        cell: The cell whose record it is; only in that of a :class:`Reference` more than measures
+            is asked for.
 
     Raises:
         ValueError: If the file is damaged, or holds values of other kinds.

@@ -22,9 +22,10 @@ class Variant:
 
     Attributes:
         method: A key of METHODS, or ``python:MODULE:CLASS``.
-        label: What to call it in tables.
-        settings: Those that differ from the block's; of records within the method, with a dot.
-            ``retrain``, with less training than gold had, can be compared in this way, too.
+        label: The name of the variant in tables.
+        settings: Settings that differ from the block's, by name; those of records within the method
+            have a dot. ``retrain``, with less training than gold had, can be compared in this way,
+            too.
     """
 
     method: str
@@ -37,10 +38,10 @@ class Row:
     """A method in a block.
 
     Attributes:
-        name: Key of METHODS, or ``python:MODULE:CLASS``.
-        label: What to call it.
-        settings: Where its settings come from: more than one where they agree.
-        method: With the settings.
+        name: A key of METHODS, or ``python:MODULE:CLASS``.
+        label: The name of the row in tables.
+        settings: The sources of its settings: more than one where they agree.
+        method: The method with its settings.
     """
 
     name: str
@@ -55,10 +56,10 @@ def rows(
     """The methods with each of their settings, each once.
 
     Args:
-        methods: Names, or variants.
-        settings: Where settings come from. A method of one's own has its defaults alone.
-        block: Whose settings they are.
-        kind: Of what is to be forgotten.
+        methods: The names of methods, or variants of them.
+        settings: The sources of settings. A method of one's own has its defaults alone.
+        block: The block whose presets are used.
+        kind: The kind of images to forget.
 
     Raises:
         ValueError: If a name or setting is unknown.

@@ -32,7 +32,7 @@ def splits(forget: Forget, data: Data, chosen: Ints | None = None) -> Splits:
     """The four data sets of a scenario.
 
     Args:
-        forget: How to choose.
+        forget: The way to choose the images to forget.
         data: The data set.
         chosen: ``[M]`` positions in train, for the kinds that a model had to be asked about.
 
@@ -100,10 +100,10 @@ def memorisation(
     """How much better the original knows each label than a model that never saw the image.
 
     Args:
-        original: ``[N, C]`` logits.
+        original: ``[N, C]`` logits of the original on its training images.
         by_half: 0 and 1 -> ``[N, C]`` logits of the model trained on that half.
-        labels: ``[N]``.
-        seed: Of :func:`halves`.
+        labels: ``[N]`` class numbers.
+        seed: The seed of :func:`halves`.
 
     Returns:
         ``[N]`` in [-1, 1].
@@ -127,8 +127,8 @@ def near_duplicates(features: Floats, count: int) -> Ints:
     """Images that have a near copy among the others; the copy is never chosen itself.
 
     Args:
-        features: ``[N, D]``; near means a large cosine.
-        count: How many are wanted; at most half of the images.
+        features: ``[N, D]`` features of the training images; near means a large cosine.
+        count: The number of images wanted, at most half of all.
 
     Returns:
         Sorted positions ``[M]`` of the nearest, M <= ``count``.

@@ -39,11 +39,11 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        total: Cells to be run, finished before or not.
-        done: Cells that are finished and have not failed.
-        ran: Cells that this run finished.
-        failed: Cell -> why.
-        running: Cells at work now.
+        total: The number of cells to be run, finished before or not.
+        done: The number of cells that are finished and have not failed.
+        ran: The number of cells that this run finished.
+        failed: Each cell that failed -> why.
+        running: The cells at work now.
     """
 
     total: int
@@ -113,11 +113,11 @@ def run_all(
     What another run on the same folder is at, or finished meanwhile, is not run again.
 
     Args:
-        targets: Cells; what they need is run, too.
-        store: Where results are kept; everything in it counts as finished.
-        executor: Where cells run.
-        watch: Told of every change.
-        keep_predictions: Keep the predictions of unlearned models, too.
+        targets: The cells that are wanted; what they need is run, too.
+        store: The store of results; everything in it counts as finished.
+        executor: The place where cells run.
+        watch: A function that is told of every change.
+        keep_predictions: Whether predictions of unlearned models are kept, too.
     """
     cells = order(targets)
     todo = unfinished(cells, store)

@@ -29,7 +29,7 @@ class Store:
     be made again; they are under ``files`` and may be deleted.
 
     Attributes:
-        folder: Of all.
+        folder: The folder of all cells and their files.
     """
 
     folder: Path

@@ -28,12 +28,13 @@ class Line:
 
     Attributes:
         name: ``"original"``, ``"gold"`` or a key of METHODS.
-        label: What to call it.
-        settings: Where its settings come from.
-        values: Measure -> value by seeds.
-        failed: Why cells have no values.
-        records: (split seed, training seed) -> the cell.
-        spread: Of the gold line: measure -> least and most of all single gold models.
+        label: The name of the line in tables.
+        settings: The sources of its settings.
+        values: Each measure -> its values by seeds.
+        failed: The reasons why cells have no values.
+        records: (split seed, training seed) -> the record of the cell.
+        spread: For the gold line, each measure -> its least and its largest value of all single
+            gold models.
     """
 
     name: str
@@ -60,10 +61,10 @@ class Part:
     """A section of a grid, measured.
 
     Attributes:
-        section: Block and scenario.
-        lines: Original, gold, then the methods.
-        draws: How many pairs of seeds were finished, of how many.
-        images: Number of images of each split, of the first draw.
+        section: The block and the scenario.
+        lines: The lines of the table: original, gold, then the methods.
+        draws: The number of pairs of seeds that were finished, and of all.
+        images: Each split -> its number of images, in the first draw.
     """
 
     section: Section
@@ -201,9 +202,9 @@ class Ranking:
 
     Attributes:
         best: The line with the best mean, and those with the same.
-        as_good: Those that are not significantly worse, by paired t-tests over choices of images
-            and Holm's correction, nor worse than the original.
-        tests: How many lines were compared with the best.
+        as_good: The lines that are not significantly worse, by paired t-tests over choices of
+            images and Holm's correction, nor worse than the original.
+        tests: The number of lines that were compared with the best.
     """
 
     best: frozenset[int]

@@ -17,7 +17,7 @@ def tracker(name: str) -> Watcher:
     MLflow writes into the working folder. Cells that were finished before are not logged again.
 
     Args:
-        name: ``"mlflow"``.
+        name: The name of the service: ``"mlflow"``.
 
     Raises:
         ValueError: If the name is another, MLflow is not installed, or its server does not answer.

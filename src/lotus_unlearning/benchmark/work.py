@@ -67,7 +67,8 @@ class Made:
     Attributes:
         record: Plain data: measures, history, seconds, and digests of the predictions that it was
             measured against.
-        files: Name -> contents: weights and predictions, for the cells that need them.
+        files: Each file name -> its contents: weights and predictions, for the cells that need
+            them.
     """
 
     record: dict[str, Any]
@@ -78,9 +79,9 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
     """Run one cell.
 
     Args:
-        cell: Which.
-        needs: Key of each of ``cell.needs`` -> its files.
-        place: Device and data.
+        cell: The cell to run.
+        needs: The key of each of ``cell.needs`` -> its files.
+        place: The device, and the folder of the data sets.
 
     Raises:
         MethodError: If the method of an :class:`Unlearning` cell cannot do it.

@@ -27,9 +27,11 @@ class Audited:
 
     Attributes:
         passed: Whether the new model may be served.
-        why: In words.
-        facts: For the record: the verdict, and the self-test of the yardstick under ``self_test``.
-        page: For the run's folder, see :class:`lotus_unlearning.audit.Audit`; empty: none.
+        why: The reason, in words.
+        facts: Plain data for the record: the verdict, and the self-test of the yardstick under
+            ``self_test``.
+        page: The page for the run's folder, see :class:`lotus_unlearning.audit.Audit`; empty: there
+            is none.
     """
 
     passed: bool
@@ -56,9 +58,9 @@ def against_golds(
     was kept from being served, does not train them again.
 
     Args:
-        workspace: Whose ``banks`` keep the golds.
-        chosen: How golds are trained, and how many.
-        say: Told of every gold that is done.
+        workspace: The workspace whose folder ``banks`` keeps the golds.
+        chosen: Settings that say how golds are trained, and how many.
+        say: A function that is told of every gold that is done.
     """
 
     def compare(

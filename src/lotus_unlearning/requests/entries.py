@@ -18,15 +18,18 @@ class Found:
     """What became of one image that was asked for.
 
     Attributes:
-        asked: As the person asked for it: an id, a path, or the name of a file.
-        found_by: ``"id"``, ``"equal pixels"``, ``"similar"`` or ``"nothing"``.
-        image: Its id in the training data; ``None`` if it is not there.
-        content: Hash of its pixels, where they are known.
-        verdict: ``"never trained on"``: known, and not among the training images; ``"not found"``:
-            an image file that is none of them, though it may show the same; ``"left"``: similar to
-            an image that was asked for, and not to be forgotten.
-        note: More about the verdict.
-        distance: Of a similar image: bits of 64 in which the perceptual hashes differ.
+        asked: The id, the path or the file name, as the person asked for it.
+        found_by: The way it was found: ``"id"``, ``"equal pixels"``, ``"similar"`` or
+            ``"nothing"``.
+        image: The id of the image in the training data; ``None``: it is not there.
+        content: The hash of its pixels; ``None``: they are not known.
+        verdict: ``"to forget"``, ``"already forgotten"``; ``"never trained on"``: known, and not
+            among the training images; ``"not found"``: an image file that is none of them, though
+            it may show the same; ``"left"``: similar to an image that was asked for, and not to be
+            forgotten.
+        note: More about the verdict, in words.
+        distance: The number of bits, of 64, in which the perceptual hash of a similar image
+            differs.
     """
 
     asked: str
@@ -43,15 +46,15 @@ class Request:
     """A request with its images.
 
     Attributes:
-        id: From 1.
-        reference: To whom it belongs, in the words of whoever added it; may be empty.
-        received: Date.
-        due: Date.
-        near: What was decided about similar images.
-        images: In the order in which they were asked for.
-        state: One of ``REQUEST_STATES``.
-        why: Why it is in this state.
-        run: That served it.
+        id: The number of the request, from 1.
+        reference: Words of whoever added it that tell to whom it belongs; may be empty.
+        received: The date on which it came, ``YYYY-MM-DD``.
+        due: The date by which it is to be served, ``YYYY-MM-DD``.
+        near: The decision about similar images.
+        images: The images, in the order in which they were asked for.
+        state: The state it is in, one of ``REQUEST_STATES``.
+        why: The reason for this state, in words.
+        run: The number of the run that served it; ``None``: none did.
     """
 
     id: int
@@ -81,14 +84,14 @@ class Run:
     """A model that was made: the first one, and one for each batch of requests.
 
     Attributes:
-        number: From 0, the model that was there at the start.
-        weights: SHA-256 of the weights, see :func:`lotus_unlearning.runtime.fingerprint`.
-        file: SHA-256 of ``model.safetensors``.
-        record: How it was made and what was measured.
-        requests: Ids of the batch.
-        state: One of ``RUN_STATES``.
-        why: Why it is in this state.
-        at: Since when.
+        number: The number of the run; 0 is the model that was there at the start.
+        weights: The SHA-256 of the weights, see :func:`lotus_unlearning.runtime.fingerprint`.
+        file: The SHA-256 of ``model.safetensors``.
+        record: Plain data about how it was made and what was measured.
+        requests: The ids of the requests in the batch.
+        state: The state it is in, one of ``RUN_STATES``.
+        why: The reason for this state, in words.
+        at: The time since when it is in this state, in UTC.
     """
 
     number: int

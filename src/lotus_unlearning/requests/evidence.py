@@ -22,8 +22,8 @@ def of_evaluation(evaluation: Evaluation, audited: bool) -> dict[str, Any]:
     """Measures, caveats, versions, and on what it was measured.
 
     Args:
-        evaluation: Which knows of no gold model.
-        audited: Whether the audit does: then that is no caveat.
+        evaluation: The evaluation, which knows of no gold model.
+        audited: Whether the audit knows gold models: then their absence here is no caveat.
     """
     page = evaluation.page
     notes = [note for note in page["notes"] if not (audited and note.startswith(_NO_GOLD))]
@@ -59,10 +59,10 @@ def of_requests(
     """How each model does on the images of each request that was served so far.
 
     Args:
-        requests: All whose images are among those to forget.
-        forget: These images, from all runs.
-        models: ``before`` and ``after``.
-        run: Predicts.
+        requests: All requests whose images are among those to forget.
+        forget: The images to forget, of all runs.
+        models: ``before`` and ``after`` -> the model.
+        run: The runtime that predicts.
 
     Returns:
         For each request's id the number of its images, and by model accuracy with its 95%

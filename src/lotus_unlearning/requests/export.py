@@ -18,9 +18,9 @@ def export(workspace: Workspace, number: int, out: str | None = None) -> Path:
     """Write the record of a request as JSON and HTML, with the signature of both.
 
     Args:
-        workspace: Where the request is.
-        number: Its id.
-        out: New folder; ``None``: the next free one among the workspace's exports.
+        workspace: The workspace that holds the request.
+        number: The id of the request.
+        out: The new folder; ``None``: the next free one among the workspace's exports.
 
     Returns:
         The folder: complete, or not there.

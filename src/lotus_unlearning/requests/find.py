@@ -23,8 +23,8 @@ class Search:
     """What was found.
 
     Attributes:
-        images: One for each image that was asked for, and one for each other copy of it.
-        near: Training images that look like those; it is for a person to decide about them.
+        images: One entry for each image that was asked for, and one for each other copy of it.
+        near: One entry for each training image that looks like those; a person decides about them.
     """
 
     images: list[Found]
@@ -42,11 +42,12 @@ def search(
     """Find what is asked for.
 
     Args:
-        index: Of the data.
+        index: The index of the data.
         ids: Ids or paths in the training data, or names of files of these.
-        files: Image files, or folders of them.
-        forgotten: What the served model forgot already.
-        distance: Perceptual hashes that differ in at most so many bits are of similar images.
+        files: Paths of image files, or of folders of them.
+        forgotten: The ids of images that the served model forgot already -> the hash of their
+            pixels.
+        distance: The largest number of bits in which perceptual hashes of similar images differ.
 
     Raises:
         ValueError: If something is asked for that is neither a training image nor known to be

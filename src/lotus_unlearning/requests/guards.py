@@ -15,12 +15,13 @@ class Check:
     """One guard rail.
 
     Attributes:
-        name: The measure.
-        before: Of the model that is served.
-        after: Of the new model.
-        limit: What ``after`` is not to be below (accuracies) or farther from 0.5 than (attacks).
-        holds: Whether it is kept.
-        why: In words.
+        name: The name of the measure.
+        before: The value of the model that is served.
+        after: The value of the new model.
+        limit: The value that ``after`` is not to be below (accuracies), or the one than which it is
+            not to be farther from 0.5 (attacks).
+        holds: Whether the limit is kept.
+        why: The reason, in words.
     """
 
     name: str
@@ -38,8 +39,8 @@ def check(
 
     Args:
         before: Measures of the model that is served.
-        after: Of the new model, on the same images.
-        attack_interval: 95% interval of the attack's AUC on the model that is served.
+        after: Measures of the new model, on the same images.
+        attack_interval: The 95% interval of the attack's AUC on the model that is served.
         guards: The limits.
 
     >>> values = {"retain_accuracy": 0.99, "test_accuracy": 0.98, "auc_loss": 0.55}

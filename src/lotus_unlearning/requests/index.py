@@ -32,9 +32,9 @@ class Part:
     """Images of one part of the data.
 
     Attributes:
-        ids: ``[N]``, what each is called outside this program.
-        content: ``[N]``, hashes of pixels.
-        bits: ``[N, 64]``, perceptual hashes.
+        ids: ``[N]``, the official id of each image, as text.
+        content: ``[N]``, the hash of the pixels of each, in hexadecimal.
+        bits: ``[N, 64]``, the perceptual hash of each.
     """
 
     ids: NDArray[np.str_]
@@ -47,9 +47,10 @@ class Index:
     """All parts.
 
     Attributes:
-        parts: By name.
-        shape: Of a stored image: channels, height, width.
-        official: Images of the published list that ids are positions in; 0 where ids are names.
+        parts: Each name of a part, ``train``, ``unseen`` and ``test`` -> the part.
+        shape: The shape of a stored image: channels, height, width.
+        official: The number of images in the published list that ids are positions in; 0 where ids
+            are names.
         exact: Whether a file can be turned into the same pixels, so that equal ones are found.
     """
 
@@ -69,8 +70,8 @@ class Print:
     """What tells that two images are the same.
 
     Attributes:
-        content: Hash of pixels; ``None`` where it cannot be compared.
-        bits: Perceptual hash ``[64]``.
+        content: The hash of the pixels; ``None``: it cannot be compared.
+        bits: The perceptual hash ``[64]``.
     """
 
     content: str | None

@@ -18,8 +18,8 @@ class Added:
     """A request that was written.
 
     Attributes:
-        request: As it is in the ledger.
-        warnings: What to look at, one sentence each.
+        request: The request as it is in the ledger.
+        warnings: What a person should look at, one sentence each.
     """
 
     request: Request
@@ -42,13 +42,15 @@ def add(
     on are forgotten already; refused if none was trained on.
 
     Args:
-        workspace: Where.
-        ids: Ids or paths of training images, or files of these.
-        files: Image files, or folders of them; found by their content.
-        reference: To whom the request belongs; a ticket number rather than a name.
-        received: Date, ``YYYY-MM-DD``; ``None``: today.
-        due: Date; ``None``: the workspace's number of days after ``received``.
-        near: Whether to forget similar images, too. ``None``: not decided, which is an error if
+        workspace: The workspace with the ledger.
+        ids: Ids or paths of training images, or names of files of these.
+        files: Paths of image files, or of folders of them; the images are found by their content.
+        reference: A word for the person to whom the request belongs: a ticket number rather than a
+            name.
+        received: The date on which it came, ``YYYY-MM-DD``; ``None``: today.
+        due: The date by which it is to be served; ``None``: the workspace's number of days after
+            ``received``.
+        near: Whether to forget similar images, too; ``None``: not decided, which is an error if
             there are any.
 
     Raises:

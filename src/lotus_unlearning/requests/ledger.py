@@ -78,15 +78,15 @@ class Event:
     """A row of the history: a change of state.
 
     Attributes:
-        number: From 1, without gaps.
-        at: Time, in UTC.
-        request: Whose state changed; ``None``: that of the run.
-        run: Which run it was by.
+        number: The number of the row, from 1, without gaps.
+        at: The time, in UTC.
+        request: The id of the request whose state changed; ``None``: it is the state of the run.
+        run: The number of the run that changed, or that changed the request; ``None``: no run did.
         state: The new state.
-        why: In words.
-        about: Hash of the request or run as it stands in the other tables.
-        previous: Hash of the row before.
-        hash: Of all of the above.
+        why: The reason, in words.
+        about: The hash of the request or run as it stands in the other tables.
+        previous: The ``hash`` of the row before.
+        hash: The hash of all of the above.
     """
 
     number: int

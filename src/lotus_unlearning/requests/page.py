@@ -16,8 +16,8 @@ def render(record: Mapping[str, Any], fingerprint: str) -> str:
     """HTML that loads nothing from anywhere.
 
     Args:
-        record: Of :func:`lotus_unlearning.requests.record.record`.
-        fingerprint: Of the key that signs the folder.
+        record: The record that :func:`lotus_unlearning.requests.record.record` gave.
+        fingerprint: The fingerprint of the key that signs the folder.
     """
     both = [PackageLoader("lotus_unlearning", f) for f in ("requests", "report")]
     pages = environment().overlay(loader=ChoiceLoader(both))

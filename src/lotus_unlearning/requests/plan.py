@@ -30,12 +30,12 @@ class Batch:
     """What a run starts from.
 
     Attributes:
-        number: Of the run.
+        number: The number of the run.
         before: The run whose model is served.
-        pending: Requests that it is to serve.
-        earlier: Requests that were served before; their images are forgotten again.
-        splits: All these images, and the others.
-        gone: How many of them are not in the data any more.
+        pending: The requests that it is to serve.
+        earlier: The requests that were served before; their images are forgotten again.
+        splits: The images of all these requests as forget, and the others.
+        gone: The number of images to forget that are not in the data any more.
     """
 
     number: int

@@ -41,8 +41,8 @@ class Served:
     """What came of a run.
 
     Attributes:
-        run: As it is in the ledger: ``served``, or ``kept`` with the reason.
-        warnings: Of the data, one sentence each.
+        run: The run as it is in the ledger: ``served``, or ``kept`` with the reason.
+        warnings: Warnings about the data, one sentence each.
     """
 
     run: Run
@@ -55,9 +55,9 @@ def serve(
     """Forget the images of all pending requests and of all that were served before.
 
     Args:
-        workspace: Opened alone.
-        retrain: Train anew by the recipe in ``lotus.yaml``, without these images.
-        audit: What ``audit_level`` asks for; ``None``: :func:`auditing.against_golds`.
+        workspace: The workspace, opened alone.
+        retrain: Whether to train anew by the recipe in ``lotus.yaml``, without these images.
+        audit: The audit that ``audit_level`` asks for; ``None``: :func:`auditing.against_golds`.
 
     Returns:
         ``None`` if no request is pending.

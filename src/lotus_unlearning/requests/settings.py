@@ -43,8 +43,8 @@ class Guards:
     """What a new model must keep to be served instead of the one before.
 
     Attributes:
-        retained_accuracy_loss: At most so much accuracy on retained images may be lost.
-        test_accuracy_loss: On test images.
+        retained_accuracy_loss: The largest loss of accuracy on retained images, as a share.
+        test_accuracy_loss: The largest loss of accuracy on test images, as a share.
         attack: The measure whose AUC on the forgotten images must not get worse. ``None``: no
             such rail, for images that a model which never saw them would know worse than others
             (wrong labels, outliers); after ``--retrain`` there is none either.
@@ -68,24 +68,26 @@ class Settings:
     """All of ``lotus.yaml``.
 
     Attributes:
-        data: What the model was trained on.
-        architecture: How it is built: fields of :class:`lotus_unlearning.runs.Architecture`.
+        data: The data that the model was trained on.
+        architecture: The fields of :class:`lotus_unlearning.runs.Architecture`, to build the model.
         pretrained: Whether its training began from published weights; ``--retrain`` does so too.
-        method: How images are forgotten.
-        recipe: How ``--retrain`` trains: fields of :class:`lotus_unlearning.Recipe`.
-        guards: What a new model must keep.
-        drift: When to recommend retraining.
-        audit_level: 0: the attacks of ``lotus evaluate``; from 1 on as for ``lotus audit``, against
-            models that are retrained without the images.
-        audit_golds: How many such models. With fewer than 8 the verdict can find a difference, but
-            cannot say that there is none.
-        near_distance: Perceptual hashes that differ in at most so many of 64 bits are of similar
-            images.
-        due_days: From received to due, where no date is given; 28 are no longer than any month.
-        seed: The seed of run N is this number plus N.
+        method: The method that images are forgotten by.
+        recipe: The fields of :class:`lotus_unlearning.Recipe` that ``--retrain`` trains by.
+        guards: The limits that a new model must keep.
+        drift: The loss of accuracy from which on retraining is recommended.
+        audit_level: The level of the audit. 0: the attacks of ``lotus evaluate``; from 1 on as for
+            ``lotus audit``, against models that are retrained without the images.
+        audit_golds: The number of such models. With fewer than 8 the verdict can find a difference,
+            but cannot say that there is none.
+        near_distance: The largest number of bits, of 64, in which perceptual hashes of similar
+            images differ.
+        due_days: The days from received to due, where no date is given; 28 are no longer than any
+            month.
+        seed: The seed of run 0; that of run N is N higher.
         batch_size: Images per step, where the method has no size of its own.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float64"``.
+        device: The device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        precision: The type of number to compute in: ``"auto"``, ``"float32"``, ``"bfloat16"`` or
+            ``"float64"``.
     """
 
     format: int = FORMAT

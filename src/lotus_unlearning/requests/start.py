@@ -33,10 +33,10 @@ def start(folder: Path, chosen: Settings, model: nn.Module, data: Data) -> None:
     """Make a workspace at ``folder``: complete, or not there.
 
     Args:
-        folder: New or empty.
-        chosen: Becomes ``lotus.yaml``.
-        model: That is served so far; trained on ``data.train``.
-        data: What ``chosen.data`` names.
+        folder: The folder to make, new or empty.
+        chosen: The settings that become ``lotus.yaml``.
+        model: The model that is served so far, trained on ``data.train``.
+        data: The data set that ``chosen.data`` names.
 
     Raises:
         ValueError: If model and data do not fit, or the settings name no method.

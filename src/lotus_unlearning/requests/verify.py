@@ -24,9 +24,11 @@ class Verified:
     """What became of a verification.
 
     Attributes:
-        problems: One sentence each; empty: every file is as it was signed, and no other is there.
-        files: Names of the files that were signed.
-        fingerprint: Of the key that the signature was checked against; empty if there was none.
+        problems: What is wrong, one sentence each; empty: every file is as it was signed, and no
+            other is there.
+        files: The names of the files that were signed.
+        fingerprint: The fingerprint of the key that the signature was checked against; empty: there
+            was none.
         given: Whether that key was given by the caller. The one in the folder could be anybody's.
     """
 
@@ -40,8 +42,9 @@ def verify(folder: str | Path, key: str | Path | None = None) -> Verified:
     """Check the signature and the hash of every file in ``folder``.
 
     Args:
-        folder: Made by ``lotus request export``.
-        key: The issuer's public key, got by another way than the folder itself.
+        folder: The folder that ``lotus request export`` made.
+        key: The issuer's public key, got by another way than the folder itself; ``None``: the one
+            in the folder.
 
     Raises:
         ValueError: If ``folder`` is none of these, or ``key`` is no public key.

@@ -53,8 +53,8 @@ class Workspace:
     """An opened workspace.
 
     Attributes:
-        folder: Where it is.
-        db: Its ledger.
+        folder: The folder of the workspace.
+        db: The connection to its ledger.
     """
 
     folder: Path
@@ -84,8 +84,8 @@ def opened(folder: str | Path, *, alone: bool = False) -> Iterator[Workspace]:
     """The workspace at ``folder``, put right if a run was killed there.
 
     Args:
-        folder: Made by :func:`lotus_unlearning.requests.start.start`.
-        alone: No other process may be in such a block meanwhile.
+        folder: The folder that :func:`lotus_unlearning.requests.start.start` made.
+        alone: Whether no other process may be in such a block meanwhile.
 
     Raises:
         ValueError: If there is no workspace, its ledger was altered, or another run is at work.

@@ -21,9 +21,9 @@ class Done:
     """What :func:`carry_out` made.
 
     Attributes:
-        model: A changed copy, in evaluation mode.
-        run: That changed it.
-        cost: Of the change.
+        model: The changed copy of the model, in evaluation mode.
+        run: The runtime that the work was done with, which holds the history.
+        cost: The seconds and the memory that the change took.
     """
 
     model: nn.Module
@@ -43,10 +43,10 @@ def carry_out(
     the checkpoint says), by half as many images at once.
 
     Args:
-        work: Changes a model in place.
-        model: Of the caller.
-        run: For the work.
-        kept: Where a checkpoint is to be, if one is wanted.
+        work: A function that changes a model in place.
+        model: The caller's model.
+        run: The runtime that the work is done with.
+        kept: The place of the checkpoint; ``None``: no checkpoint is wanted.
 
     Raises:
         ValueError: If the checkpoint is damaged or of another run.

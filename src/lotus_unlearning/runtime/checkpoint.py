@@ -62,10 +62,11 @@ class Checkpoint:
     """The file of one run.
 
     Attributes:
-        path: Of the file.
-        facts: What determines the run; a file of other facts is refused.
-        model: That is changed by the run.
-        found: What the file held when the run began, until it is taken up.
+        path: The path of the file.
+        facts: All that determines the run; a file of other facts is refused.
+        model: The model that the run changes in place.
+        found: The contents of the file when the run began, until they are taken up; ``None``: there
+            is nothing to take up.
     """
 
     path: Path
@@ -179,8 +180,8 @@ class Folder:
     """Where the checkpoint of a run is to be.
 
     Attributes:
-        path: Of the folder; made if there is none.
-        facts: What determines the run.
+        path: The folder, made if there is none.
+        facts: All that determines the run.
     """
 
     path: Path

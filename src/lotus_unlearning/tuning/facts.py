@@ -33,11 +33,11 @@ def facts(
 
     Args:
         model: The original.
-        chosen: Splits and seed of each draw.
+        chosen: The splits and the seed of each draw.
         start: The method as its authors have it.
-        bounds: Of its settings.
-        seed: Of the search.
-        place: Batch size and precision.
+        bounds: The bounds of the settings that are searched.
+        seed: The seed of the search.
+        place: The batch size and the precision.
     """
     sets = list({id(splits): splits for splits, _ in chosen}.values())
     number = {id(splits): i for i, splits in enumerate(sets)}
@@ -59,9 +59,9 @@ def refuse_others(known: Mapping[str, Any], asked: Mapping[str, Any], path: Path
     """Refuse to go on with a search that was another one.
 
     Args:
-        known: Facts of the search that is there.
-        asked: Facts of this one.
-        path: Where it is.
+        known: The facts of the search that is there.
+        asked: The facts of this one.
+        path: The file of the search that is there.
 
     Raises:
         ValueError: If they differ; says in what.

@@ -37,12 +37,12 @@ class Draw:
     """One unlearning of every trial, and what its model is compared with.
 
     Attributes:
-        splits: With unseen images.
-        seed: Of the unlearning.
-        run: Predicts.
+        splits: The images to forget and to retain, with unseen ones.
+        seed: The seed of the unlearning.
+        run: The runtime that predicts.
         unseen: ``[M, C]`` probabilities, the original's on the unseen images, without the classes
             that are forgotten altogether.
-        retained: Accuracy of the original on the retain images.
+        retained: The accuracy of the original on the retain images, from 0 to 1.
         unchanged: The objective of the original itself.
     """
 

@@ -16,8 +16,8 @@ def entry(found: Tuned, **more: Any) -> dict[str, Any]:
     """Settings and search as plain data.
 
     Args:
-        found: What the search found.
-        more: What it knows nothing of: where images and model come from.
+        found: The search.
+        more: Facts that the search knows nothing of: where images and model come from.
     """
     search = {
         "objective": found.best.value,

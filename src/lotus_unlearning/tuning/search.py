@@ -31,11 +31,11 @@ class Tuned:
     """What a search found.
 
     Attributes:
-        name: Of the method.
+        name: The name of the method.
         best: The trial with the lowest objective, the first of them.
         default: The trial of the method's own defaults (of a whole class: its authors' for that).
         unchanged: The objective of the original, as it is.
-        trials: All, the defaults first.
+        trials: All trials, the defaults first.
         facts: All that the trials depend on, as plain data.
     """
 
@@ -85,19 +85,20 @@ def tune(
 
     Args:
         model: The original.
-        splits: What is to be forgotten, with unseen images; test images are not read. Of several
-            splits, each draw takes the next.
+        splits: The images to forget and to retain, with unseen ones; test images are not read. Of
+            several splits, each draw takes the next.
         name: A key of ``SPACES``, or ``python:MODULE:CLASS`` that says what it ``searches``.
-        budget: Trials in all; those that ``journal`` holds count.
-        draws: Unlearnings of each trial, whose mean is its objective; default: one for each of
-            ``splits``, and at least 2.
-        seed: Of the search and of the first draw's unlearning; the next draw's is one higher.
-        journal: File that every finished trial is written to; a search that was stopped goes on
+        budget: The number of trials in all; those that ``journal`` holds count.
+        draws: The number of unlearnings of each trial, whose mean is its objective; default: one
+            for each of ``splits``, and at least 2.
+        seed: The seed of the search and of the first draw's unlearning; the next draw's is one
+            higher.
+        journal: The file that every finished trial is written to; a search that was stopped goes on
             there, to the same result.
-        device: As for :func:`lotus_unlearning.unlearn`.
-        precision: As for :func:`lotus_unlearning.unlearn`.
-        batch_size: As for :func:`lotus_unlearning.unlearn`.
-        progress: A line on standard error for every finished trial.
+        device: The device, as for :func:`lotus_unlearning.unlearn`.
+        precision: The type of number to compute in, as for :func:`lotus_unlearning.unlearn`.
+        batch_size: Images per step of a method that has no size of its own.
+        progress: Whether a line is printed to standard error for every finished trial.
 
     Returns:
         The best of the trials, which is the method's defaults where none is better.

@@ -13,10 +13,10 @@ class Trial:
     """Settings that were tried.
 
     Attributes:
-        settings: Name -> value.
+        settings: The name of each setting -> its value.
         values: The objective in each draw; less is better.
         warnings: What the method warned of, each sentence once.
-        seconds: Of all draws, measuring included.
+        seconds: The seconds of all draws, measuring included.
     """
 
     settings: dict[str, Any]
