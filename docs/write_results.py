@@ -25,7 +25,7 @@ from tabulate import tabulate
 from lotus_unlearning.benchmark import facts, render
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.page import page
-from lotus_unlearning.benchmark.significance import holm, paired_p_value
+from lotus_unlearning.benchmark.significance import paired_p_value
 from lotus_unlearning.benchmark.summary import (
     by_split,
     estimate,
@@ -34,6 +34,7 @@ from lotus_unlearning.benchmark.summary import (
 )
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 from lotus_unlearning.metrics import mean_and_interval
+from lotus_unlearning.metrics.holm import holm
 from lotus_unlearning.report.entropies import entropies
 from lotus_unlearning.report.epochs import epochs
 from lotus_unlearning.report.intervals import intervals
