@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # What takes about half of the time of all tests; the rest is all others, and doctests.
-HALF := $(addprefix tests/,audit benchmark cli datasets evaluation fuzz)
+HALF := $(addprefix tests/,audit benchmark cli datasets evaluation fuzz jobs)
 
 .PHONY: demo test half other-half clean
 

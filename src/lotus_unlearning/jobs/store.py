@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import uuid4
 
+from lotus_unlearning.folders import replace_text
 from lotus_unlearning.jobs.job import Entry, Files, J_contra, Made
 from lotus_unlearning.plain_files import from_json
 
@@ -93,13 +93,13 @@ class Store:
         known = self.record(entry)
         if known is None or "error" in known:
             facts = {**entry.heading, **made.record}
-            self._write(self._record(entry), json.dumps(facts, indent=1) + "\n")
+            replace_text(self._record(entry), json.dumps(facts, indent=1) + "\n")
 
     def save_failure(self, entry: Entry, error: str, *, final: bool) -> None:
         """Keep why it failed: for good, or so that the next run tries again."""
         facts = {**entry.heading, "error": error}
         path = self._record(entry) if final else self._failure(entry)
-        self._write(path, json.dumps(facts, indent=1) + "\n")
+        replace_text(path, json.dumps(facts, indent=1) + "\n")
 
     def failure(self, entry: Entry) -> str | None:
         """Why it failed the last time, if it is to be tried again."""
@@ -174,16 +174,6 @@ class Store:
             if not final.is_dir():
                 raise
             shutil.rmtree(temporary, ignore_errors=True)
-
-    def _write(self, path: Path, text: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # machines may share pids
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def _is_at(path: Path, file: int) -> bool:
