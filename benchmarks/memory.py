@@ -23,8 +23,8 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.materials import load, predictions
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.evaluation.measures import SIGNIFICANT
+from lotus_unlearning.jobs.store import Store
 
 OUT = Path("benchmarks/results/memory.jsonl")
 

@@ -43,7 +43,7 @@ from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.materials import load, predictions, trained_model
 from lotus_unlearning.benchmark.read import read_grid
 from lotus_unlearning.benchmark.rows import method_of
-from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.losses import distillation
 from lotus_unlearning.methods import bad_teacher, lotus
 from lotus_unlearning.methods.bad_teacher import BadTeacher

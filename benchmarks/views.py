@@ -25,7 +25,7 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.materials import load, predictions, trained_model
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.jobs.store import Store
 
 STRENGTHS = (0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 VIEWS, DEGREES, SCALE, PIXELS = 12, 4.0, 0.06, 0.6

@@ -7,8 +7,8 @@ from tabulate import tabulate
 
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.summary import COSTS, estimate, middle, summarise
+from lotus_unlearning.jobs.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")

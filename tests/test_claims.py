@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.summary import by_split, summarise
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.methods import METHODS
 
 ROOT = Path(__file__).parents[1]

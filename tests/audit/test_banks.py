@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from few_networks import RECIPE, network
+from few_networks import RECIPE, KilledOnce, network
 
 from lotus_unlearning import Recipe, Splits, train
 from lotus_unlearning.audit import Wanted, Where, bank, of_model, of_setup, read_bank
 from lotus_unlearning.benchmark.cells import DataChoice, Setup
-from lotus_unlearning.benchmark.packing import zipped
 from lotus_unlearning.datasets import load
+from lotus_unlearning.jobs.packing import zipped
 from lotus_unlearning.runtime import Runtime
 
 QUICK = replace(RECIPE, epochs=2)
@@ -225,6 +225,19 @@ def test_a_bank_that_was_killed_goes_on_where_it_was(tmp_path):
     assert all(after[name] == text for name, text in before.items())
     for gold in made.members("gold"):
         assert np.isfinite(made.predictions(gold)["train"]).all()
+
+
+def test_a_process_that_is_killed_costs_the_others_nothing(quick, digits, tmp_path):
+    victim, other = (member.seed for member in Wanted(golds=2).members("", ""))
+    (tmp_path / "told").mkdir()
+    fresh = KilledOnce(quick.fresh, victim, tmp_path / "told")
+    where = Where(device="cpu", at_once=1, jobs=2)
+    made = bank(replace(quick, fresh=fresh), digits, tmp_path / "bank", Wanted(golds=2),
+                where=where)  # fmt: skip
+    assert (tmp_path / "told" / "killed").exists()
+    assert (fresh.beginnings(victim), fresh.beginnings(other)) == (2, 1)
+    assert [member.seed for member in made.members("gold")] == [victim, other]
+    assert not made.failed()
 
 
 def _files(folder: Path):

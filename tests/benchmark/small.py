@@ -1,12 +1,6 @@
 """A grid that takes seconds: few digits, a small network, few epochs."""
 
-import os
-import signal
-import time
-from dataclasses import dataclass
-
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.work import Made
 
 BLOCK = {
     "name": "few-digits",
@@ -34,27 +28,3 @@ def grid(tmp_path, **changes):
     file = tmp_path / "small.yaml"
     file.write_text(YAML)
     return read_grid(str(file), changes)
-
-
-def sleep(cell, needs, place):
-    """A cell that takes its own number of seconds; here, where a new process finds it."""
-    time.sleep(cell)
-    return cell
-
-
-@dataclass(frozen=True)
-class Named:
-    """A cell, as far as executors know it."""
-
-    key: str
-
-
-def turns_round(cell, needs, place):
-    """Its files are those it needs, backwards."""
-    (files,) = needs.values()
-    return Made({"needed": list(needs)}, {name: text[::-1] for name, text in files.items()})
-
-
-def dies_with_much_to_say(cell, needs, place):
-    """Killed as by the system, with all that it needs in hand."""
-    os.kill(os.getpid(), signal.SIGKILL)

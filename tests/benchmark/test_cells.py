@@ -5,6 +5,7 @@ from hashlib import blake2b
 import pytest
 
 from lotus_unlearning import SCRUB, UNSIR, LoTUS, Recipe, SalUn
+from lotus_unlearning.benchmark.canonical import canonical
 from lotus_unlearning.benchmark.cells import (
     DataChoice,
     Forget,
@@ -13,7 +14,6 @@ from lotus_unlearning.benchmark.cells import (
     Reference,
     Setup,
     Unlearning,
-    canonical,
     title,
 )
 from lotus_unlearning.methods.bad_teacher import BadTeacher

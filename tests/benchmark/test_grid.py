@@ -6,7 +6,7 @@ from lotus_unlearning.benchmark.blocks import BLOCKS
 from lotus_unlearning.benchmark.cells import Gold, Original
 from lotus_unlearning.benchmark.grid import Seeds, with_pretrained
 from lotus_unlearning.benchmark.read import grids, read_grid
-from lotus_unlearning.benchmark.schedule import order
+from lotus_unlearning.jobs.schedule import order
 
 
 def test_every_grid_of_the_package_can_be_read_and_expanded():

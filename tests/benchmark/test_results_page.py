@@ -1,17 +1,19 @@
 import html
 import json
 import re
+from functools import partial
 
 import pytest
 from small import grid
 
-from lotus_unlearning.benchmark.executors import InThisProcess
 from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.page import page
-from lotus_unlearning.benchmark.schedule import run_all
-from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.benchmark.summary import Line, Part, summarise
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
+from lotus_unlearning.benchmark.work import run
+from lotus_unlearning.jobs.executors import InThisProcess
+from lotus_unlearning.jobs.schedule import run_all
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.report import render_results
 
 HOSTILE = "<b>lotus</b> & $1"
@@ -22,7 +24,8 @@ METHODS = ["lotus", {"method": "finetune", "label": HOSTILE, "settings": {"epoch
 def folder(tmp_path_factory):
     """Finished cells of two methods over two seeds."""
     folder = tmp_path_factory.mktemp("page")
-    run_all(_grid(folder).cells(), Store(folder / "r"), InThisProcess(Place("cpu")))
+    executor = InThisProcess(partial(run, place=Place("cpu")))
+    run_all(_grid(folder).cells(), Store(folder / "r"), executor)
     return folder
 
 

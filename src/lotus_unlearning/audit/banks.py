@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,10 @@ from torch import Tensor
 
 from lotus_unlearning.audit.material import Material, content, images_of
 from lotus_unlearning.audit.members import FORMAT, Chosen, Ints, Kind, Member, digest
-from lotus_unlearning.benchmark.materials import PREDICTIONS, WEIGHTS
-from lotus_unlearning.benchmark.packing import unzipped
 from lotus_unlearning.benchmark.records import read_record
-from lotus_unlearning.benchmark.store import Store
 from lotus_unlearning.folders import replace_text
+from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS, unzipped
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.kinds import require
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.splits import Splits
@@ -85,7 +84,7 @@ class Bank:
 
     def record(self, member: Member) -> dict[str, Any]:
         """Its accuracies, seconds and machine."""
-        return self.store.record(cast(Any, member)) or {}
+        return self.store.record(member) or {}
 
     def predictions(self, member: Member) -> Arrays:
         """Logits ``[N, C]`` of all images of each part; gradient norms ``[N]``, of golds.
@@ -93,7 +92,7 @@ class Bank:
         Raises:
             ValueError: If they were deleted.
         """
-        files = self.store.files(cast(Any, member))
+        files = self.store.files(member)
         if PREDICTIONS not in files:
             raise ValueError(
                 f"{self.folder}: expected the predictions of {member.title}, found none; the same "
@@ -111,7 +110,7 @@ class Bank:
 
     def weights(self, member: Member) -> dict[str, Tensor] | None:
         """Its weights, if they were kept."""
-        files = self.store.files(cast(Any, member))
+        files = self.store.files(member)
         if WEIGHTS not in files:
             return None
         try:

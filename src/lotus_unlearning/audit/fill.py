@@ -3,19 +3,21 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from lotus_unlearning.audit.banks import Bank, open_bank
-from lotus_unlearning.audit.groups import Group
+from lotus_unlearning.audit.groups import Group, make
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.audit.members import Chosen, Member, Wanted
-from lotus_unlearning.audit.places import InProcesses, InThisProcess, OnRay
 from lotus_unlearning.audit.together import SIZE, fastest, obstacles
-from lotus_unlearning.benchmark.materials import WEIGHTS
-from lotus_unlearning.benchmark.schedule import run_all
-from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import Made
+from lotus_unlearning.jobs.executors import Executor, InProcesses, InThisProcess
+from lotus_unlearning.jobs.job import Files, Made
+from lotus_unlearning.jobs.on_ray import OnRay
+from lotus_unlearning.jobs.packing import WEIGHTS
+from lotus_unlearning.jobs.schedule import Progress, run_all
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
 
@@ -97,27 +99,22 @@ def bank(
     groups = _groups(missing, labels, made, size, keep_weights)
     done = len(members) - len(missing)
 
-    def tell(_: Any, group: Group | None, found: Made | None) -> None:
+    def tell(_: Progress[Group], group: Group | None, found: Made | None) -> None:
         nonlocal done
         if group is not None and found is not None:
             done += len(group.members)
             watch(group.members, done, len(members))
 
-    _run(groups, made.store, _place(material, where), tell)
+    run_all(groups, GroupStore(made.store), _executor(material, where), tell)
     return made
 
 
-def _run(groups: Any, store: Store, place: Any, tell: Any) -> None:
-    """As cells: all that ``run_all`` asks of one is its needs, and that the store can keep it."""
-    run_all(groups, cast(Any, _Shelf(store)), place, tell)
-
-
 def _is_there(member: Member, store: Store, weights: bool) -> bool:
-    record = store.record(cast(Any, member))
+    record = store.record(member)
     if record is None:
         return False
     wanted = weights and member.kind != "shadow" and "error" not in record
-    return not wanted or WEIGHTS in store.files(cast(Any, member))
+    return not wanted or WEIGHTS in store.files(member)
 
 
 def _at_once(material: Material, where: Where) -> int:
@@ -154,46 +151,64 @@ def _groups(
     ]
 
 
-def _place(material: Material, where: Where) -> InThisProcess | InProcesses | OnRay:
+def _executor(material: Material, where: Where) -> Executor[Group]:
+    work = partial(make, material=material, device=where.device)
     if where.ray is not None:
-        return OnRay(where.ray, material, where.device, cpus=where.cpus, gpus=where.gpus)
+        models = "group of models"
+        return OnRay(where.ray, work, cpus=where.cpus, gpus=where.gpus, called=models)
     if where.jobs > 1:
-        return InProcesses(where.jobs, material, where.device)
-    return InThisProcess(material, where.device)
+        return InProcesses(where.jobs, work)
+    return InThisProcess(work)
 
 
 @dataclass(frozen=True)
-class _Shelf:
-    """Groups in a store of members: each member has files of its own."""
+class GroupStore:
+    """Groups in the store of a bank, where each member has files of its own.
 
-    store: Store
+    Attributes:
+        members: The store.
+    """
+
+    members: Store
 
     def record(self, group: Group) -> dict[str, Any] | None:
-        """Groups are made of what is missing; another run may have made it meanwhile."""
-        there = (_is_there(member, self.store, group.keep_weights) for member in group.members)
+        """Nothing more than that all are there: another run may have made some meanwhile."""
+        there = (_is_there(member, self.members, group.keep_weights) for member in group.members)
         return {} if all(there) else None
 
-    def claim(self, group: Group) -> ExitStack | None:
-        """By the first of its members."""
-        return self.store.claim(cast(Any, group.members[0]))
+    def files(self, group: Group) -> Files:
+        """No other group needs any."""
+        return {}
+
+    def has_files(self, group: Group) -> bool:
+        """Whether all are there."""
+        return self.record(group) is not None
 
     def save(self, group: Group, made: Made, *, files: bool) -> None:
         """Keep each member, complete or not at all."""
         for member in group.members:
-            cell, record = cast(Any, member), made.record["members"][member.key]
+            record = made.record["members"][member.key]
             if "error" in record:
-                self.store.save_failure(cell, record["error"], final=True)
+                self.members.save_failure(member, record["error"], final=True)
                 continue
             mine = f"{member.key}/"
             found = {n.removeprefix(mine): v for n, v in made.files.items() if n.startswith(mine)}
-            self.store.save(cell, Made(record, found), files=True)
+            self.members.save(member, Made(record, found), files=files)
 
     def save_failure(self, group: Group, error: str, *, final: bool) -> None:
-        """Why none of them could be trained; the next run tries again."""
+        """Why none of them could be trained."""
         for member in group.members:
-            self.store.save_failure(cast(Any, member), error, final=final)
+            self.members.save_failure(member, error, final=final)
+
+    def failure(self, group: Group) -> str | None:
+        """Why the first of those that failed could not be trained."""
+        return next(filter(None, map(self.members.failure, group.members)), None)
 
     def forget_failure(self, group: Group) -> None:
         """They are tried again now."""
         for member in group.members:
-            self.store.forget_failure(cast(Any, member))
+            self.members.forget_failure(member)
+
+    def claim(self, group: Group) -> ExitStack | None:
+        """By the first of its members."""
+        return self.members.claim(group.members[0])

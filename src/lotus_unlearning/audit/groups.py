@@ -1,13 +1,11 @@
 """Models that are trained in one go, from their material to their predictions: no files."""
 
 import copy
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -16,9 +14,9 @@ from lotus_unlearning.audit.gradients import spread
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.audit.members import Chosen, Member
 from lotus_unlearning.audit.together import fit_together
-from lotus_unlearning.benchmark.materials import PREDICTIONS, WEIGHTS
-from lotus_unlearning.benchmark.packing import packed
-from lotus_unlearning.benchmark.work import Made, made_on
+from lotus_unlearning.benchmark.work import made_on
+from lotus_unlearning.jobs.job import Files, Made
+from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS, packed, zipped
 from lotus_unlearning.runtime import (
     Runtime,
     choose_device,
@@ -31,7 +29,7 @@ from lotus_unlearning.training import train
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Members trained together; the benchmark's scheduler runs it as one cell.
+    """Members trained together: a job, see :mod:`lotus_unlearning.jobs.job`.
 
     Attributes:
         members: Trained on equally many images.
@@ -39,6 +37,8 @@ class Group:
         keep_weights: Whether the weights are wanted, too.
     """
 
+    keeps_files: ClassVar[bool] = True
+    fails_for_good: ClassVar[bool] = False
     members: tuple[Member, ...]
     chosen: Chosen
     keep_weights: bool
@@ -54,8 +54,14 @@ class Group:
         return self.members[0].key
 
 
-def make(group: Group, material: Material, device: str) -> Made:
+def make(group: Group, needs: Mapping[str, Files], *, material: Material, device: str) -> Made:
     """Train the members of a group and let them predict.
+
+    Args:
+        group: Which.
+        needs: Nothing.
+        material: What they are made of.
+        device: As for :func:`lotus_unlearning.train`.
 
     Returns:
         ``record["members"]``: key -> record of a member, or its ``error``; ``files``:
@@ -152,7 +158,7 @@ def _predicted(
                 arrays |= _gradients(ready, material, group, run)
             except ValueError as error:
                 record["no_gradients"] = f"{error}"
-    files = {PREDICTIONS: _zipped(arrays)}
+    files = {PREDICTIONS: zipped(arrays, compressed=True)}
     if group.keep_weights and member.kind != "shadow":
         files[WEIGHTS] = packed(model)
     return record, files
@@ -167,9 +173,3 @@ def _gradients(
     if "unseen" in material.images:
         found["gradient_unseen"] = spread(_whole("unseen", material.images["unseen"]), model, run)
     return found
-
-
-def _zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
-    return stream.getvalue()

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from lotus_unlearning import models, runs
-from lotus_unlearning.benchmark.cells import DataChoice, Setup, canonical
+from lotus_unlearning.benchmark.canonical import canonical
+from lotus_unlearning.benchmark.cells import DataChoice, Setup
 from lotus_unlearning.benchmark.materials import load
 from lotus_unlearning.images import Images, ImageTensors
 from lotus_unlearning.runtime import fresh_copy

@@ -12,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lotus_unlearning.benchmark import scenarios
-from lotus_unlearning.benchmark.cells import canonical
+from lotus_unlearning.benchmark.canonical import canonical
 from lotus_unlearning.benchmark.grid import FIRST_GOLD_SEED
+from lotus_unlearning.benchmark.records import read_record
 from lotus_unlearning.splits import Splits
 
 FORMAT = 1
@@ -34,7 +36,7 @@ _FAR = 100_000  # seeds between two sizes of put-back
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A model of a bank; for the benchmark's store, a cell.
+    """A model of a bank.
 
     Attributes:
         kind: What it is trained on.
@@ -50,11 +52,6 @@ class Member:
     put_back: int = 0
 
     @property
-    def needs(self) -> tuple["Member", ...]:
-        """Nothing: every model is trained on its own."""
-        return ()
-
-    @property
     def seed(self) -> int:
         """Of initialisation and order of images: none begins where another one does."""
         return _FIRST_SEED[self.kind] + _FAR * self.put_back + self.number
@@ -64,6 +61,15 @@ class Member:
         """The name of its file."""
         text = json.dumps([FORMAT, canonical(self)], sort_keys=True)
         return f"{self.kind}-{blake2b(text.encode(), digest_size=10).hexdigest()}"
+
+    @property
+    def heading(self) -> dict[str, Any]:
+        """What its file begins with."""
+        return {"format": FORMAT, "key": self.key, "cell": canonical(self)}
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """What its file says; see :func:`read_record`."""
+        return read_record(path)
 
     @property
     def title(self) -> str:

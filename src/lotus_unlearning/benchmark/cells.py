@@ -1,13 +1,17 @@
-"""What a benchmark runs: cells, each named by everything that determines its result."""
+"""What a benchmark runs: cells, each named by everything that determines its result.
 
-import dataclasses
+They are jobs, see :mod:`lotus_unlearning.jobs.job`.
+"""
+
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from lotus_unlearning.own_code import written_in
+from lotus_unlearning.benchmark.canonical import canonical
+from lotus_unlearning.benchmark.records import read_comparison, read_record
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
 
@@ -54,7 +58,7 @@ class Setup:
 
     data: DataChoice
     model: str
-    recipe: Recipe | None = dataclasses.field(default_factory=Recipe)
+    recipe: Recipe | None = field(default_factory=Recipe)
     pretrained: bool = False
     batch_size: int = 128
     precision: str = "auto"
@@ -71,6 +75,8 @@ class Original:
             ``None``: all of them.
     """
 
+    keeps_files: ClassVar[bool] = True
+    fails_for_good: ClassVar[bool] = False
     setup: Setup
     seed: int = 0
     half: int | None = None
@@ -84,6 +90,15 @@ class Original:
     def key(self) -> str:
         """The name of its file."""
         return _key(self)
+
+    @property
+    def heading(self) -> dict[str, Any]:
+        """What its file begins with."""
+        return _heading(self)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """What its file says; see :func:`read_record`."""
+        return read_record(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +130,7 @@ class Forget:
         """Cells that the choice depends on."""
         if self.ranked_by is None:
             return ()
-        halves = [dataclasses.replace(self.ranked_by, half=half) for half in (0, 1)]
+        halves = [replace(self.ranked_by, half=half) for half in (0, 1)]
         return (self.ranked_by, *(halves if self.kind == "memorised" else ()))
 
 
@@ -123,6 +138,8 @@ class Forget:
 class Gold:
     """A cell that trains a model without the images to forget."""
 
+    keeps_files: ClassVar[bool] = True
+    fails_for_good: ClassVar[bool] = False
     setup: Setup
     forget: Forget
     seed: int
@@ -137,11 +154,22 @@ class Gold:
         """The name of its file."""
         return _key(self)
 
+    @property
+    def heading(self) -> dict[str, Any]:
+        """What its file begins with."""
+        return _heading(self)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """What its file says; see :func:`read_record`."""
+        return read_record(path)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """A cell that measures the original and each gold model against the other golds."""
 
+    keeps_files: ClassVar[bool] = False
+    fails_for_good: ClassVar[bool] = False
     original: Original
     forget: Forget
     golds: tuple[Gold, ...]
@@ -156,11 +184,22 @@ class Reference:
         """The name of its file."""
         return _key(self)
 
+    @property
+    def heading(self) -> dict[str, Any]:
+        """What its file begins with."""
+        return _heading(self)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """What its file says; see :func:`read_comparison`."""
+        return read_comparison(path, len(self.golds))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearning:
     """A cell that makes an original forget, and measures the result against the golds."""
 
+    keeps_files: ClassVar[bool] = False
+    fails_for_good: ClassVar[bool] = True  # its method would refuse again
     original: Original
     forget: Forget
     golds: tuple[Gold, ...]
@@ -176,6 +215,15 @@ class Unlearning:
     def key(self) -> str:
         """The name of its file."""
         return _key(self)
+
+    @property
+    def heading(self) -> dict[str, Any]:
+        """What its file begins with."""
+        return _heading(self)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """What its file says; see :func:`read_record`."""
+        return read_record(path)
 
 
 Cell = Original | Gold | Reference | Unlearning
@@ -205,47 +253,15 @@ def _forgotten(forget: Forget) -> str:
     return f"{forget.kind}{size} (seed {forget.seed})"
 
 
-def canonical(value: Any) -> Any:
-    """Plain data that names ``value``: settings that are at their defaults are left out.
-
-    So a setting that is added to a record later, with a default that changes nothing, leaves the
-    names of finished cells as they are.
-
-    >>> canonical(DataChoice(name="digits", limit=None))
-    {'is': 'DataChoice', 'name': 'digits'}
-    >>> canonical(Recipe(learning_rate=1)) == canonical(Recipe(learning_rate=1.0))
-    True
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named: dict[str, Any] = {}
-        for field in dataclasses.fields(value):
-            item, default = getattr(value, field.name), _default(field)
-            if item != default:
-                whole = isinstance(default, float) and type(item) is int
-                named[field.name] = canonical(float(item) if whole else item)
-        code = written_in(type(value))  # another file of one's own gives other results
-        return {"is": type(value).__name__, **({"code": code} if code else {}), **named}
-    if isinstance(value, tuple | list):
-        return [canonical(item) for item in value]
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    raise TypeError(
-        f"expected settings that can be written down, got {type(value).__name__}; pass models in "
-        "Python, not in a benchmark"
-    )
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
-
-
 def _key(cell: Cell) -> str:
     redrawn = [] if isinstance(cell, Original) else _redrawn(cell.forget)
     text = json.dumps([FORMAT, canonical(cell), *redrawn], sort_keys=True)
     digest = blake2b(text.encode(), digest_size=10).hexdigest()
     return f"{type(cell).__name__.lower()}-{digest}"
+
+
+def _heading(cell: Cell) -> dict[str, Any]:
+    return {"format": FORMAT, "key": cell.key, "cell": canonical(cell)}
 
 
 def _redrawn(forget: Forget) -> list[str]:

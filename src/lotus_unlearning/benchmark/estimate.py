@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Setup, Unlearning
 from lotus_unlearning.benchmark.materials import Place, build, load
-from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.methods import Finetune
 from lotus_unlearning.methods.costs import Passes, Sizes, passes
 from lotus_unlearning.own_code import written_in

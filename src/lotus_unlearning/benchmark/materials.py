@@ -21,8 +21,9 @@ from lotus_unlearning.benchmark.cells import (
     Unlearning,
 )
 from lotus_unlearning.benchmark.measures import Logits
-from lotus_unlearning.benchmark.packing import unzipped
 from lotus_unlearning.datasets import Data
+from lotus_unlearning.jobs.job import Files
+from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS, unzipped
 from lotus_unlearning.runtime import (
     Penultimate,
     Runtime,
@@ -31,8 +32,6 @@ from lotus_unlearning.runtime import (
 )
 from lotus_unlearning.splits import Split, Splits
 
-Files = Mapping[str, bytes]
-WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.npz"
 PARTS = ("train", "unseen", "test")
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
-from lotus_unlearning.benchmark.cells import Reference
 from lotus_unlearning.benchmark.measures import BINS
 from lotus_unlearning.kinds import require
 from lotus_unlearning.plain_files import from_json
@@ -87,39 +86,35 @@ class _Failed(TypedDict):
     error: str
 
 
-def read_record(path: Path, cell: object = None) -> dict[str, Any]:
-    """What is known of a finished cell, or why it failed.
+def read_comparison(path: Path, golds: int) -> dict[str, Any]:
+    """What is known of an original and its golds, each measured against the others.
 
     Args:
         path: The JSON file of the cell.
-        cell: The cell whose record it is; only in that of a :class:`Reference` more than measures
-            is asked for.
+        golds: The number of golds that there must be.
 
     Raises:
-        ValueError: If the file is damaged, or holds values of other kinds.
+        ValueError: If the file is damaged, or holds values of other kinds, or other golds.
     """
-    found = _read(path)
-    if isinstance(cell, Reference) and "error" not in found:
+    found = read_record(path)
+    if "error" not in found:
         require(path, found, _Compared, _WHAT, _ADVICE)
-        if len(found["golds"]) != len(cell.golds):
+        if len(found["golds"]) != golds:
             raise ValueError(
-                f"{path}: expected {len(cell.golds)} golds, got {len(found['golds'])}; {_ADVICE}"
+                f"{path}: expected {golds} golds, got {len(found['golds'])}; {_ADVICE}"
             )
     return found
 
 
-def read_error(path: Path) -> str:
-    """Why a cell failed.
+def read_record(path: Path) -> dict[str, Any]:
+    """What is known of a finished cell, or why it failed.
+
+    Args:
+        path: Of its file.
 
     Raises:
-        ValueError: If the file does not say.
+        ValueError: If the file is damaged, or holds values of other kinds.
     """
-    found = _read(path)
-    require(path, found, _Failed, _WHAT, _ADVICE)
-    return str(found["error"])
-
-
-def _read(path: Path) -> dict[str, Any]:
     try:
         found = from_json(path)
     except ValueError as error:

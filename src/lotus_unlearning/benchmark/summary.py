@@ -10,7 +10,7 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.columns import COLUMNS, WITHOUT_TEST
 from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.significance import paired_p_value
-from lotus_unlearning.benchmark.store import Store
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.metrics import Interval
 from lotus_unlearning.metrics.holm import holm
 

@@ -3,14 +3,15 @@
 import json
 from typing import Any
 
-from lotus_unlearning.benchmark.cells import Cell, Unlearning, canonical, title
-from lotus_unlearning.benchmark.schedule import Progress, Watcher
-from lotus_unlearning.benchmark.work import Made
+from lotus_unlearning.benchmark.canonical import canonical
+from lotus_unlearning.benchmark.cells import Cell, Unlearning, title
+from lotus_unlearning.jobs.job import Made
+from lotus_unlearning.jobs.schedule import Progress, Watcher
 
 EXPERIMENT = "lotus-unlearning"
 
 
-def tracker(name: str) -> Watcher:
+def tracker(name: str) -> Watcher[Cell]:
     """A watcher that logs each finished or failed cell as a run.
 
     The server is the one that ``MLFLOW_TRACKING_URI`` names, as everywhere in MLflow; without it,
@@ -37,7 +38,7 @@ def tracker(name: str) -> Watcher:
             f"track: expected an MLflow server at {mlflow.get_tracking_uri()}: {error}"
         ) from None
 
-    def watch(progress: Progress, cell: Cell | None, made: Made | None) -> None:
+    def watch(progress: Progress[Cell], cell: Cell | None, made: Made | None) -> None:
         if cell is None:
             return
         with mlflow.start_run(run_name=title(cell)):

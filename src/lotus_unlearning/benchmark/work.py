@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -22,9 +21,6 @@ from lotus_unlearning.benchmark.cells import (
 )
 from lotus_unlearning.benchmark.materials import (
     PARTS,
-    PREDICTIONS,
-    WEIGHTS,
-    Files,
     Place,
     build,
     known,
@@ -34,9 +30,10 @@ from lotus_unlearning.benchmark.materials import (
     trained_model,
 )
 from lotus_unlearning.benchmark.measures import entropies, measure
-from lotus_unlearning.benchmark.packing import packed, zipped
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
+from lotus_unlearning.jobs.job import Files, FinalError, Made
+from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS, packed, zipped
 from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
@@ -48,33 +45,6 @@ from lotus_unlearning.training import train
 from lotus_unlearning.unlearning import Unlearned, unlearn
 
 
-class MethodError(Exception):
-    """A method cannot do it: settings that do not fit the data, or a loss that is not finite.
-
-    It comes again on every try, unlike what is wrong with a machine or its files.
-    """
-
-    @property
-    def reason(self) -> str:
-        """What the method said."""
-        return str(self.args[0])
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a cell gives.
-
-    Attributes:
-        record: Plain data: measures, history, seconds, and digests of the predictions that it was
-            measured against.
-        files: Each file name -> its contents: weights and predictions, for the cells that need
-            them.
-    """
-
-    record: dict[str, Any]
-    files: dict[str, bytes] = field(default_factory=dict)
-
-
 def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
     """Run one cell.
 
@@ -84,7 +54,7 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         place: The device, and the folder of the data sets.
 
     Raises:
-        MethodError: If the method of an :class:`Unlearning` cell cannot do it.
+        FinalError: If the method of an :class:`Unlearning` cell cannot do it.
     """
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -219,7 +189,7 @@ def _unlearned(cell: Unlearning, model: nn.Module, splits: Splits, place: Place)
             progress=False,
         )
     except (ValueError, FloatingPointError) as error:
-        raise MethodError(str(error)) from error
+        raise FinalError(str(error)) from error
 
 
 def _sizes(splits: Splits) -> dict[str, int]:

@@ -3,20 +3,29 @@
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning.benchmark import preflight, render
 from lotus_unlearning.benchmark.cells import Cell, title
 from lotus_unlearning.benchmark.estimate import estimates
-from lotus_unlearning.benchmark.executors import InProcesses, InThisProcess
 from lotus_unlearning.benchmark.grid import Grid, with_pretrained
 from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.page import page
 from lotus_unlearning.benchmark.read import grids, read_grid
-from lotus_unlearning.benchmark.schedule import (
+from lotus_unlearning.benchmark.summary import summarise
+from lotus_unlearning.benchmark.tables import tables, without_empty_columns
+from lotus_unlearning.benchmark.work import run
+from lotus_unlearning.cli import parsing
+from lotus_unlearning.cli.options import say, show
+from lotus_unlearning.folders import replace_text
+from lotus_unlearning.jobs.executors import Executor, InProcesses, InThisProcess
+from lotus_unlearning.jobs.job import Made
+from lotus_unlearning.jobs.on_ray import OnRay
+from lotus_unlearning.jobs.schedule import (
     Progress,
     Watcher,
     failures,
@@ -24,18 +33,9 @@ from lotus_unlearning.benchmark.schedule import (
     run_all,
     unfinished,
 )
-from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.summary import summarise
-from lotus_unlearning.benchmark.tables import tables, without_empty_columns
-from lotus_unlearning.benchmark.work import Made
-from lotus_unlearning.cli import parsing
-from lotus_unlearning.cli.options import say, show
-from lotus_unlearning.folders import replace_text
+from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.report import render_results
 from lotus_unlearning.report.page import seconds
-
-if TYPE_CHECKING:
-    from lotus_unlearning.benchmark.on_ray import OnRay
 
 _EXAMPLES = """
 lotus bench table1 --blocks digits --seeds 5
@@ -136,32 +136,32 @@ def _list(targets: Sequence[Cell], store: Store, place: Place) -> None:
     )
 
 
-def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress:
-    watchers: list[Watcher] = [_Lines().watch]
+def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress[Cell]:
+    watchers: list[Watcher[Cell]] = [_Lines().watch]
     if chosen.track is not None:
         from lotus_unlearning.benchmark.tracking import tracker
 
         watchers.append(tracker(chosen.track))
 
-    def watch(progress: Progress, cell: Cell | None, made: Made | None) -> None:
+    def watch(progress: Progress[Cell], cell: Cell | None, made: Made | None) -> None:
         for watcher in watchers:
             watcher(progress, cell, made)
 
     targets, keep = list(grid.cells()), chosen.keep_predictions
     with closing(_executor(place, chosen)) as executor:
         store.tidy()
-        executor.check(preflight.choices(unfinished(order(targets), store)))
-        return run_all(targets, store, executor, watch, keep_predictions=keep)
+        wanted = preflight.choices(unfinished(order(targets), store))
+        executor.call(partial(preflight.check, wanted, place))
+        return run_all(targets, store, executor, watch, keep_files=keep)
 
 
-def _executor(place: Place, chosen: Any) -> "InThisProcess | InProcesses | OnRay":
+def _executor(place: Place, chosen: Any) -> Executor[Cell]:
+    work = partial(run, place=place)
     if chosen.ray is not None:
-        from lotus_unlearning.benchmark.on_ray import OnRay
-
-        return OnRay(chosen.ray, place, cpus=chosen.cpus, gpus=chosen.gpus)
+        return OnRay(chosen.ray, work, cpus=chosen.cpus, gpus=chosen.gpus, called="cell")
     if chosen.jobs > 1:
-        return InProcesses(chosen.jobs, place)
-    return InThisProcess(place)
+        return InProcesses(chosen.jobs, work)
+    return InThisProcess(work)
 
 
 class _Lines:
@@ -170,7 +170,7 @@ class _Lines:
     def __init__(self) -> None:
         self._start, self._finished = time.perf_counter(), 0
 
-    def watch(self, progress: Progress, cell: Cell | None, made: Made | None) -> None:
+    def watch(self, progress: Progress[Cell], cell: Cell | None, made: Made | None) -> None:
         """Told of every change."""
         if cell is None:
             return

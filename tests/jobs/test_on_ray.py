@@ -1,17 +1,23 @@
-"""Cells on a real local Ray cluster of several nodes, one of which is lost."""
+"""Jobs, here cells of a benchmark, on a real local Ray cluster of nodes, one of which is lost."""
 
 import time
+from functools import partial
 
 import pytest
 from small import grid
 
+from lotus_unlearning.benchmark import preflight
 from lotus_unlearning.benchmark.cells import DataChoice, Gold
 from lotus_unlearning.benchmark.materials import Place
-from lotus_unlearning.benchmark.schedule import run_all
-from lotus_unlearning.benchmark.store import Store
-from lotus_unlearning.benchmark.work import MethodError
+from lotus_unlearning.benchmark.work import run
+from lotus_unlearning.jobs.job import FinalError
+from lotus_unlearning.jobs.on_ray import OnRay
+from lotus_unlearning.jobs.schedule import run_all
+from lotus_unlearning.jobs.store import Store
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'lotus-unlearning[bench]'")
+
+WORK = partial(run, place=Place("cpu"))
 
 
 @pytest.fixture
@@ -36,10 +42,8 @@ def cluster():
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 def test_the_cells_of_a_lost_node_are_run_on_another(cluster, tmp_path):
-    from lotus_unlearning.benchmark.on_ray import OnRay
-
     cells = list(grid(tmp_path, seeds=1, methods=["finetune"]).cells())
-    executor = OnRay(cluster.address, Place("cpu"))
+    executor = OnRay(cluster.address, WORK)
     assert executor.slots == 3
     lost = []
 
@@ -64,37 +68,36 @@ def test_the_cells_of_a_lost_node_are_run_on_another(cluster, tmp_path):
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 def test_what_cannot_run_is_refused_and_what_is_not_needed_any_more_is_freed(cluster):
-    from lotus_unlearning.benchmark.on_ray import OnRay
-
-    with pytest.raises(ValueError, match=r"a machine with 1 cores and 1 GPUs .* change --cpus"):
-        OnRay(cluster.address, Place("cpu"), gpus=1)
+    with pytest.raises(
+        ValueError, match=r"a machine with 1 cores and 1 GPUs for a cell, .* change --cpus"
+    ):
+        OnRay(cluster.address, WORK, gpus=1, called="cell")
     with pytest.raises(ValueError, match="a machine with 2 cores"):  # though two have one each
-        OnRay(cluster.address, Place("cpu"), cpus=2)
+        OnRay(cluster.address, WORK, cpus=2)
     assert not ray.is_initialized()
     ray.init(address=cluster.address, logging_level="warning")
-    executor = OnRay(cluster.address, Place("cpu"))
-    executor.check([DataChoice(name="digits")])
+    executor = OnRay(cluster.address, WORK)
+    executor.call(partial(preflight.check, [DataChoice(name="digits")], Place("cpu")))
+    wanted = [DataChoice(name="digits"), DataChoice(name="fingers")]
     with pytest.raises(ValueError, match=r"^data: expected one of"):
-        executor.check([DataChoice(name="digits"), DataChoice(name="fingers")])
-    executor._task = ray.remote(lambda cell, place, keys, *files: files[-1])
+        executor.call(partial(preflight.check, wanted, Place("cpu")))
+    executor = OnRay(cluster.address, lambda job, needs: list(needs.values())[-1])
     futures = [executor.submit(None, {"shared": {}, f"gold {i}": {"w": b"1"}}) for i in range(40)]
     assert len(executor._kept) == 16
     assert "shared" in executor._kept
     assert [future.result(timeout=60) for future in futures] == [{"w": b"1"}] * 40
 
-    def refuse(cell, place, keys, *files):
-        raise MethodError("refused")
+    def refuse(job, needs):
+        raise FinalError("refused")
 
-    executor._task = ray.remote(refuse)
+    executor = OnRay(cluster.address, refuse)
     error = executor.submit(None, {}).exception(timeout=60)
-    assert isinstance(error, MethodError)  # it is final, as in any other process
+    assert isinstance(error, FinalError)  # it is final, as in any other process
     assert error.reason == "refused"
     executor.close()
     assert ray.is_initialized()  # it was not entered by the executor
 
 
 def test_without_a_cluster_the_error_says_how_to_start_one(tmp_path):
-    from lotus_unlearning.benchmark.on_ray import OnRay
-
     with pytest.raises(ValueError, match="ray start --head"):
-        OnRay("127.0.0.1:1", Place("cpu"))
+        OnRay("127.0.0.1:1", WORK)

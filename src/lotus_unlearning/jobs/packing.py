@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
+WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.npz"
+"""What such files are called."""
+
 
 def packed(model: nn.Module) -> bytes:
     """A safetensors file of the weights."""
@@ -16,10 +19,11 @@ def packed(model: nn.Module) -> bytes:
     return save({name: value.clone().contiguous() for name, value in state.items()})
 
 
-def zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def zipped(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> bytes:
     """An npz file."""
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
+    write = np.savez_compressed if compressed else np.savez
+    write(stream, allow_pickle=False, **arrays)
     return stream.getvalue()
 
 

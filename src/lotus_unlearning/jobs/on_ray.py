@@ -1,41 +1,47 @@
-"""Cells on a Ray cluster: many machines, a lost one's cells run again on another.
+"""Jobs on a Ray cluster: many machines, a lost one's jobs run again on another.
 
-Every machine needs this package and the data sets; results travel back to the process that
-started the benchmark, which alone writes files.
+Every machine needs this package and what the work reads from files. Results travel back to the
+process that began the jobs, which alone writes files.
 """
 
 import socket
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Generic
 
-from lotus_unlearning.benchmark import preflight
-from lotus_unlearning.benchmark.cells import Cell, DataChoice
-from lotus_unlearning.benchmark.materials import Files, Place
-from lotus_unlearning.benchmark.work import Made, run
+from lotus_unlearning.jobs.job import Files, J, Made, Work
 
 RETRIES = 3
-"""How often Ray begins a cell again whose machine or process was lost."""
+"""How often Ray begins a job again whose machine or process was lost."""
 _KEPT = 16
-"""Results of cells that stay in the cluster for the next ones; those of a draw are fewer."""
+"""Needs that stay in the cluster for the jobs that come after those they were put there for."""
 
 
-class OnRay:
-    """Cells as tasks of an existing Ray cluster.
+class OnRay(Generic[J]):
+    """Jobs as tasks of an existing Ray cluster; the work is put there once.
 
     Args:
         address: The address of the cluster, such as ``"auto"`` or ``"ray://head:10001"``.
-        place: The device, and the folder of the data sets, on every machine.
-        cpus: The number of cores that a cell asks for.
-        gpus: The number of GPUs that a cell asks for; a share of one lets several cells have it.
+        work: Does a job, on any machine.
+        cpus: The number of cores that a job asks for.
+        gpus: The number of GPUs that a job asks for; a share of one lets several jobs have it.
+        called: What a job is called in messages.
 
     Raises:
         ValueError: If Ray is not installed, there is no cluster at ``address``, or none of its
-            machines has what a cell asks for.
+            machines has what a job asks for.
     """
 
-    def __init__(self, address: str, place: Place, *, cpus: float = 1, gpus: float = 0) -> None:
+    def __init__(
+        self,
+        address: str,
+        work: Work[J],
+        *,
+        cpus: float = 1,
+        gpus: float = 0,
+        called: str = "job",
+    ) -> None:
         try:
             import ray
         except ImportError:
@@ -52,11 +58,12 @@ class OnRay:
                     f"ray: expected a cluster at {address!r}, found none ({error}); start one with "
                     "ray start --head"
                 ) from None
-        self._ray, self._place, self._cpus, self._gpus = ray, place, cpus, gpus
+        self._ray, self._cpus, self._gpus = ray, cpus, gpus
         self._kept: OrderedDict[str, Any] = OrderedDict()
         try:
-            self._has_room()
-        except ValueError:
+            self._require_room(called)
+            self._work = ray.put(work)
+        except Exception:
             self.close()
             raise
         task = ray.remote(_run)
@@ -70,25 +77,25 @@ class OnRay:
         places += [there.get("GPU", 0) / self._gpus] if self._gpus else []
         return int(min(places, default=1)) + 1
 
-    def submit(self, cell: Cell, needs: Mapping[str, Files]) -> "Future[Made]":
-        """Begin a cell on any machine with room for it."""
+    def submit(self, job: J, needs: Mapping[str, Files]) -> "Future[Made]":
+        """Begin a job on any machine with room for it."""
         for key, files in needs.items():
             if key not in self._kept:
                 self._kept[key] = self._ray.put(dict(files))
             self._kept.move_to_end(key)
         wanted = {key: self._kept[key] for key in needs}
-        made = self._task.remote(cell, self._place, list(wanted), *wanted.values())
-        while len(self._kept) > _KEPT:  # Ray frees it when no cell at work reads it any more
+        made = self._task.remote(self._work, job, list(wanted), *wanted.values())
+        while len(self._kept) > _KEPT:  # Ray frees it when no job at work reads it any more
             self._kept.popitem(last=False)
         future: Future[Made] = made.future()
         return future
 
-    def check(self, wanted: Sequence[DataChoice]) -> None:
-        """Data sets and device are there, seen from a machine of the cluster."""
-        task = self._ray.remote(preflight.check)
+    def call(self, function: Callable[[], object]) -> None:
+        """Run a function on a machine of the cluster."""
+        task = self._ray.remote(_call)
         asked = task.options(num_cpus=self._cpus, num_gpus=self._gpus)
         try:
-            self._ray.get(asked.remote(wanted, self._place))
+            self._ray.get(asked.remote(function))
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ValueError):
                 raise error.cause from None
@@ -100,7 +107,7 @@ class OnRay:
         if self._started:
             self._ray.shutdown()
 
-    def _has_room(self) -> None:
+    def _require_room(self, called: str) -> None:
         """Ray itself waits for ever for a machine that is large enough."""
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         asked = {"CPU": self._cpus, "GPU": self._gpus}
@@ -110,7 +117,7 @@ class OnRay:
             )
             raise ValueError(
                 f"ray: expected a machine with {self._cpus:g} cores and {self._gpus:g} GPUs for a "
-                f"cell, got machines with {there}; change --cpus and --gpus"
+                f"{called}, got machines with {there}; change --cpus and --gpus"
             )
 
 
@@ -121,5 +128,9 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _run(cell: Cell, place: Place, keys: list[str], *files: Files) -> Made:
-    return run(cell, dict(zip(keys, files, strict=True)), place)
+def _call(function: Callable[[], object]) -> None:
+    function()
+
+
+def _run(work: Work[J], job: J, keys: list[str], *files: Files) -> Made:
+    return work(job, dict(zip(keys, files, strict=True)))
