@@ -65,8 +65,7 @@ class Checkpoint:
         path: The path of the file.
         facts: All that determines the run; a file of other facts is refused.
         model: The model that the run changes in place.
-        found: The contents of the file when the run began, until they are taken up; ``None``: there
-            is nothing to take up.
+        found: What the file held when the run began, until it is taken up, else ``None``.
     """
 
     path: Path
