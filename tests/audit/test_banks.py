@@ -53,6 +53,17 @@ def test_predictions_are_kept_and_weights_only_if_asked(quick, digits, tmp_path)
     assert again.weights(gold) is not None
 
 
+def test_predictions_that_were_deleted_are_made_again(quick, digits, tmp_path):
+    made = bank(quick, digits, tmp_path, Wanted(golds=2))
+    gold = made.members("gold")[1]
+    known = made.predictions(gold)["test"]
+    (tmp_path / "files" / gold.key / "predictions.npz").unlink()
+    with pytest.raises(ValueError, match="the same lotus bank makes them again"):
+        made.predictions(gold)
+    again = bank(quick, digits, tmp_path, Wanted(golds=2))
+    assert np.array_equal(again.predictions(gold)["test"], known)
+
+
 def test_what_is_there_is_not_trained_again(quick, digits, tmp_path):
     told = []
     bank(quick, digits, tmp_path, Wanted(golds=2))

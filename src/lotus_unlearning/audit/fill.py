@@ -15,7 +15,7 @@ from lotus_unlearning.audit.together import SIZE, fastest, obstacles
 from lotus_unlearning.jobs.executors import Executor, InProcesses, InThisProcess
 from lotus_unlearning.jobs.job import Files, Made
 from lotus_unlearning.jobs.on_ray import OnRay
-from lotus_unlearning.jobs.packing import WEIGHTS
+from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS
 from lotus_unlearning.jobs.schedule import Progress, run_all
 from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
@@ -110,11 +110,12 @@ def bank(
 
 
 def _is_there(member: Member, store: Store, weights: bool) -> bool:
+    """With its predictions, and weights where these are wanted; a failure is an answer, too."""
     record = store.record(member)
-    if record is None:
-        return False
-    wanted = weights and member.kind != "shadow" and "error" not in record
-    return not wanted or WEIGHTS in store.files(member)
+    if record is None or "error" in record:
+        return record is not None
+    wanted = {PREDICTIONS, *([WEIGHTS] if weights and member.kind != "shadow" else [])}
+    return wanted <= store.files(member).keys()
 
 
 def _at_once(material: Material, where: Where) -> int:

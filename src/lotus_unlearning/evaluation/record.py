@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lotus_unlearning import report
 from lotus_unlearning.evaluation import rows
+from lotus_unlearning.folders import replace_text
 from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.report.page import ARROWS_IN_TEXT, formatted
 from lotus_unlearning.report.problems import problems
@@ -75,15 +76,8 @@ class Evaluation:
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write everything to ``path``; :meth:`from_json` reads it again."""
         text = json.dumps(self.page, indent=1, allow_nan=False) + "\n"
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return target
+        replace_text(Path(path), text)
+        return Path(path)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "Evaluation":
