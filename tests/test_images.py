@@ -1,6 +1,7 @@
 """Images as people have them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -74,6 +75,21 @@ def test_whole_numbers_of_another_range_are_refused(low, high, dtype, monkeypatc
         data = streamed(monkeypatch, TensorDataset(torch.from_numpy(x), LABELS))
         with pytest.raises(ValueError, match=message.replace("train", "images")):
             list(data.batches([torch.arange(4)]))
+
+
+@pytest.mark.parametrize(("chunks", "workers"), [(1, 1), (2, 2), (4, 3)])
+def test_no_more_workers_than_there_are_batches(monkeypatch, chunks, workers):
+    asked, loader = [], DataLoader
+
+    def counting(*arguments, num_workers, **settings):
+        asked.append(num_workers)
+        return loader(*arguments, **settings)
+
+    monkeypatch.setattr("lotus_unlearning.sources.DataLoader", counting)
+    data = replace(streamed(monkeypatch, TensorDataset(LEVELS / 255, LABELS)), workers=3)
+    batches = list(data.batches(torch.arange(4).tensor_split(chunks)))
+    assert torch.equal(torch.cat(batches), LEVELS / 255)
+    assert asked == [workers]
 
 
 def test_bool_is_black_and_white():

@@ -114,7 +114,7 @@ class StreamedImages:
         loader: DataLoader[Any] = DataLoader(
             _ImagesOnly(self.dataset),
             batch_sampler=map(Tensor.tolist, chunks),
-            num_workers=self.workers,
+            num_workers=min(self.workers, len(chunks)),
             pin_memory=pin,
             collate_fn=_stacked,
         )

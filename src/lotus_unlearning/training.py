@@ -182,9 +182,8 @@ def fit(
     best: dict[str, Any] = {"weights": {}, "loss": math.inf, "epochs_ago": 0}
     for _ in run.epochs(recipe.epochs, optimizer, schedule, best):
         model.train()
-        for x, y, _ in run.batches(data, recipe.batch_size):
-            if recipe.shift or recipe.flip:
-                x = run.shifted(x, recipe.shift, recipe.flip)
+        batches = run.batches(data, recipe.batch_size, shift=recipe.shift, flip=recipe.flip)
+        for x, y, _ in batches:
             run.step(optimizer, F.cross_entropy(model(x), y))
             schedule.step()
         if recipe.patience is None or held_out is None:

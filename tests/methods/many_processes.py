@@ -1,6 +1,8 @@
 """Every method, and measuring it, by one process and by several."""
 
 import json
+from collections import deque
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +39,78 @@ VARIANTS = {
 A_CLASS = {
     "unsir of a class": UNSIR(by_class=ByClass(noise_images=5, noise_steps=3, copies=2)),
 }
-ALL = (*ROWS, *VARIANTS, *A_CLASS)
+
+
+class Zipped:
+    """Both batches of a step in hand before either is forwarded, the second one first."""
+
+    reads = frozenset({"forget", "retain"})
+
+    def __call__(self, model, data, run):
+        optimizer = torch.optim.SGD(model.parameters(), 0.05, 0.9)
+        for _ in run.epochs(2, optimizer):
+            losses = []
+            model.train()
+            pairs = zip(run.batches(data.retain, 7), run.batches(data.forget, 3), strict=False)
+            for (x, y, _), (x_f, y_f, _) in pairs:
+                forget_loss = F.cross_entropy(model(x_f + 0.1), y_f)
+                run.step(optimizer, F.cross_entropy(model(x), y) - 0.2 * forget_loss)
+                losses.append(run.counted(forget_loss, len(x_f)))
+            run.log(forget_loss=torch.stack(losses).mean())
+
+
+class Ahead:
+    """Batches fetched two ahead, forwarded together with their mirror images."""
+
+    reads = frozenset({"retain"})
+
+    def __call__(self, model, data, run):
+        optimizer = torch.optim.SGD(model.parameters(), 0.05, 0.9)
+        for _ in run.epochs(2, optimizer):
+            model.train()
+            for x, y, _ in two_ahead(run.batches(data.retain, 5)):
+                plain, mirrored = model(torch.cat([x, x.flip(3)])).chunk(2)
+                loss = F.cross_entropy(plain, y) + F.mse_loss(mirrored, plain.detach())
+                run.step(optimizer, loss)
+
+
+def two_ahead(batches):
+    waiting = deque(islice(batches, 2))
+    for batch in batches:
+        waiting.append(batch)
+        yield waiting.popleft()
+    yield from waiting
+
+
+class Dreaming:
+    """Steps on noise that is the same in all processes, beside a batch that is not."""
+
+    reads = frozenset({"forget"})
+
+    def __call__(self, model, data, run):
+        optimizer = torch.optim.SGD(model.parameters(), 0.05)
+        for _ in run.epochs(2, optimizer):
+            model.train()
+            for x, y, _ in run.batches(data.forget, 9):
+                dream = run.normal(5, *x.shape[1:]).to(x.dtype)
+                run.step(optimizer, F.cross_entropy(model(x), y) + model(dream).square().mean())
+
+
+class Joined:
+    """Two batches as one pass, of which several means could be taken."""
+
+    reads = frozenset({"forget", "retain"})
+
+    def __call__(self, model, data, run):
+        optimizer = torch.optim.SGD(model.parameters(), 0.05)
+        pairs = zip(run.batches(data.retain, 7), run.batches(data.forget, 5), strict=False)
+        for (x, y, _), (x_f, y_f, _) in pairs:
+            z = model(torch.cat([x, x_f]))
+            run.step(optimizer, F.cross_entropy(z, torch.cat([y, y_f])))
+
+
+OWN = {"zipped": Zipped(), "two ahead": Ahead(), "dreaming": Dreaming()}
+ALL = (*ROWS, *VARIANTS, *A_CLASS, *OWN)
 
 
 class Attention(nn.Module):
@@ -83,7 +156,7 @@ def results(shard):
     weights, numbers = {}, {}
     for kind, make in MODELS.items():
         model = toy.trained(make)
-        for name, method in (ROWS | VARIANTS | A_CLASS).items():
+        for name, method in (ROWS | VARIANTS | A_CLASS | OWN).items():
             made = toy.run(model, splits(name in A_CLASS), method, shard=shard)
             key = f"{kind}: {name}"
             weights |= {f"{key}: {k}": v.contiguous() for k, v in made.model.state_dict().items()}
@@ -100,6 +173,13 @@ def write(folder, shard=False):
     if Processes.start().rank == 0:
         save_file(weights, folder / "weights.safetensors")
         (folder / "numbers.json").write_text(json.dumps(numbers))
+
+
+def refused(folder):
+    try:
+        toy.run(toy.trained(), splits(), Joined())
+    except ValueError as error:
+        (folder / f"{Processes.start().rank}.txt").write_text(str(error))
 
 
 def read(folder):

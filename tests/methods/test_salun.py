@@ -154,7 +154,7 @@ def test_masks_are_gone_when_it_is_done():
         reads = frozenset({"retain"})
 
         def __call__(self, model, data, run):
-            seen.extend(weakref.ref(mask) for mask, _ in run._masks.values())
+            seen.extend(weakref.ref(mask) for mask, _ in run._held.starts.values())
 
     SalUn(inner=Watch())(model, toy.splits(), run)
     gc.collect()

@@ -1,9 +1,11 @@
 import copy
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
 from toy_b import (
     MODELS,
     SEED,
@@ -21,6 +23,7 @@ from toy_b import (
     unlearned,
 )
 
+from lotus_unlearning.images import StreamedImages
 from lotus_unlearning.methods import unsir as module
 from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.unsir import UNSIR, ByClass, ByInstance
@@ -212,6 +215,24 @@ def test_the_instance_version_without_noise_steps_does_not_look_at_forget_images
     assert distance(*results) > 0
 
 
+def test_an_epoch_of_the_instance_version_reads_each_split_once(monkeypatch):
+    loaders, splits = [], random_splits()
+
+    def counting(*arguments, **settings):
+        loaders.append(settings["num_workers"])
+        return DataLoader(*arguments, **settings)
+
+    monkeypatch.setattr("lotus_unlearning.sources.DataLoader", counting)
+    source = splits.forget.source
+    stream = StreamedImages(TensorDataset(source.images, source.labels), source.labels)
+    streamed = Splits(*(replace(part, source=stream) for part in (splits.forget, splits.retain)))
+    method, model = UNSIR(by_instance=ByInstance(epochs=3, batch_size=8)), trained()
+    assert len(splits.forget) == 80  # 10 batches
+    made = unlearned(model, streamed, method).model
+    assert len(loaders) == 2 + 2 * 3  # the look before the run, the range; then forget and retain
+    assert distance(made, unlearned(model, splits, method).model) == 0
+
+
 def test_learned_noise_raises_the_loss_that_is_logged():
     model, splits = trained(), class_splits()
     few, many = (
@@ -277,18 +298,18 @@ def held():
     ("splits", "repairs"), [(class_splits(), 1), (random_splits(), 2)], ids=["class", "instance"]
 )
 def test_the_noise_is_gone_when_the_repair_begins(splits, repairs, monkeypatch):
-    learned, left, learn, fine_tune = [], [], module._learn_noise, module._fine_tune
+    found, left, learned, fine_tune = [], [], module.learned, module._fine_tune
 
     def learning(*arguments):
-        found = learn(*arguments)
-        learned.append(held())
-        return found
+        noise = learned(*arguments)
+        found.append(held())
+        return noise
 
     def repairing(*arguments):
         left.append(held())
         fine_tune(*arguments)
 
-    monkeypatch.setattr(module, "_learn_noise", learning)
+    monkeypatch.setattr(module, "learned", learning)
     monkeypatch.setattr(module, "_fine_tune", repairing)
     method = UNSIR(
         by_class=ByClass(noise_images=16, noise_steps=2, copies=2, batch_size=48),
@@ -297,7 +318,7 @@ def test_the_noise_is_gone_when_the_repair_begins(splits, repairs, monkeypatch):
     assert len(splits.forget) == 80  # in pairs of batches of 16
     before = held()
     unlearned(trained(), splits, method, batch_size=48)
-    assert all(count > before for count in learned)
+    assert all(count > before for count in found)
     assert left == [before] * repairs
 
 

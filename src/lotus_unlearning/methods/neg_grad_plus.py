@@ -34,7 +34,7 @@ from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
 
 Losses = Iterator[tuple[Tensor, Tensor | None]]
-"""Of each step: what to minimise, and the forget loss in it, if any."""
+"""Of each step: what to minimise, and the forget loss in it, if any, to log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,26 +88,27 @@ class NegGradPlus:
             for loss, forget_loss in steps(model, data, run):
                 run.step(optimizer, loss)
                 if forget_loss is not None:
-                    forget_losses.append(run.counted(forget_loss))
+                    forget_losses.append(forget_loss)
             if forget_losses:
                 run.log(forget_loss=torch.stack(forget_losses).mean())
 
     def _joint(self, model: nn.Module, data: Splits, run: Runtime) -> Losses:
         forget = _endless(run, data.forget, self.batch_size)
         for x, y, _ in run.batches(data.retain, self.batch_size):
-            retain_loss = F.cross_entropy(model(x), y)  # before the forget batch is fetched
+            retain_loss = F.cross_entropy(model(x), y)
             if self.alpha == 1:
                 yield retain_loss, None
                 continue
             x_f, y_f, _ = next(forget)
             forget_loss = F.cross_entropy(model(x_f), y_f)
-            yield self.alpha * retain_loss - (1 - self.alpha) * forget_loss, forget_loss
+            loss = self.alpha * retain_loss - (1 - self.alpha) * forget_loss
+            yield loss, run.counted(forget_loss, len(x_f))
 
     def _separate(self, model: nn.Module, data: Splits, run: Runtime) -> Losses:
         if self.alpha < 1:
             for x, y, _ in run.batches(data.forget, self.batch_size):
                 forget_loss = F.cross_entropy(model(x), y)
-                yield -(1 - self.alpha) * forget_loss, forget_loss
+                yield -(1 - self.alpha) * forget_loss, run.counted(forget_loss, len(x))
         for x, y, _ in run.batches(data.retain, self.batch_size):
             yield self.alpha * F.cross_entropy(model(x), y), None
 

@@ -26,7 +26,6 @@ over some retain images of each class (there, the pairs are of these, too): opti
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -36,13 +35,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lotus_unlearning.checks import require
+from lotus_unlearning.methods.noise import Ends, Learned, ends, learned
 from lotus_unlearning.runtime import Runtime, cut
 from lotus_unlearning.splits import Split, Splits
-
-Learned = tuple[Tensor, Tensor]
-"""Noise ``[N, ...]`` and its loss ``[]``."""
-Ends = tuple[float, float]
-"""Lowest and highest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +109,7 @@ class ByClass:
     def _noise(self, model: nn.Module, classes: Tensor, like: Split, run: Runtime) -> Learned:
         """Noise ``[K * noise_images, ...]`` for ``classes`` ``[K]``."""
         x = next(run.batches(like.take(torch.arange(1)), shuffle=False))[0]
-        learned = []
+        found = []
         for c in classes.tolist():
             start = run.normal(self.noise_images, *x.shape[1:]).to(x.dtype)
             labels = torch.full((self.noise_images,), c, device=x.device)
@@ -123,8 +118,8 @@ class ByClass:
                 return self.penalty * n.square().sum() / len(n) - F.cross_entropy(model(n), labels)
 
             steps, rate = self.noise_steps, self.noise_learning_rate
-            learned.append(_learn_noise(start, loss, steps, rate, model, run))
-        return torch.cat([n for n, _ in learned]), torch.stack([v for _, v in learned]).mean()
+            found.append(learned(start, loss, steps, rate, model, run))
+        return torch.cat([n for n, _ in found]), torch.stack([v for _, v in found]).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,42 +168,46 @@ class ByInstance:
         repaired = _at_most(count, data.retain, run) if count > 0 else None
         rate, momentum = self.learning_rate, self.momentum
         optimizer = torch.optim.SGD(model.parameters(), rate, momentum, fused=True)
-        ends = self.clamp or _range(data.forget, run)
+        limits = self.clamp or ends(data.forget, run)
         for _ in run.epochs(self.epochs, optimizer):
             run.log(by_class=0)
-            self._impair(model, optimizer, data, ends, run)
+            if self.noise_steps > 0:
+                self._impair(model, optimizer, data, limits, run)
+            else:
+                retain = _some(data.retain, len(data.forget), run)
+                _fine_tune(model, optimizer, retain, self.batch_size, run, shuffle=False)
             if repaired is not None:
                 _fine_tune(model, optimizer, repaired, self.batch_size, run)
 
     def _impair(
-        self, model: nn.Module, optimizer: Optimizer, data: Splits, ends: Ends, run: Runtime
+        self, model: nn.Module, optimizer: Optimizer, data: Splits, limits: Ends, run: Runtime
     ) -> None:
         pairs, losses = min(len(data.forget), len(data.retain)), []
-        if self.noise_steps > 0:
-            forget = data.forget.take(run.permutation(len(data.forget))[:pairs])
-        retain = data.retain.take(run.permutation(len(data.retain))[:pairs])
         parts = cut.batches(torch.arange(pairs), self.batch_size)
-        batches = run.batches(retain, self.batch_size, shuffle=False)
-        for part, (x, y, i) in zip(parts, batches, strict=True):
-            xs = [x]
-            if self.noise_steps > 0:
-                noise, loss = self._noise(model, forget.take(part), x, run)
-                losses.append(loss)
-                xs = [noise.clamp(*ends)[i - part[0]], x]
+        passes = (
+            run.batches(_some(split, pairs, run), self.batch_size, shuffle=False)
+            for split in (data.forget, data.retain)
+        )
+        for part, (x_f, _, i), (x, y, _) in zip(parts, *passes, strict=True):
+            start = run.normal(len(part), *x.shape[1:]).to(x.dtype)
+            noise, loss = self._noise(model, start, i - part[0], x_f, run)
+            losses.append(run.counted(loss, len(x)))
             model.train()
-            run.step(optimizer, torch.stack([F.cross_entropy(model(n), y) for n in xs]).sum())
-        if losses:
-            run.log(noise_loss=torch.stack(losses).mean().item())
+            noisy, real = (F.cross_entropy(model(n), y) for n in (noise.clamp(*limits), x))
+            run.step(optimizer, noisy + real)
+        run.log(noise_loss=torch.stack(losses).mean())
 
-    def _noise(self, model: nn.Module, forget: Split, like: Tensor, run: Runtime) -> Learned:
-        """Noise ``[B, ...]`` whose logits are far from those of ``forget``."""
-        target = run.predict(model, forget)
-        start = run.normal(len(forget), *like.shape[1:]).to(like.dtype)
+    def _noise(
+        self, model: nn.Module, start: Tensor, rows: Tensor, x_f: Tensor, run: Runtime
+    ) -> Learned:
+        """The ``rows`` of noise, from ``start`` on, whose logits are far from those of ``x_f``."""
+        target = run.answers(model.eval(), x_f)
 
         def loss(n: Tensor) -> Tensor:
-            return -F.mse_loss(model(n), target)
+            return -F.mse_loss(model(n[rows]), target)
 
-        return _learn_noise(start, loss, self.noise_steps, self.noise_learning_rate, model, run)
+        found, value = learned(start, loss, self.noise_steps, self.noise_learning_rate, model, run)
+        return found[rows], value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,19 +243,6 @@ class UNSIR:
         (self.by_class if by_class else self.by_instance)(model, data, run)
 
 
-class _Extremes(nn.Module):
-    """The smallest and the largest value of each input, ``[B, 2]``."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        flat = x.flatten(1)
-        return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
-
-
-def _range(split: Split, run: Runtime) -> Ends:
-    ends = run.predict(_Extremes(), split)
-    return ends.min().item(), ends.max().item()
-
-
 def _warn_of_classes_without_images(outputs: int, data: Splits) -> None:
     """A warning, no error: a model may have outputs that it never learned to use."""
     known = torch.cat([data.forget.labels, data.retain.labels]).tolist()
@@ -278,31 +264,21 @@ def _at_most(count: int, split: Split, run: Runtime) -> Split:
     return split.take(order[torch.cat(rows)])
 
 
+def _some(split: Split, count: int, run: Runtime) -> Split:
+    """``count`` images, or all if there are fewer, in random order."""
+    return split.take(run.permutation(len(split))[:count])
+
+
 def _fine_tune(
-    model: nn.Module, optimizer: Optimizer, split: Split, size: int, run: Runtime
+    model: nn.Module,
+    optimizer: Optimizer,
+    split: Split,
+    size: int,
+    run: Runtime,
+    *,
+    shuffle: bool = True,
 ) -> None:
     """One epoch of cross-entropy."""
     model.train()
-    for x, y, _ in run.batches(split, size):
+    for x, y, _ in run.batches(split, size, shuffle=shuffle):
         run.step(optimizer, F.cross_entropy(model(x), y))
-
-
-def _learn_noise(
-    noise: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    steps: int,
-    rate: float,
-    model: nn.Module,
-    run: Runtime,
-) -> Learned:
-    """``noise`` after so many Adam steps down ``loss``, and the loss before the last of them."""
-    model.eval().requires_grad_(False)
-    noise.requires_grad_()
-    optimizer = torch.optim.Adam([noise], lr=rate, fused=True)
-    value = torch.zeros_like(noise.flatten()[0])
-    for _ in range(steps):
-        value = loss(noise)
-        run.backward([noise], value)
-        optimizer.step()
-    model.requires_grad_(True)
-    return noise.detach(), value.detach()

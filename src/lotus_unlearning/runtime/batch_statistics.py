@@ -42,22 +42,23 @@ def share_batch_statistics(model: nn.Module, processes: Processes) -> None:
         vars(module)["forward"] = MethodType(_sharing(processes, after), module)
 
 
-class _Sum(torch.autograd.Function):
-    """Sum over processes; the gradient of each part is the sum of the gradients of the total."""
+class _Rows(torch.autograd.Function):
+    """A row ``[K]`` of each process: ``[P, K]``; its gradient is the sum of those of all."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, processes: Processes) -> Tensor:
+    def forward(ctx: Any, row: Tensor, processes: Processes) -> Tensor:
         ctx.processes = processes
-        return processes.total(value.clone())
+        return processes.gather(row[None])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.processes.total(gradient.clone()), None
+        total = ctx.processes.total(gradient.clone(memory_format=torch.contiguous_format))
+        return total[ctx.processes.rank], None
 
 
 def _sharing(processes: Processes, after: tuple[nn.Module, ...]):  # type: ignore[no-untyped-def]
     def forward(self: _BatchNorm, x: Tensor) -> Tensor:
-        if not (self.training and processes.sharded):
+        if not self.training:
             return type(self).forward(self, x)
         x = _normalised(self, x, processes)
         for layer in after:
@@ -70,15 +71,25 @@ def _sharing(processes: Processes, after: tuple[nn.Module, ...]):  # type: ignor
 def _normalised(norm: _BatchNorm, x: Tensor, processes: Processes) -> Tensor:
     dims = [d for d in range(x.dim()) if d != 1]
     shape = [1, -1, *([1] * (x.dim() - 2))]
-    count = x.numel() // x.shape[1] * processes.whole // processes.part
+    count, channels = x.numel() // x.shape[1], x.shape[1]
     wide = x if x.dtype is torch.float64 else x.float()
-    mean: Tensor = _Sum.apply(wide.sum(dims), processes) / count
-    centred = wide - mean.view(shape)
     # not E[x^2] - E[x]^2: where the mean is large, float32 leaves nothing of that
-    variance: Tensor = _Sum.apply(centred.square().sum(dims), processes) / count
+    variance, mean = torch.var_mean(wide, dims, correction=0)
+    row = torch.cat([mean, variance, mean.new_full((1,), count)])
+    rows: Tensor = _Rows.apply(row, processes)
+    means, variances, counts = rows[:, :channels], rows[:, channels:-1], rows[:, -1:].detach()
+    share = counts / counts.sum()
+    mean = (share * means).sum(dim=0)
+    variance = (share * (variances + (means - mean).square())).sum(dim=0)
+    # in a batch of fewer images than processes, and where a method gives all of them the same
+    # ones, these are no more images than one process has
+    copies = (rows == rows[0]).all()
+    total = torch.where(copies, counts[0, 0], counts.sum())
+    if count == 1 and total == 1:
+        return type(norm).forward(norm, x)  # says that one value is too few
     if norm.track_running_stats:
-        _update(norm, mean.detach(), variance.detach() * count / (count - 1))
-    normal = centred * (variance + norm.eps).rsqrt().view(shape)
+        _update(norm, mean.detach(), variance.detach() * total / (total - 1))
+    normal = (wide - mean.view(shape)) * (variance + norm.eps).rsqrt().view(shape)
     if norm.weight is None:
         return normal.to(x.dtype)
     return (normal * norm.weight.view(shape) + norm.bias.view(shape)).to(x.dtype)

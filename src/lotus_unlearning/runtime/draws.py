@@ -41,10 +41,16 @@ class Draws:
         """Labels ``[size]`` drawn uniformly from all ``classes``, equal in all processes."""
         return torch.randint(classes, (size,), generator=self.generator).to(self.device)
 
-    def shifted(self, images: Tensor, pixels: int, flip: bool) -> Tensor:
-        """``images`` ``[B, C, H, W]`` of the batch at hand, each moved and mirrored at random."""
-        whole = self.processes.whole if self.processes.sharded else len(images)
+    def shifted(self, images: Tensor, whole: int, pixels: int, flip: bool) -> Tensor:
+        """``images`` ``[B, C, H, W]``, each moved and mirrored at random.
+
+        Args:
+            images: This process's shard of a batch.
+            whole: Images in that batch: every process draws for all of them.
+            pixels: The largest shift.
+            flip: Whether to mirror half of them.
+        """
         size = whole, images.shape[-2], images.shape[-1]
-        drawn = random_shifts(size, pixels, flip, self.generator)  # by every process for all
+        drawn = random_shifts(size, pixels, flip, self.generator)
         rows, columns = (self.processes.shard(places) for places in drawn)
         return moved(images, (rows, columns))

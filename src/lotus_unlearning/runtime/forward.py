@@ -38,7 +38,7 @@ def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     def forward(self: nn.Module, x: Tensor) -> Tensor:
         with autocast:
             outputs: Tensor = type(self).forward(self, x)
-        return run.processes.weighted(outputs.float() if half else outputs)
+        return outputs.float() if half else outputs
 
     return forward
 
@@ -48,7 +48,8 @@ def in_micro_batches(
 ) -> Callable[..., Tensor]:
     """``forward``, at most ``run.micro_batch`` images at once where gradients are wanted.
 
-    Batches that need not be cut are computed by ``whole``.
+    Batches that need not be cut are computed by ``whole``. Of several processes, each weighs the
+    gradients of its images by their number.
 
     The layers' values of a micro-batch are dropped after it and computed again in the backward
     pass, which adds up the gradients of the micro-batches: what a batch needs is what one of them
@@ -61,9 +62,10 @@ def in_micro_batches(
             return forward(self, x)
         run.largest_batch = max(run.largest_batch, tuple(x.shape))
         if run.micro_batch is None or len(x) <= run.micro_batch:
-            return whole(self, x)
+            return run.processes.weighted(whole(self, x), x)
         bound = MethodType(forward, self)
         parts = torch.split(x, run.micro_batch)
-        return torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])
+        outputs = torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])
+        return run.processes.weighted(outputs, x)
 
     return by_parts

@@ -1,5 +1,9 @@
 """Several processes as one: shards of each batch, gradients of the whole one.
 
+Nothing is remembered of the batch that was fetched last: what a pass is a part of, the processes
+tell each other when it is made. A method may fetch and forward in any order, and change what it
+forwards.
+
 Started by ``torchrun`` (or ``accelerate launch``, which calls it); alone, everything here does
 nothing.
 """
@@ -8,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -39,14 +43,15 @@ class Processes:
     Attributes:
         count: Number of processes.
         rank: This one's number, from 0.
-        whole: Images in the batch at hand.
-        part: Those of them that this process has: its shard, or all.
+        weight: What this process's mean over the last pass with gradients counts in the mean over
+            processes.
     """
 
     count: int = 1
     rank: int = 0
-    whole: int = 1
-    part: int = 1
+    weight: Tensor | float = field(default=1.0, repr=False)
+    _wholes: set[int] = field(default_factory=set, repr=False)
+    _passes: list[Tensor] = field(default_factory=list, repr=False)
 
     @classmethod
     def start(cls) -> "Processes":
@@ -116,33 +121,69 @@ class Processes:
         No shard has two images more than another. What is computed of shards of unequal size is
         weighted by their size.
         """
+        self._wholes.add(len(positions))
         cut = 1 < self.count <= len(positions)
-        shard = positions.tensor_split(self.count)[self.rank] if cut else positions
-        self.whole, self.part = len(positions), len(shard)
-        return shard
+        return positions.tensor_split(self.count)[self.rank] if cut else positions
 
-    @property
-    def sharded(self) -> bool:
-        """Whether the batch at hand is cut into shards (else each process has all of it)."""
-        return self.part < self.whole
+    def weighted(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """``outputs`` for images ``x``; gradients that come back are weighted by their number.
 
-    @property
-    def weight(self) -> float:
-        """What this process's mean over its shard counts in the mean over processes.
+        The average of the processes' gradients is then that of the mean over the images of all.
 
-        1 where all shards have the same size: then the mean of means is that over the batch.
+        Raises:
+            ValueError: On a CPU, as :meth:`require_batches`.
         """
-        return self.part * self.count / self.whole if self.sharded else 1.0
-
-    def weighted(self, outputs: Tensor) -> Tensor:
-        """``outputs`` for the batch at hand; gradients that come back are weighted by its size.
-
-        The average of the processes' gradients is then that of the mean over the batch.
-        """
-        weight = self.weight
-        if weight != 1 and outputs.requires_grad:
-            outputs.register_hook(lambda gradient: gradient * weight)  # type: ignore[no-untyped-call]
+        if self.count == 1 or not outputs.requires_grad:
+            return outputs
+        content = x.detach().sum(dtype=torch.float64).nan_to_num()  # NaN equals nothing
+        rows = self.gather(torch.stack([torch.full_like(content, len(x)), content])[None])
+        self._passes.append(rows)
+        if rows.device.type == "cpu":  # a GPU would have to be waited for
+            self.require_batches()
+        self.weight = weight = self.count * len(x) / rows[:, 0].sum()
+        outputs.register_hook(lambda gradient: gradient * weight)  # type: ignore[no-untyped-call]
         return outputs
+
+    def weight_of(self, images: int, device: torch.device) -> Tensor | float:
+        """What a mean over ``images`` counts in the mean over processes, each with its own number.
+
+        1 where all have as many: then the mean of means is that over the images of all.
+        """
+        if self.count == 1:
+            return 1.0
+        sizes = torch.full((), images, dtype=torch.float64, device=device)
+        return self.count * images / self.total(sizes)
+
+    def require_batches(self) -> None:
+        """Each pass with gradients so far was over one batch, or over the same in all processes.
+
+        Raises:
+            ValueError: If not.
+        """
+        passes = [rows.tolist() for rows in self._passes]
+        self._passes.clear()
+        for rows in passes:
+            sizes = [int(size) for size, _ in rows]
+            same = all(row == rows[0] for row in rows)
+            if not (same or self._are_shards(sizes)):
+                raise ValueError(
+                    "processes: expected each pass to be over one batch, or over what is the same "
+                    f"in all processes, got {', '.join(map(str, sizes))} images in the "
+                    f"{self.count} processes, shards of no batch; over batches that are "
+                    "joined, or some images of one, means of each process do not tell that of all; "
+                    "call the model for one whole batch at a time, or start it without torchrun or "
+                    "accelerate launch"
+                )
+
+    def _are_shards(self, sizes: list[int]) -> bool:
+        """Whether these are the shards of a batch, each of them once or as often as the others."""
+        for whole in self._wholes:
+            least, more = divmod(whole, self.count)
+            shards = [least + (rank < more) if least else whole for rank in range(self.count)]
+            times = sizes[0] // shards[0]
+            if sizes == [times * shard for shard in shards]:
+                return True
+        return False
 
     def dealt(self, count: int) -> Tensor:
         """This process's part of ``count`` positions: as many for each, the first ones again."""

@@ -36,7 +36,9 @@ def mean_loss(losses: Sequence[Tensor], epoch: int, processes: Processes) -> flo
 
     Raises:
         FloatingPointError: If a loss is not finite; says which.
+        ValueError: If a pass was over something else than a batch.
     """
+    processes.require_batches()
     if not losses:
         return None
     values = torch.stack(list(losses))

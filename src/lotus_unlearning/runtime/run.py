@@ -15,9 +15,10 @@ from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.draws import Draws
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision, placed
 from lotus_unlearning.runtime.graphs import Graphs
+from lotus_unlearning.runtime.held import Held
 from lotus_unlearning.runtime.inputs import Inputs
 from lotus_unlearning.runtime.processes import Processes
-from lotus_unlearning.runtime.shards import local, unfused
+from lotus_unlearning.runtime.shards import unfused
 from lotus_unlearning.runtime.stored import collected, taken
 from lotus_unlearning.splits import Split
 
@@ -73,9 +74,7 @@ class Runtime(Draws):
     _losses: list[Tensor] = field(default_factory=list, init=False, repr=False)
     _row: Row = field(default_factory=dict, init=False, repr=False)
     _last: bool = field(default=False, init=False, repr=False)
-    _masks: dict[nn.Parameter, tuple[Tensor, Tensor]] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _held: Held = field(default_factory=Held, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
@@ -118,6 +117,7 @@ class Runtime(Draws):
             vars(ready)["forward"] = MethodType(in_micro_batches(forward, graphs, self), ready)
             try:
                 yield ready
+                self.processes.require_batches()
             finally:
                 self._graphs.remove(graphs)
                 graphs.forget()
@@ -159,14 +159,15 @@ class Runtime(Draws):
         order = self.processes.dealt(len(split))
         with torch.no_grad():
             chunks = torch.split(order, self._inputs.predicted_at_once(split))
-            answers = (self._answers(model, x) for x in self._inputs.of(split, chunks))
+            answers = (self.answers(model, x) for x in self._inputs.of(split, chunks))
             found = keep(answers if of is None else map(of, answers), len(order))
         for module, training in modes:
             module.training = training
         return self.processes.gather(found)[: len(split)]
 
-    def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
-        """Logits ``[B, C]``, by fewer images at once from where memory did not suffice on."""
+    @torch.no_grad()
+    def answers(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Logits ``[B, C]`` in the modes of now, by fewer images at once where memory is short."""
         most = min(self._predicted_at_once or len(x), len(x))
         try:
             return torch.cat([model(part) for part in torch.split(x, most)])
@@ -175,7 +176,7 @@ class Runtime(Draws):
                 raise
         self._predicted_at_once = most // 2
         torch.cuda.empty_cache()
-        return self._answers(model, x)
+        return self.answers(model, x)
 
     def accuracy(self, model: nn.Module, split: Split) -> float:
         """Share of ``split`` that ``model`` classifies right, in evaluation mode."""
@@ -183,12 +184,19 @@ class Runtime(Draws):
         return (guesses == split.labels.to(self.device)).double().mean().item()
 
     def batches(
-        self, split: Split, batch_size: int | None = None, *, shuffle: bool = True
+        self,
+        split: Split,
+        batch_size: int | None = None,
+        *,
+        shuffle: bool = True,
+        shift: int = 0,
+        flip: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """One pass over ``split``: inputs ``[B, ...]``, labels ``[B]``, positions ``[B]``.
 
         Positions count within ``split`` and are on the device, to index what
-        :meth:`teacher` returned. A single image left over joins the batch before it.
+        :meth:`teacher` returned. A single image left over joins the batch before it. ``shift``
+        moves each image at random by up to so many pixels, ``flip`` mirrors half of them.
 
         Raises:
             ValueError: If ``batch_size`` is below 1.
@@ -202,8 +210,8 @@ class Runtime(Draws):
         places = self._inputs.moved(shards)
         labels = split.labels.to(self.device)
         for chunk, i, x in zip(chunks, places, self._inputs.of(split, shards), strict=True):
-            self.processes.shard(chunk)  # says whether this batch is cut
-            yield x, labels[i], i
+            view = self.shifted(x, len(chunk), shift, flip) if shift or flip else x
+            yield view, labels[i], i
 
     def epochs(self, count: int, *carried: Carried) -> Iterator[int]:
         """Count epochs; each leaves a row in ``history``.
@@ -249,9 +257,9 @@ class Runtime(Draws):
             shared = self.processes.mean(value.detach()) if isinstance(value, Tensor) else value
             self._row[name] = float(shared)
 
-    def counted(self, mean: Tensor) -> Tensor:
-        """A mean over this process's shard as it counts in that over the batch at hand, to log."""
-        return mean.detach() * self.processes.weight
+    def counted(self, mean: Tensor, images: int) -> Tensor:
+        """A mean over so many ``images`` of this process as it counts in that over all, to log."""
+        return mean.detach() * self.processes.weight_of(images, mean.device)
 
     def backward(self, parameters: Iterable[Tensor], loss: Tensor) -> None:
         """Gradients of ``loss``, a mean over the batch (this process's shard), from zero."""
@@ -264,7 +272,7 @@ class Runtime(Draws):
         self.processes.average_gradients(parameters)
 
     def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """Backward pass and update; ``loss`` is a mean over the batch (this process's shard).
+        """Backward pass and update; ``loss`` is a sum of means over batches (here: over shards).
 
         Raises:
             TypeError: With a checkpoint, if the optimizer steps in a second epoch and was not
@@ -274,27 +282,19 @@ class Runtime(Draws):
             self.checkpoint.require_carried(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.backward(parameters, loss)
-        for parameter, (mask, _) in self._masks.items():
-            if parameter.grad is not None:
-                local(parameter.grad).masked_fill_(~mask, 0)
+        self._held.out_of_gradients()
         if self.shard:
             unfused(optimizer)
         optimizer.step()
-        self._hold()  # weight decay and momentum move what has no gradient, too
-        self._losses.append(self.counted(loss))
-
-    @torch.no_grad()
-    def _hold(self) -> None:
-        """Put back what the masks exclude."""
-        for parameter, (mask, start) in self._masks.items():
-            torch.where(mask, local(parameter), start, out=local(parameter))
+        self._held.put_back()  # weight decay and momentum move what has no gradient, too
+        self._losses.append(loss.detach() * self.processes.weight)
 
     @contextmanager
     def only(self, masks: dict[nn.Parameter, Tensor]) -> Iterator[None]:
         """Within the block, steps change parameters, or shards, where their mask is true alone."""
-        self._masks = {p: (mask, local(p.detach()).clone()) for p, mask in masks.items()}
+        self._held = Held.outside(masks)
         try:
             yield
         finally:
-            self._hold()  # also for what changed parameters without a step
-            self._masks = {}
+            self._held.put_back()  # also what was changed without a step
+            self._held = Held()
