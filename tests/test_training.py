@@ -156,6 +156,18 @@ def test_what_a_constructor_does_to_its_layers_is_done_again_if_it_is_known():
     with pytest.warns(UserWarning, match=r"Own is initialised again layer by layer.*made_by"):
         lost = fresh_copy(model, 1)
     assert lost.inner.weight.std() < 1
+
+    class Plain(nn.Module):
+        """Its layers begin as PyTorch's do."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(16, 2)
+
+        def forward(self, x):
+            return self.inner(x).relu_()
+
+    fresh_copy(Plain(), 1)  # no warning, which would be an error here
     told = made_by(model, Own)
     assert told is model
     state = torch.random.get_rng_state()

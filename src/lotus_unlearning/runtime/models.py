@@ -1,12 +1,14 @@
 """Copies of models: frozen teachers, fresh initialisations, snapshots, fingerprints."""
 
 import copy
+import inspect
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from types import CodeType
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,9 @@ from lotus_unlearning.runtime.shards import (
     plain,
     whole,
 )
+
+_NOT_OWN = ("torch", "builtins", "typing", "abc")
+_NO_MAKING = ("forward", "reset_parameters", "_reset_parameters")
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
@@ -43,8 +48,8 @@ def reset_parameters(model: nn.Module, seed: int) -> nn.Module:
     A model of :func:`lotus_unlearning.models.build`, and one of which :func:`made_by` was told, is
     made anew. Of any other one, timm's ``init_weights`` is used where it has it, and torch's
     ``reset_parameters`` of every module that holds parameters or running statistics: what a
-    constructor does to its layers after they are made, it does not do again, and where classes
-    that are not PyTorch's may do such a thing, a warning says so.
+    constructor does to its layers after they are made, it does not do again, and where the code of
+    a class seems to do such a thing, a warning says so.
 
     Args:
         model: Of any origin; parameters and buffers are set, nothing else.
@@ -168,12 +173,13 @@ def _reset_layers(model: nn.Module) -> None:
             f"expected layers with reset_parameters(), but {', '.join(without[:5])} has none; say "
             "how the model is made with lotus_unlearning.made_by, or pass one made from scratch"
         )
-    own = next((type(m) for m in model.modules() if not m.__module__.startswith("torch.")), None)
+    own = next((type(m) for m in model.modules() if _sets_weights(type(m))), None)
     if own is not None and not callable(whole):
         warnings.warn(
             f"{own.__name__} is initialised again layer by layer, as PyTorch's layers are by "
-            "themselves; if its constructor gives them other weights, retraining begins elsewhere "
-            "than the original did: say how the model is made with lotus_unlearning.made_by",
+            "themselves, but seems to give them other weights when it is made; retraining then "
+            "begins elsewhere than the original did: say how the model is made with "
+            "lotus_unlearning.made_by",
             stacklevel=2,
         )
     for module in model.modules():
@@ -182,6 +188,25 @@ def _reset_layers(model: nn.Module) -> None:
             reset()
     if callable(whole):
         whole()
+
+
+def _sets_weights(kind: type[nn.Module]) -> bool:
+    """Whether a class of somebody else seems to give layers other weights than they begin with.
+
+    Its functions call what has "init" in its name, or changes a tensor in place.
+    """
+    own = [one for one in kind.__mro__ if one.__module__.partition(".")[0] not in _NOT_OWN]
+    functions = [f for one in own for f in vars(one).values() if inspect.isfunction(f)]
+    others = [f.__code__ for f in functions if f.__name__ not in _NO_MAKING]
+    names = [name for code in others for name in _names(code) if not name.startswith("__")]
+    return any("init" in name or name.endswith("_") for name in names)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
 
 
 def _reset(module: nn.Module) -> Callable[[], object] | None:

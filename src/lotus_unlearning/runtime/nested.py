@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lotus_unlearning.folders import os_error, replacing
+from lotus_unlearning.folders import os_error
 
 _PLAIN = str | int | float | None
 _TREE, _DIGEST = "tree", "sha256"
@@ -34,12 +36,28 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
     tree = json.dumps(_taken_apart(value, tensors, "value"))
     notes = {_TREE: tree, _DIGEST: _digest(tree, tensors)}
     try:
-        with replacing(path, alone=True) as temporary:
-            save_file(tensors, temporary, notes)
-            with temporary.open("rb") as file:
+        with _room(path) as room:
+            save_file(tensors, room / path.name, notes)
+            with (room / path.name).open("rb") as file:
                 os.fsync(file.fileno())
+            os.replace(room / path.name, path)
     except SafetensorError as error:  # a full disk, for example
         raise os_error(error, path) from None
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to write in, without what a killed run left there.
+
+    safetensors writes under a name that it draws, and leaves that file if it is killed.
+    """
+    room = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(room, ignore_errors=True)
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def read(path: Path) -> dict[str, Any]:
