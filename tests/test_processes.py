@@ -19,7 +19,7 @@ def both(tmp_path_factory):
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("statistics")
     assert together(2, shared_statistics.write, folder) == [0, 0]
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 @pytest.mark.parametrize("norm", NORMS)

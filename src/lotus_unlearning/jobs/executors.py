@@ -173,7 +173,11 @@ def _collect(sent: "Future[None]", folder: Path, future: "Future[Made]") -> None
 
 @cache
 def _work(path: Path) -> Work[Any]:
-    """What this program wrote, in a folder that is closed to others."""
+    """What the process that began this one wrote, in a folder that only its user may enter.
+
+    It is what :mod:`multiprocessing` sends through a pipe, in a file: nothing that anybody hands in
+    is read so, and the folder is gone with the run.
+    """
     found: Work[Any] = torch.load(path, mmap=True, weights_only=False)
     return found
 
