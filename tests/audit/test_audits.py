@@ -148,11 +148,94 @@ def test_level_2_needs_several_models_for_their_distribution(leaky, original, fi
     assert 0 <= found.values["unlearned"]["u_lira"] <= 1
     assert row(found, "klom")["values"]["gold"] > 0
     assert 0 <= found.values["gold"]["forgetting_quality"] <= 1
+    told = found.page["u_lira"]
+    assert np.mean(told["unlearned"]) == pytest.approx(found.values["unlearned"]["u_lira"])
+    assert np.mean(told["gold"]) == pytest.approx(found.values["gold"]["u_lira"])
+    assert len(told["unlearned"]) == len(digits.forget)
+    assert sum(told["shares"]) == pytest.approx(1)
+    assert 'id="told"' in render_audit(found.page)
     assert 0 <= found.values["unlearned"]["lira_online"] <= 1
     alone = audit(leaky, digits, golds=filled, level=2, device="cpu")
     assert "u_lira" not in alone.values
     assert "lira_online" not in alone.values
+    assert alone.page["u_lira"] is None
+    assert "auc_lira_online" not in alone.values["unlearned"]
     assert len([n for n in alone.page["notes"] if "shadow" in n or "KLOM" in n]) == 2
+
+
+def test_lira_online_tells_a_model_from_golds_on_the_same_images(leaky, gold, filled, digits):
+    found = {
+        name: audit(model, digits, golds=filled, shadows=filled, level=2, device="cpu")
+        for name, model in (("leaky", leaky), ("gold", gold))
+    }
+    area = row(found["leaky"], "auc_lira_online")
+    assert area["values"]["unlearned"] > area["intervals"]["gold"][1], "it knows them by heart"
+    assert area["values"]["gold"] == pytest.approx(0.5, abs=0.05)
+    assert len(area["golds"]) == 12
+    low, high = area["intervals"]["unlearned"]
+    assert low < area["values"]["unlearned"] < high
+    rate = row(found["leaky"], "tpr_at_1_percent_lira_online")
+    assert "golds' answers to the same images" in rate["note"]
+    assert rate["values"]["unlearned"] > rate["values"]["gold"]
+    curve = found["leaky"].page["roc"]["By LiRA online, against golds"]
+    assert curve["others"] == "answers of golds"
+    assert curve["fpr"][0] == pytest.approx(1 / (12 * len(digits.forget)))
+    assert curve["models"]["unlearned"]["auc"] == area["values"]["unlearned"]
+    low, high = row(found["gold"], "auc_lira_online")["intervals"]["gold"]
+    assert low <= row(found["gold"], "auc_lira_online")["values"]["unlearned"] <= high
+
+
+def test_the_lowest_rate_is_shown_with_test_images_where_unseen_ones_are_too_few(
+    leaky, filled, digits, monkeypatch
+):
+    import lotus_unlearning.audit.pairs as pairs
+    from lotus_unlearning.audit import attacks
+
+    alone, both = len(digits.unseen), len(digits.unseen) + len(digits.test)
+    found = audit(leaky, digits, golds=filled, level=2, device="cpu")
+    assert row(found, "tpr_at_0_1_percent")["values"]["unlearned"] is None
+    assert f"{alone} non-members cannot show" in row(found, "tpr_at_0_1_percent")["note"]
+    rare = 1 / both
+    monkeypatch.setattr(pairs, "RAREST", rare)
+    monkeypatch.setitem(attacks._RATES, "tpr_at_0_1_percent", rare)
+    found = audit(leaky, digits, golds=filled, level=2, device="cpu")
+    for name in ("tpr_at_0_1_percent", "tpr_at_0_1_percent_lira"):
+        measured = row(found, name)
+        assert 0 <= measured["values"]["unlearned"] <= 1
+        assert "Of unseen and test images" in measured["note"]
+        assert len(measured["golds"]) == 12
+    assert "Of unseen and test" not in row(found, "tpr_at_1_percent")["note"]
+
+
+def test_curves_of_golds_are_kept_in_the_bank_and_a_damaged_one_is_made_again(
+    leaky, original, material, digits, tmp_path, monkeypatch
+):
+    from lotus_unlearning.audit import curves
+
+    small = bank(material, digits, tmp_path / "bank", Wanted(golds=3), keep_weights=True)
+    asked = []
+    train_on = curves._curve
+    monkeypatch.setattr(curves, "_curve", lambda *a: asked.append(a[0]) or train_on(*a))
+
+    def once(**how):
+        asked.clear()
+        probes = Probes(relearning=Relearning(steps=8, every=4, **how))
+        return audit(
+            leaky, digits, original=original, golds=small, level=3, probes=probes, device="cpu"
+        ).page["relearning"]
+
+    first = once()
+    assert len(asked) == 2 * 5
+    assert once() == first
+    assert len(asked) == 2 * 2, "golds are not trained on again"
+    some = sorted((tmp_path / "bank" / "probes").glob("*.json"))
+    assert len(some) == 2 * 3
+    some[0].write_text("{")
+    some[1].write_text(some[1].read_text().replace("[", '["x", ', 1))
+    assert once() == first
+    assert len(asked) == 2 * 2 + 2
+    assert once(seed=1) != first, "other batches are another probe"
+    assert len(asked) == 2 * 5
 
 
 def test_level_3_trains_on_and_reads_features(leaky, original, filled, digits):

@@ -2,15 +2,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
 from lotus_unlearning.metrics import (
     attack_auc,
     bootstrap_auc,
+    bootstrap_auc_same_images,
     entropy_attack,
     roc_curve_points,
 )
+from lotus_unlearning.metrics.attacks import resampled_counts
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 60)
@@ -189,3 +192,50 @@ def test_entropy_attack_refuses_an_empty_split(place):
     name = ("retain_entropy", "nonmember_entropy", "forget_entropy")[place]
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         entropy_attack(*data)
+
+
+def on_the_same_images(seed, n=60, golds=8, shift=0.0):
+    """An image that is hard for one model is hard for all."""
+    draw = np.random.default_rng(seed)
+    images = draw.normal(0, 2, n)
+    return images + shift + draw.normal(size=n), images + draw.normal(size=(golds, n))
+
+
+@given(seed=SEEDS, n=st.integers(1, 20), golds=st.integers(1, 5), decimals=DECIMALS)
+@settings(max_examples=30, deadline=None)
+def test_against_golds_on_the_same_images_every_pair_of_images_counts(seed, n, golds, decimals):
+    mine, theirs = (x.round(decimals) for x in on_the_same_images(seed, n, golds))
+    found = bootstrap_auc_same_images(mine, theirs, repeats=20)
+    oracle = roc_auc_score(np.repeat([1, 0], [n, n * golds]), [*mine, *theirs.ravel()])
+    assert found.value == pytest.approx(oracle, abs=1e-9)
+
+
+def test_images_drawn_with_all_their_scores_give_half_within_the_interval_as_often_as_it_says():
+    together = apart = 0
+    for seed in range(200):
+        mine, theirs = on_the_same_images(seed)
+        found = bootstrap_auc_same_images(mine, theirs, seed=seed, repeats=300)
+        other = bootstrap_auc(mine, theirs.ravel(), seed=seed, repeats=300)
+        together += found.low <= 0.5 <= found.high
+        apart += other.high - other.low > found.high - found.low
+    assert together >= binom.ppf(1e-4, 200, 0.95)
+    assert apart > 190, "drawn apart, images that are alike would look like doubt"
+    leak = bootstrap_auc_same_images(*on_the_same_images(0, shift=2), repeats=300)
+    assert leak.low > 0.5
+
+
+def test_a_draw_of_images_is_what_it_would_be_if_scores_were_counted_one_by_one():
+    mine, theirs = on_the_same_images(1, n=15, golds=3)
+    draw = np.random.default_rng(7)
+    counts = resampled_counts(15, 400, draw).astype(int)
+    slow = []
+    for weights in counts:
+        drawn = np.repeat(np.arange(15), weights)
+        slow.append(attack_auc(mine[drawn], theirs[:, drawn].ravel()))
+    found = bootstrap_auc_same_images(mine, theirs, seed=7, repeats=400)
+    assert (found.low, found.high) == pytest.approx(np.quantile(slow, [0.025, 0.975]))
+
+
+def test_golds_on_other_images_are_refused():
+    with pytest.raises(ValueError, match="expected the same images, got 3 and 2"):
+        bootstrap_auc_same_images([1.0, 2.0, 3.0], [[1.0, 2.0]])

@@ -11,6 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_curve
 from lotus_unlearning.metrics import (
     best_threshold,
     bootstrap_auc,
+    bootstrap_threshold,
     ks_distance,
     membership_scores,
     tpr_at_fpr,
@@ -227,3 +228,30 @@ def test_ks_finds_a_streisand_effect_that_the_auc_misses():
 def test_the_p_value_of_ks_keeps_its_level(size):
     p = [ks_distance(*scores(seed, size, size, shift=0)).p_value for seed in range(500)]
     assert sum(v <= 0.05 for v in p) <= likely(500, 0.05)[1]
+
+
+@pytest.mark.parametrize(("shift", "n", "m"), [(0, 20, 40), (0, 100, 200), (1, 100, 200)])
+def test_the_interval_of_the_held_out_threshold_holds_the_truth_at_least_as_often_as_it_says(
+    shift, n, m
+):
+    found = [
+        bootstrap_threshold(*scores(seed, n, m, shift=shift), seed=seed, repeats=200)
+        for seed in range(200)
+    ]
+    truth = np.mean([interval.value for interval in found])
+    hits = sum(interval.low <= truth <= interval.high for interval in found)
+    assert hits >= likely(200, 0.95)[0]
+    widths = np.array([interval.high - interval.low for interval in found])
+    values = np.array([interval.value for interval in found])
+    assert widths.mean() < 1.5 * 2 * 1.96 * values.std(), "wide, but not for nothing"
+
+
+def test_the_interval_of_the_threshold_is_around_its_value_and_one_a_side_has_none():
+    data = scores(3, 40, 60, shift=1)
+    interval = bootstrap_threshold(*data, seed=4)
+    assert interval.value == best_threshold(*data, seed=4).held_out
+    assert interval == bootstrap_threshold(*data, seed=4)
+    assert interval.low < interval.value < interval.high
+    assert math.isnan(bootstrap_threshold([1.0], [0.0]).value)
+    with pytest.raises(ValueError, match="repeats: expected at least 1"):
+        bootstrap_threshold([1.0, 2.0], [0.0, 1.0], repeats=0)

@@ -2,11 +2,11 @@
 
 from lotus_unlearning.audit.audits import Level, Probes, audit
 from lotus_unlearning.audit.banks import Bank, read_bank
+from lotus_unlearning.audit.curves import Relearning
 from lotus_unlearning.audit.fill import Where, bank
 from lotus_unlearning.audit.material import Material, of_model, of_run, of_setup
 from lotus_unlearning.audit.members import Member, Wanted
 from lotus_unlearning.audit.record import Audit
-from lotus_unlearning.audit.relearning import Relearning
 from lotus_unlearning.audit.triggers import Trigger
 
 __all__ = [

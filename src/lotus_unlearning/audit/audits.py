@@ -6,19 +6,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from lotus_unlearning.audit.banks import Bank
+from lotus_unlearning.audit.curves import Relearning
 from lotus_unlearning.audit.evidence import Evidence, manifest
 from lotus_unlearning.audit.features import linear_probes
 from lotus_unlearning.audit.members import KINDS, Chosen
+from lotus_unlearning.audit.pairs import Shadows
 from lotus_unlearning.audit.record import Audit
-from lotus_unlearning.audit.relearning import Relearning, relearning
+from lotus_unlearning.audit.relearning import relearning
 from lotus_unlearning.audit.rows import Row
 from lotus_unlearning.audit.subjects import (
     Bench,
-    Floats,
     Subject,
     of_bank,
     of_models,
@@ -192,7 +192,7 @@ def _retrained(
     return found, put_back
 
 
-def _shadows(bank: Bank, splits: Splits) -> tuple[Floats, NDArray[np.bool_]]:
+def _shadows(bank: Bank, splits: Splits) -> Shadows:
     """Margins ``[S, N]`` of shadows on the forget images, and which of these each saw."""
     bank.require(splits, forget=False)
     members = bank.members("shadow")

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lotus_unlearning.audit import sections, sentences
 from lotus_unlearning.audit.judge import (
@@ -19,9 +18,10 @@ from lotus_unlearning.audit.judge import (
 )
 from lotus_unlearning.audit.judge import self_test as tested
 from lotus_unlearning.audit.levels import level_0, level_1, level_2
-from lotus_unlearning.audit.pairs import scored
+from lotus_unlearning.audit.pairs import Scored, Shadows, scored
 from lotus_unlearning.audit.rows import BAND, LABELS, Row
-from lotus_unlearning.audit.subjects import Bench, Floats, Subject
+from lotus_unlearning.audit.several import Several, several
+from lotus_unlearning.audit.subjects import Bench, Subject
 from lotus_unlearning.evaluation import versions
 from lotus_unlearning.evaluation.compare import class_names
 from lotus_unlearning.evaluation.predictions import missing
@@ -41,8 +41,7 @@ class Evidence:
         splits: What the images are for.
         level: The highest rung of the ladder that was asked for.
         put_back: Number of images -> golds that were trained on so many of the forget images.
-        shadows: Margins ``[S, N]`` of shadow models on the forget images, and which of these each
-            was trained on.
+        shadows: What LiRA is online with.
         probes: Rows of level 3.
         relearning: Curves of level 3.
         notes: Caveats.
@@ -54,7 +53,7 @@ class Evidence:
     splits: Splits
     level: int
     put_back: Mapping[int, Sequence[Subject]] = field(default_factory=dict)
-    shadows: tuple[Floats, NDArray[np.bool_]] | None = None
+    shadows: Shadows | None = None
     probes: Sequence[Row] = ()
     relearning: Sequence[Plain] = ()
     notes: Sequence[str] = ()
@@ -69,8 +68,9 @@ class Evidence:
         verdict = self._verdict(judge)
         checks = self._self_test(judge) if self.level >= 1 else None
         verdict["sentences"] = sentences.of_verdict(verdict, checks, self.forgotten_before)
-        scores = scored(bench, self.level)
+        scores = scored(bench, self.level, self.shadows)
         known = len(bench.golds) >= 3
+        many = several(bench, self.seed) if self.level >= 2 else Several()
         return {
             "title": title,
             "summary": list(self._summary()),
@@ -80,9 +80,10 @@ class Evidence:
             "verdict": verdict,
             "statistics": self._statistics(judge, verdict, checks),
             "self_test": checks,
-            "ladder": [row.plain() for row in self._rows(scores)],
+            "ladder": [row.plain() for row in self._rows(scores, many.rows)],
             "per_image": sections.per_image(bench, self.splits, names) if known else None,
             "worst": sections.worst(bench, self.splits, names) if known else [],
+            "u_lira": many.u_lira,
             "roc": sections.roc(scores, self.seed),
             "entropy": sections.entropy(bench),
             "relearning": list(self.relearning),
@@ -132,12 +133,13 @@ class Evidence:
             for finding in verdict["findings"]
         ]
 
-    def _rows(self, scores: Any) -> Iterator[Row]:
+    def _rows(self, scores: Scored, of_several: Sequence[Row]) -> Iterator[Row]:
         yield from level_0(self.bench, scores, self.seed)
         if self.level >= 1:
             yield from level_1(self.bench, scores, self.seed)
         if self.level >= 2:
             yield from level_2(self.bench, scores, self.shadows, self.seed)
+        yield from of_several
         yield from self.probes
 
     def _summary(self) -> Iterator[str]:

@@ -1,18 +1,15 @@
 """The rungs of the ladder that need no probe: levels 0 to 2, from predictions alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lotus_unlearning import metrics
-from lotus_unlearning.audit.pairs import Scored
-from lotus_unlearning.audit.rows import LABELS, Meaning, Row, attacks, known, measured
-from lotus_unlearning.audit.subjects import Bench, Floats, Subject
+from lotus_unlearning.audit.attacks import attacks
+from lotus_unlearning.audit.pairs import Scored, Shadows, online
+from lotus_unlearning.audit.rows import LABELS, Meaning, Row, measured
+from lotus_unlearning.audit.subjects import Bench, Subject, margins_of
 from lotus_unlearning.metrics import Rung
-
-_SETS = 20  # random pairs of sets of golds that say what is normal
-_ENOUGH = 3  # unlearned models for measures of their distribution
 
 _PLACE = Meaning(
     direction="near gold",
@@ -41,8 +38,7 @@ def level_0(bench: Bench, scores: Scored, seed: int) -> Iterator[Row]:
         if part in bench.unlearned.answers:
             row = measured(name, LABELS[name], bench, lambda s, _, part=part: s.accuracy(part))  # type: ignore[misc]
             yield from [] if row is None else [row]
-    alone = {name: rows for name, rows in scores.items() if name not in ("rmia", "lira")}
-    yield from attacks(alone, seed)
+    yield from attacks(scores, bench.unlearned.scores, seed)
     name = "entropy_distance"
     row = measured(name, LABELS[name], bench, _entropy_distance)
     if row is not None:
@@ -67,7 +63,7 @@ def level_1(bench: Bench, scores: Scored, seed: int) -> Iterator[Row]:
         measured("margin_place", "Place of the margin among golds", bench, _place, _PLACE),
     ]
     yield from (row for row in rows if row is not None)
-    yield from attacks({n: r for n, r in scores.items() if n == "rmia"}, seed)
+    yield from attacks(scores, ["rmia"], seed)
 
 
 def _divergence(subject: Subject, golds: Sequence[Subject]) -> float | None:
@@ -80,66 +76,31 @@ def _divergence(subject: Subject, golds: Sequence[Subject]) -> float | None:
 def _outside(subject: Subject, golds: Sequence[Subject]) -> float | None:
     if len(golds) < 2:
         return None
-    band = metrics.gold_band(_bank(golds))
+    band = metrics.gold_band(margins_of(golds))
     return float(np.mean((subject.margins < band.low) | (subject.margins > band.high)))
 
 
 def _place(subject: Subject, golds: Sequence[Subject]) -> float | None:
     if len(golds) < 2:
         return None
-    z = metrics.margin_tails(subject.margins, _bank(golds)).z
+    z = metrics.margin_tails(subject.margins, margins_of(golds)).z
     return float(z.mean()) if np.isfinite(z).all() else None
 
 
-def _bank(subjects: Sequence[Subject]) -> Floats:
-    return np.stack([subject.margins for subject in subjects])
-
-
-def level_2(
-    bench: Bench, scores: Scored, shadows: tuple[Floats, NDArray[np.bool_]] | None, seed: int
-) -> Iterator[Row]:
-    """Likelihood ratios, and measures of several unlearned models.
+def level_2(bench: Bench, scores: Scored, shadows: Shadows | None, seed: int) -> Iterator[Row]:
+    """Likelihood ratios.
 
     Args:
         bench: Who is compared.
         scores: Of all attacks.
-        shadows: Margins ``[S, N]`` of shadow models on the forget images, and which of these each
-            was trained on.
-        seed: Of bootstrap and of random sets of golds.
+        shadows: What LiRA is online with.
+        seed: Of bootstrap.
     """
-    yield from attacks({n: r for n, r in scores.items() if n == "lira"}, seed)
+    yield from attacks(scores, ["lira", "lira_online"], seed)
     if shadows is not None:
 
         def like_seen(subject: Subject, _: Sequence[Subject]) -> float:
-            return float(np.mean(metrics.lira_online(subject.margins, *shadows) > 0))
+            return float(np.mean(online(subject, shadows) > 0))
 
         row = measured("lira_online", "More like trained on, by LiRA", bench, like_seen, _LIKE_SEEN)
         yield from [] if row is None else [row]
-    unlearned = _bank([bench.unlearned, *bench.others])
-    if len(unlearned) >= _ENOUGH and len(bench.golds) >= 2 * _ENOUGH:
-        yield from _several(unlearned, _bank(bench.golds), seed)
-
-
-def _several(unlearned: Floats, golds: Floats, seed: int) -> Iterator[Row]:
-    """Measures of distributions; what is normal is said by two sets of golds of the same sizes."""
-    draw = np.random.default_rng(seed)
-    size = min(len(unlearned), len(golds) // 2)
-    orders = [draw.permutation(len(golds)) for _ in range(_SETS)]
-    measures: dict[str, tuple[str, Callable[[Floats, Floats], float]]] = {
-        "klom": ("KLOM", lambda a, b: float(metrics.klom(a, b).mean())),
-        "u_lira": ("U-LiRA", lambda a, b: metrics.u_lira(a, b).accuracy),
-        "forgetting_quality": (
-            "Forgetting quality",
-            lambda a, b: metrics.forgetting_quality(a, b).score,
-        ),
-    }
-    for name, (label, measure) in measures.items():
-        row = Row(measure=name, label=label, meaning=known(name))
-        values = [measure(unlearned[:size], golds[o[size:]]) for o in orders]
-        row.values["unlearned"] = float(np.mean(values))
-        row.golds = [measure(golds[o[:size]], golds[o[size:]]) for o in orders]
-        row.note = (
-            f"{size} unlearned models and {len(golds) - size} golds, mean over {_SETS} random "
-            f"choices of these golds; gold: {size} other golds in the place of the unlearned."
-        )
-        yield row

@@ -1,14 +1,14 @@
 """Rows of the ladder: a measure of every model, what it costs, and what a perfect one would get."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lotus_unlearning import metrics
-from lotus_unlearning.audit.pairs import Pair, Scored
+from lotus_unlearning.audit.pairs import Columns, Pair
 from lotus_unlearning.audit.subjects import Bench, Measure
 from lotus_unlearning.metrics import LADDER, METRICS, Interval, Rung
 
@@ -142,7 +142,7 @@ def measured(
 def of_scores(
     name: str,
     label: str,
-    scores: Iterable[tuple[str, Pair]],
+    scores: Columns,
     value: Callable[[Pair], float],
     interval: Callable[[Pair], Interval | None],
     meaning: Meaning | None = None,
@@ -158,81 +158,3 @@ def of_scores(
         if ends is not None:
             row.interval = (ends.low, ends.high)
     return row
-
-
-_BY = {
-    "entropy": "entropy",
-    "confidence": "confidence",
-    "loss": "loss",
-    "margin": "margin",
-    "modified_entropy": "modified entropy",
-    "gradient_norm": "gradient norm",
-    "rmia": "RMIA",
-    "lira": "LiRA",
-}
-
-
-_HELD_OUT = Meaning(
-    direction="near gold",
-    unit="share",
-    lower=0.0,
-    upper=1.0,
-    definition="Mean of the shares of forget and of unseen images that a threshold puts on the "
-    "right side, which was the best one for one half of the images, among the other half.",
-    rung=Rung(0, "none; one gold to compare with", "gold's, near 0.5"),
-)
-
-
-def attacks(scores: Scored, seed: int) -> Iterator[Row]:
-    """AUC by every score; threshold and true positive rates by the margin and by LiRA."""
-    for score, rows in scores.items():
-        row = of_scores(
-            f"auc_{score}",
-            f"AUC by {_BY[score]}",
-            rows,
-            lambda pair: metrics.attack_auc(*pair),
-            lambda pair: metrics.bootstrap_auc(*pair, seed=seed),
-        )
-        if score == "gradient_norm":  # one backward pass for each image
-            forget, others = dict(rows)["unlearned"]
-            row.note = f"Of {len(forget):,} forget and {len(others):,} unseen images."
-        yield row
-    for score in ("margin", "lira"):
-        if score in scores:
-            yield from _rates(score, scores[score], seed)
-
-
-def _rates(score: str, rows: Sequence[tuple[str, Pair]], seed: int) -> Iterator[Row]:
-    if score == "margin":
-        yield of_scores(
-            "best_threshold",
-            "Best threshold on the margin",
-            rows,
-            lambda pair: metrics.best_threshold(*pair, seed=seed).held_out,
-            lambda pair: None,
-            _HELD_OUT,
-        )
-    for name, fpr in (("tpr_at_1_percent", 0.01), ("tpr_at_0_1_percent", 0.001)):
-        label = f"Found at {100 * fpr:g} % false alarms, by {_BY[score]}"
-        meaning = replace(known(name), rung=LADDER[f"auc_{score}"])  # as dear as its score
-        measure = name if score == "margin" else f"{name}_{score}"
-        rate = metrics.tpr_at_fpr(*dict(rows)["unlearned"], fpr=fpr, seed=seed)
-        if rate.reason:
-            row = Row(measure=measure, label=label, meaning=meaning, values={"unlearned": None})
-            row.note = f"Not measurable: {rate.reason}."
-            yield row
-            continue
-        row = of_scores(
-            measure,
-            label,
-            rows,
-            lambda pair, fpr=fpr: metrics.tpr_at_fpr(*pair, fpr=fpr, repeats=1).tpr.value,  # type: ignore[misc]
-            lambda pair, rate=rate: rate.tpr,  # type: ignore[misc]
-            meaning,
-        )
-        row.note = (
-            f"The interval is Clopper and Pearson's; with the threshold drawn anew, by bootstrap, "
-            f"it is {rate.bootstrap.low:.3f} to {rate.bootstrap.high:.3f}. Exchangeable images "
-            f"would give {rate.chance:.3f}, and this much or more with chance {rate.p_value:.2g}."
-        )
-        yield row

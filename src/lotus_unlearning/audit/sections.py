@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lotus_unlearning import metrics
-from lotus_unlearning.audit.pairs import CURVES, Pair, Scored
+from lotus_unlearning.audit.pairs import CURVES, Pair, Scored, auc_interval
 from lotus_unlearning.audit.rows import BAND
 from lotus_unlearning.audit.subjects import Bench, Floats
 from lotus_unlearning.evaluation import sections
@@ -17,7 +17,12 @@ from lotus_unlearning.splits import Splits
 Plain = dict[str, Any]
 WORST = 12
 _POINTS = 80
-_BY = {"margin": "By the margin", "rmia": "By RMIA", "lira": "By LiRA"}
+_BY = {
+    "margin": "By the margin",
+    "rmia": "By RMIA",
+    "lira": "By LiRA",
+    "lira_online": "By LiRA online, against golds",
+}
 
 
 def per_image(bench: Bench, splits: Splits, names: Sequence[str]) -> Plain:
@@ -83,16 +88,21 @@ def roc(scores: Scored, seed: int) -> Plain:
     """Receiver curves at the same false positive rates for all; golds as a band."""
     found: Plain = {}
     for score in CURVES:
-        rows = scores.get(score, [])
+        rows = scores.by.get(score, [])
         if not rows:
             continue
-        rates = _rates(len(rows[0][1][1]))
+        rates = _rates(rows[0][1][1].size)
         curves = [(column, pair, _found_at(pair, rates)) for column, pair in rows]
         models = {
             column: _curve(pair, tpr, seed) for column, pair, tpr in curves if column != "gold"
         }
         golds = np.array([tpr for column, _, tpr in curves if column == "gold"])
-        found[_BY[score]] = {"fpr": rates.tolist(), "models": models, "gold": _band(golds)}
+        found[_BY[score]] = {
+            "others": "answers of golds" if rows[0][1][1].ndim == 2 else "images never trained on",
+            "fpr": rates.tolist(),
+            "models": models,
+            "gold": _band(golds),
+        }
     return found
 
 
@@ -105,13 +115,13 @@ def _rates(count: int) -> Floats:
 
 def _found_at(pair: Pair, rates: Floats) -> Floats:
     """Share of forget images above the threshold of each false positive rate."""
-    fpr, tpr = metrics.roc_curve_points(*pair, points=100_000)
+    fpr, tpr = metrics.roc_curve_points(pair[0], pair[1].ravel(), points=100_000)
     at = np.searchsorted(fpr, rates + 1e-12, "right") - 1
     return tpr[at]
 
 
 def _curve(pair: Pair, tpr: Floats, seed: int) -> Plain:
-    area = metrics.bootstrap_auc(*pair, seed=seed)
+    area = auc_interval(pair, seed)
     return {"tpr": tpr.tolist(), "auc": area.value, "low": area.low, "high": area.high}
 
 

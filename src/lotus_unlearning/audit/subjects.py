@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Subject:
         gradients: Norms ``[M]`` of the gradients of some forget and some unseen images, if known.
         model: The model itself, if it is at hand.
         weights: SHA-256 of its weights, if known.
+        bank: Folder of the bank that it is a model of.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Subject:
     gradients: Mapping[str, Floats] = field(default_factory=dict)
     model: nn.Module | None = None
     weights: str | None = None
+    bank: Path | None = None
 
     @cached_property
     def forget(self) -> Answers:
@@ -68,6 +71,14 @@ class Subject:
             found["gradient_norm"] = -norms[0], -norms[1]
         return found
 
+    def with_test(self) -> "Subject":
+        """The same with the answers to test images among those to unseen ones."""
+        both = (self.answers["unseen"], self.answers["test"])
+        together = Answers(
+            np.concatenate([a.logits for a in both]), np.concatenate([a.labels for a in both])
+        )
+        return Subject(self.name, {"forget": self.forget, "unseen": together})
+
     def accuracy(self, part: str) -> float:
         """Share of a split that is classified right."""
         return metrics.accuracy(self.answers[part].logits, self.answers[part].labels)
@@ -76,6 +87,11 @@ class Subject:
 def margins(answers: Answers) -> Floats:
     """Log-odds ``[N]`` of the label."""
     return metrics.margin(answers.logits, answers.labels)
+
+
+def margins_of(subjects: Sequence[Subject]) -> Floats:
+    """``[models, N]`` of the forget images."""
+    return np.stack([subject.margins for subject in subjects])
 
 
 def of_models(
@@ -143,7 +159,7 @@ def of_bank(bank: Bank, member: Member, splits: Splits, like: nn.Module | None) 
         model = copy.deepcopy(like)
         restore(model, weights)
     sha256 = bank.record(member).get("weights_sha256")
-    return Subject(member.title, answers, norms, model, sha256)
+    return Subject(member.title, answers, norms, model, sha256, bank.folder)
 
 
 Measure = Callable[[Subject, Sequence[Subject]], float | None]

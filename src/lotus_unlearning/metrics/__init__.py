@@ -20,6 +20,7 @@ from lotus_unlearning.metrics.as_published import (
 from lotus_unlearning.metrics.attacks import (
     attack_auc,
     bootstrap_auc,
+    bootstrap_auc_same_images,
     entropy_attack,
     roc_curve_points,
 )
@@ -47,10 +48,8 @@ from lotus_unlearning.metrics.ladder import LADDER, ROWS, Rung
 from lotus_unlearning.metrics.metric import Direction, Metric, Need
 from lotus_unlearning.metrics.power import golds_needed, smallest_effect
 from lotus_unlearning.metrics.rates import (
-    BestThreshold,
     KSDistance,
     RateAt,
-    best_threshold,
     ks_distance,
     tpr_at_fpr,
 )
@@ -62,7 +61,19 @@ from lotus_unlearning.metrics.scores import (
     membership_scores,
     modified_entropy,
 )
-from lotus_unlearning.metrics.shadow import ULira, Variance, lira_offline, lira_online, u_lira
+from lotus_unlearning.metrics.shadow import (
+    ULira,
+    Variance,
+    lira_offline,
+    lira_online,
+    u_lira,
+    variance_for,
+)
+from lotus_unlearning.metrics.thresholds import (
+    BestThreshold,
+    best_threshold,
+    bootstrap_threshold,
+)
 from lotus_unlearning.metrics.uncertainty import (
     EntropyHistogram,
     confidence,
@@ -106,6 +117,8 @@ __all__ = [
     "average_gap_as_published",
     "best_threshold",
     "bootstrap_auc",
+    "bootstrap_auc_same_images",
+    "bootstrap_threshold",
     "class_accuracies",
     "class_shares",
     "closes",
@@ -142,6 +155,7 @@ __all__ = [
     "softmax",
     "tpr_at_fpr",
     "u_lira",
+    "variance_for",
     "verdict",
     "zrf",
 ]

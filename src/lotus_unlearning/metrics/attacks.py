@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lotus_unlearning.metrics.arrays import Floats, as_scores, require_share
+from lotus_unlearning.metrics.banks import as_bank, require_same_images
 from lotus_unlearning.metrics.interval import Interval
 
 DRAWS_AT_ONCE = 200_000  # of the bootstrap: small enough for the processor's cache
@@ -140,9 +141,9 @@ def bootstrap_auc(
     aucs = []
     for start in range(0, repeats, size):
         rows = min(size, repeats - start)
-        weights = _resampled_counts(len(members), rows, draw)
+        weights = resampled_counts(len(members), rows, draw)
         cumulative = np.zeros((rows, len(others) + 1))
-        np.cumsum(_resampled_counts(len(others), rows, draw), axis=1, out=cumulative[:, 1:])
+        np.cumsum(resampled_counts(len(others), rows, draw), axis=1, out=cumulative[:, 1:])
         wins = cumulative[:, below] + cumulative[:, not_above]
         aucs.append((weights * wins).sum(axis=1) / (2 * len(members) * len(others)))
     tail = (1 - level) / 2
@@ -150,7 +151,63 @@ def bootstrap_auc(
     return Interval(value, float(low), float(high))
 
 
-def _resampled_counts(count: int, rows: int, draw: np.random.Generator) -> Floats:
+def bootstrap_auc_same_images(
+    scores: ArrayLike,
+    gold_scores: ArrayLike,
+    *,
+    seed: int = 0,
+    repeats: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    r"""The AUC of a model's scores against those of golds on the same images, with an interval.
+
+    .. math:: AUC = \frac1{GN^2} \sum_{g,i,j} [s_i > t_{gj}] + \tfrac12 [s_i = t_{gj}]
+
+    An image that is hard for one model is hard for all, so that images are drawn with all their
+    scores. The golds stay: what another set of them would give is not in the interval.
+
+    Args:
+        scores: ``[N]`` of the model under audit, higher meaning "trained on".
+        gold_scores: ``[G, N]`` of golds, on the same images in the same order.
+        seed: Of the draws; same seed, same interval.
+        repeats: Number of draws.
+        level: Confidence level.
+
+    Returns:
+        The :class:`Interval`; its value is 0.5 where the model is like the golds.
+
+    Raises:
+        ValueError: If shapes differ, numbers are not finite, or an option is out of range.
+
+    Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
+
+    >>> bootstrap_auc_same_images([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]).value
+    0.5
+    """
+    require_share(level, "level")
+    if repeats < 1:
+        raise ValueError(f"repeats: expected at least 1, got {repeats}; try 1000")
+    mine = as_scores(scores, "scores")
+    golds = as_bank(gold_scores, "gold_scores", least=1)
+    require_same_images(mine, "scores", golds, "gold_scores")
+    order = np.argsort(golds, axis=None)
+    image, others = order % golds.shape[1], golds.ravel()[order]
+    below, not_above = (np.searchsorted(others, mine, side) for side in ("left", "right"))
+    draw = np.random.default_rng(seed)
+    size = max(1, DRAWS_AT_ONCE // len(others))
+    aucs = []
+    for start in range(0, repeats, size):
+        weights = resampled_counts(len(mine), min(size, repeats - start), draw)
+        cumulative = np.zeros((len(weights), len(others) + 1))
+        np.cumsum(weights[:, image], axis=1, out=cumulative[:, 1:])
+        wins = cumulative[:, below] + cumulative[:, not_above]
+        aucs.append((weights * wins).sum(axis=1) / (2 * len(mine) * len(others)))
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.concatenate(aucs), [tail, 1 - tail])
+    return Interval(attack_auc(mine, golds.ravel()), float(low), float(high))
+
+
+def resampled_counts(count: int, rows: int, draw: np.random.Generator) -> Floats:
     """How often each of ``count`` examples is drawn, ``[rows, count]``, in ``rows`` resamples."""
     drawn = draw.integers(0, count, size=(rows, count))
     drawn += count * np.arange(rows)[:, None]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from lotus_unlearning.metrics.bands import outside_gold_band
 from lotus_unlearning.metrics.challenge import forgetting_quality
 from lotus_unlearning.metrics.metric import Metric
-from lotus_unlearning.metrics.rates import best_threshold, ks_distance, tpr_at_fpr
+from lotus_unlearning.metrics.rates import ks_distance, tpr_at_fpr
 from lotus_unlearning.metrics.references import jsd_to_golds, klom
 from lotus_unlearning.metrics.shadow import u_lira
+from lotus_unlearning.metrics.thresholds import best_threshold
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,23 @@ from lotus_unlearning.metrics.attacks import attack_auc
 from lotus_unlearning.metrics.banks import as_bank, require_same_images
 
 Variance = Literal["per image", "shared"]
+ENOUGH_FOR_OWN_VARIANCE = 32  # models on a side of an image
 SMALLEST_SPREAD = 1e-9  # where all models of a side agree: a large ratio, not an infinite one
+
+
+def variance_for(models: int) -> Variance:
+    """Which variance is better with so many models on a side of each image.
+
+    Args:
+        models: As many on the smaller side; half of the shadows, or all golds.
+
+    Source: Carlini et al., S&P 2022: one variance for all images where there are fewer than 64
+    shadows, of which each image is in half.
+
+    >>> variance_for(16), variance_for(32)
+    ('shared', 'per image')
+    """
+    return "shared" if models < ENOUGH_FOR_OWN_VARIANCE else "per image"
 
 
 def lira_online(

@@ -18,7 +18,10 @@ ladder      rows {measure, label, level, direction, unit, definition, models, pe
             {column: float | None}, intervals: {column: [low, high]}, golds: [..], note}
 per_image   {ids, labels, original: [margins] | None, unlearned, gold, low, high, outside, band}
 worst       rows {id, label, png (base64), z, beliefs: {column: probability}, gold: [low, high]}
-roc         {score: {fpr, models: {column: {tpr, auc, low, high}}, gold: {low, mean, high} | None}}
+roc         {score: {others: who raises false alarms, fpr, models: {column: {tpr, auc, low, high}},
+            gold: {low, mean, high} | None}}
+u_lira      {models, unlearned: [shares of right guesses], gold, edges, shares: [..],
+            band: {low, mean, high}} | None
 entropy     {edges, forget: {column: [..]}, unseen: {column: [..]}, gold: {low, mean, high} | None}
 relearning  curves {name, words, steps, aim, golds: [{accuracy, loss}], unlearned, original}
 notes       caveats
@@ -40,7 +43,7 @@ OUTCOMES = (
 COLUMNS = ("original", "unlearned", "gold")
 KEYS = (
     "title", "summary", "level", "band", "columns", "verdict", "statistics", "self_test", "ladder",
-    "per_image", "worst", "roc", "entropy", "relearning", "notes", "manifest",
+    "per_image", "worst", "u_lira", "roc", "entropy", "relearning", "notes", "manifest",
 )  # fmt: skip
 
 

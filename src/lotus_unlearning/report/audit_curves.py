@@ -55,7 +55,7 @@ def _roc(name: str, score: str, curves: Section, write: Figure) -> Chart:
             area = Markup("{} [{}, {}]").format(*(write(place) for place in places))
             keys.append(Key(column, LOOKS[column], area))
         axes.set(xscale="log", yscale="log", xlim=(rates[0], 1), ylim=(least, 1.12))
-        axes.set_xlabel("images never trained on, taken for forgotten ones")
+        axes.set_xlabel(f"{curves.get('others', 'images never trained on')}, taken for trained on")
         axes.set_ylabel("forgotten images found")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -114,6 +114,36 @@ def _entropy(name: str, column: str, section: Section, top: float) -> Chart:
         mean = float((heights * (edges[:-1] + edges[1:]) / 2).sum())
         label = f"Entropies of {column} on forget images, about {number(round(mean, 3))} nats"
         return Chart(column, to_svg(drawn, name, label), keys)
+
+
+def told(section: Section) -> Chart:
+    """How often a model's margin on one image gives away that it forgot that image.
+
+    Args:
+        section: As ``u_lira`` of an audit.
+
+    Returns:
+        Shares of images over shares of right guesses, with sets of golds as a band.
+    """
+    edges, look = np.asarray(section["edges"], dtype=float), LOOKS["unlearned"]
+    rows = [section["shares"], section["band"]["high"]]
+    with drawing("u-lira"):
+        drawn = figure(WIDTH, 225)
+        axes = drawn.subplots()
+        low, high = ([*section["band"][end], section["band"][end][-1]] for end in ("low", "high"))
+        band(axes, edges, low, high, step=True)
+        axes.axvline(0.5, color=MUTED, linewidth=1.1, linestyle=(0, (1, 2)))
+        axes.stairs(section["shares"], edges, color=look.colour, linewidth=2)
+        root_axis(axes, max(max(row) for row in rows))
+        axes.set_xlim(edges[0], edges[-1])
+        axes.xaxis.set_major_formatter(as_percent())
+        axes.set_xlabel("right guesses on an image")
+        axes.set_ylabel("share of images (root scale)")
+        mean = float(np.mean(section["unlearned"]))
+        label = f"Right guesses of U-LiRA on single images, on average {percent(mean)}"
+        svg = to_svg(drawn, "u-lira", label)
+    keys = [Key("unlearned", look), Key("sets of golds", LOOKS["gold"], filled=True)]
+    return Chart("", svg, [*keys, Key("a coin toss", Style(MUTED, (1, 2)))])
 
 
 def relearning(curves: Sequence[Section]) -> list[Chart]:

@@ -56,6 +56,7 @@ def view(page: Plain) -> dict[str, Any]:
         "worst": [
             _image(i, image, columns, figure) for i, image in enumerate(page.get("worst") or ())
         ],
+        "told": audit_curves.told(page["u_lira"]) if page.get("u_lira") else None,
         "roc": audit_curves.roc(page.get("roc") or {}, figure),
         "entropy": audit_curves.entropy(page["entropy"]) if page.get("entropy") else [],
         "relearning": audit_curves.relearning(page.get("relearning") or ()),
