@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from few_networks import RECIPE
+from few_networks import RECIPE, network
 
 from lotus_unlearning import Finetune, train, unlearn
-from lotus_unlearning.audit import Audit, Probes, Relearning, Wanted, audit, bank
+from lotus_unlearning.audit import Audit, Probes, Relearning, Wanted, audit, bank, of_model
 from lotus_unlearning.audit.subjects import of_bank
 from lotus_unlearning.metrics import attack_auc, margin
 from lotus_unlearning.report.audit import render_audit
@@ -334,3 +334,26 @@ def test_a_request_for_one_image_is_audited_at_every_level(original, gold, digit
     threshold = row(found, "best_threshold")
     assert (threshold["values"]["unlearned"] is None) == (count == 1)
     assert ("too few" in threshold["note"]) == (count == 1)
+
+
+def test_golds_that_could_not_be_trained_are_named(leaky, digits, material, tmp_path):
+    made = bank(material, digits, tmp_path / "bank", Wanted(golds=3))
+    lost = made.members("gold")[1]
+    cell = made.folder / "cells" / f"{lost.key}.json"
+    record = json.loads(cell.read_text())
+    record.pop("values")
+    cell.write_text(json.dumps(record | {"error": "a weight is NaN after the last step"}))
+    found = audit(leaky, digits, golds=made, device="cpu")
+    assert len(found.page["verdict"]["sentences"]) >= 1
+    assert found.page["verdict"]["golds"] == 2
+    said = "gold 1 of the bank is missing, as it could not be trained: a weight is NaN after"
+    assert any(note.startswith(said) for note in found.notes)
+
+
+def test_a_bank_without_a_single_gold_says_why(leaky, digits, tmp_path):
+    wild = replace(RECIPE, epochs=2, learning_rate=1e30, warmup_epochs=0.0)
+    made = bank(
+        of_model(network(), digits, wild, precision="float32"), digits, tmp_path, Wanted(golds=2)
+    )
+    with pytest.raises(ValueError, match="has none; 2 could not be trained: loss is nan"):
+        audit(leaky, digits, golds=made, device="cpu")

@@ -7,7 +7,7 @@ import pytest
 import workspaces
 import yaml
 
-from lotus_unlearning.requests import auditing
+from lotus_unlearning.requests import auditing, entries
 from lotus_unlearning.requests.auditing import against_golds, judged
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.workspace import opened
@@ -138,3 +138,21 @@ def test_a_bank_goes_without_unseen_images_if_all_were_asked_for(tmp_path):
     unseen = [str(i) for i in data.unseen.official.ids.tolist()]
     workspaces.ask(folder, workspaces.ids()[0], *unseen, near=False)
     assert _run(folder, []).record["audit"]["facts"]["golds"] == 3
+
+
+def test_golds_that_diverge_are_told_while_they_are_trained_and_the_request_stays_pending(
+    tmp_path,
+):
+    folder = workspaces.make(
+        tmp_path / "deletion",
+        recipe={"epochs": 2, "batch_size": 32, "learning_rate": 1e30, "warmup_epochs": 0.0},
+        audit_level=1,
+        audit_golds=2,
+    )
+    workspaces.ask(folder, *workspaces.ids()[:5], near=False)
+    said = []
+    with pytest.raises(ValueError, match="has none; 2 could not be trained"):
+        _run(folder, said)
+    assert sum("could not be trained" in line for line in said) == 2
+    with opened(folder) as workspace:
+        assert [request.state for request in entries.requests(workspace.db)] == ["pending"]

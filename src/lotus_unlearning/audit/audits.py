@@ -119,7 +119,7 @@ def audit(
         shadows=None if shadows is None or rung < 2 else _shadows(shadows, splits),
         probes=probed.rows,
         relearning=probed.curves,
-        notes=[*notes, *probed.notes, *_lacking(rung, shadows, others)],
+        notes=[*notes, *probed.notes, *_lacking(rung, shadows, others), *_failed(golds, shadows)],
         forgotten_before=forgotten_before,
         seed=seed,
     )
@@ -184,7 +184,11 @@ def _retrained(
     wanted = like if level == 3 else None
     found = [of_bank(golds, member, splits, wanted) for member in golds.members("gold")]
     if not found:
-        raise ValueError(f"golds: expected a bank with gold models, {golds.folder} has none")
+        why = [error.strip().splitlines()[-1] for error in golds.failed().values()]
+        raise ValueError(
+            f"golds: expected a bank with gold models, {golds.folder} has none"
+            + (f"; {len(why)} could not be trained: {why[0]}" if why else "")
+        )
     put_back: dict[int, list[Subject]] = {}
     same = golds.chosen == Chosen.of(splits)  # else what is put back is not all to be forgotten
     for member in golds.members("put-back") if same else ():
@@ -249,6 +253,17 @@ def _lacking(level: int, shadows: Bank | None, others: Sequence[Model]) -> list[
             "needs an original of its own."
         )
     return notes
+
+
+def _failed(*banks: Any) -> list[str]:
+    """Models that a bank was to have: who reads how many there are is to know why."""
+    there = {bank.folder: bank for bank in banks if isinstance(bank, Bank)}
+    found = [(m, error) for bank in there.values() for m, error in bank.failed().items()]
+    return [
+        f"{member.title} of the bank is missing, as it could not be trained: "
+        f"{error.strip().splitlines()[-1]}."
+        for member, error in found
+    ]
 
 
 def _banks(golds: Golds | None, shadows: Bank | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lotus_unlearning.audit.subjects import Bench, Floats, margins_of
 Plain = dict[str, Any]
 _SETS = 20  # random pairs of sets of golds
 _ENOUGH = 3  # unlearned models
-_EDGES = np.linspace(0, 1, 21)
+_EDGES = np.linspace(0, 1, 11)
 _LABELS = {
     "klom": "KLOM",
     "u_lira": "U-LiRA",

@@ -187,7 +187,7 @@ def _bank(
     def watch(members: Sequence[audits.Member], done: int, total: int) -> None:
         say(f"audit: {done} of {total} gold models")
 
-    return audits.bank(
+    made = audits.bank(
         material,
         splits,
         folder / name,
@@ -196,6 +196,9 @@ def _bank(
         where=audits.Where(device=chosen.device),
         watch=watch,
     )
+    for member, error in made.failed().items():
+        say(f"audit: {member.title} could not be trained: {error.strip().splitlines()[-1]}")
+    return made
 
 
 def _with_all_that_golds_do_not_see(splits: Splits) -> Splits:

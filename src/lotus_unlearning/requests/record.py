@@ -136,6 +136,7 @@ def _run(run: Run, known: Mapping[int, Run]) -> dict[str, Any]:
         },
         "model_after": {"weights_sha256": run.weights, "file_sha256": run.file},
         **{key: found[key] for key in keys},
+        "parameters": found.get("parameters"),  # older ledgers do not say
         "images": found["images"],
     }
 

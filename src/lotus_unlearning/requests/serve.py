@@ -163,6 +163,7 @@ def _facts(chosen: Settings, batch: Batch, made: Unlearned) -> dict[str, Any]:
         "started_from": {"run": batch.before.number, "weights_sha256": batch.before.weights},
         "weights_sha256": fingerprint(made.model),
         "architecture": dict(chosen.architecture),
+        "parameters": sum(values.numel() for values in made.model.parameters()),
         "method": describe(made.method),
         "retrained": isinstance(made.method, Retrain),
         "seeds": {"unlearning": seed, "evaluation": seed, "data": chosen.data.seed},
