@@ -147,12 +147,12 @@ def test_golds_that_diverge_are_told_while_they_are_trained_and_the_request_stay
         tmp_path / "deletion",
         recipe={"epochs": 2, "batch_size": 32, "learning_rate": 1e30, "warmup_epochs": 0.0},
         audit_level=1,
-        audit_golds=2,
+        audit_golds=3,
     )
     workspaces.ask(folder, *workspaces.ids()[:5], near=False)
     said = []
-    with pytest.raises(ValueError, match="has none; 2 could not be trained"):
+    with pytest.raises(ValueError, match="has none; 3 could not be trained"):
         _run(folder, said)
-    assert sum("could not be trained" in line for line in said) == 2
+    assert sum("could not be trained" in line for line in said) == 3
     with opened(folder) as workspace:
         assert [request.state for request in entries.requests(workspace.db)] == ["pending"]

@@ -41,11 +41,23 @@ def test_an_attack_that_was_not_measured_before_breaks_its_rail():
     assert not holds({}, interval=None)["auc_loss"]
 
 
-@pytest.mark.parametrize(("after", "kept"), [(0.2, False), (0.3, True), (0.4, True), (0.7, False)])
-def test_where_golds_are_is_not_worse_however_far_from_a_coin_toss(after, kept):
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [(0.2, True), (0.3, True), (0.4, True), (0.7, False), (0.005, True), (0.0, True)],
+)
+def test_with_golds_worse_is_farther_from_them_however_far_that_is_from_a_coin_toss(after, kept):
     found = check(SAME, {**SAME, "auc_loss": after}, (0.55, 0.61), Guards(), (0.25, 0.35))[-1]
     assert found.holds == kept
-    assert found.why.endswith("or as of golds, 0.2500 to 0.3500")
+    assert found.why.endswith("at most 0.2600 from where golds are, 0.2500 to 0.3500")
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"), [(0.17, True), (0.39, True), (0.41, False), (0.5, False)]
+)
+def test_a_coin_toss_is_worse_where_golds_are_surer_of_unseen_images(after, kept):
+    before = {**SAME, "auc_loss": 0.30}
+    found = check(before, {**SAME, "auc_loss": after}, (0.21, 0.40), Guards(), (0.05, 0.15))[-1]
+    assert found.holds == kept
 
 
 def test_without_an_attack_there_is_no_such_rail():

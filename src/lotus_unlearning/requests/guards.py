@@ -18,8 +18,8 @@ class Check:
         name: The name of the measure.
         before: The value of the model that is served.
         after: The value of the new model.
-        limit: The value that ``after`` is not to be below (accuracies), or the one than which it is
-            not to be farther from 0.5 (attacks, unless it is where golds are).
+        limit: The value that ``after`` is not to be below (accuracies), or the distance that it is
+            to have at most from where golds are, or from 0.5 where none are known (attacks).
         holds: Whether the limit is kept.
         why: The reason, in words.
     """
@@ -46,8 +46,8 @@ def check(
         after: Measures of the new model, on the same images.
         attack_interval: The 95% interval of the attack's AUC on the model that is served.
         guards: The limits.
-        gold_interval: Where the AUC of one more gold is expected, if golds are known: a model whose
-            AUC is there is not worse, however far from 0.5 that may be.
+        gold_interval: Where the AUC of one more gold is expected, if golds are known: what counts
+            then is how far it is from there, not from 0.5.
 
     >>> values = {"retain_accuracy": 0.99, "test_accuracy": 0.98, "auc_loss": 0.55}
     >>> [c.holds for c in check(values, {**values, "test_accuracy": 0.9}, (0.5, 0.6), Guards())]
@@ -122,19 +122,26 @@ def _attack(
     interval: Sequence[float] | None,
     golds: Sequence[float] | None,
 ) -> Check:
-    """Farther from a coin toss than the interval of the model before is worse, on either side.
+    """Farther from where it should be than the interval of the model before is worse.
 
-    Not so where golds are as far: images to forget may be harder than unseen ones, or easier.
+    That is where one more gold is expected: images to forget may be harder than unseen ones, or
+    easier. Where no golds are known it is a coin toss.
     """
     if before is None or after is None or interval is None:
         return Check(name, before, after, None, False, f"{name} was not measured")
-    limit = max(abs(end - 0.5) for end in interval)
-    like_golds = golds is not None and golds[0] <= after <= golds[1]
-    holds = like_golds or abs(after - 0.5) <= limit
+    wanted = (0.5, 0.5) if golds is None else (golds[0], golds[1])
+    limit = max(_outside(end, wanted) for end in interval)
+    holds = _outside(after, wanted) <= limit
     low, high = interval
+    goal = "0.5" if golds is None else f"where golds are, {wanted[0]:.4f} to {wanted[1]:.4f}"
     why = (
         f"attack by {name.removeprefix('auc_')} {'not worse' if holds else 'worse'}: AUC "
         f"{before:.4f} [{low:.4f}, {high:.4f}] before, {after:.4f} after, at most {limit:.4f} "
-        "from 0.5" + (f", or as of golds, {golds[0]:.4f} to {golds[1]:.4f}" if golds else "")
+        f"from {goal}"
     )
     return Check(name, before, after, limit, holds, why)
+
+
+def _outside(value: float, wanted: tuple[float, float]) -> float:
+    """Distance from an interval."""
+    return max(wanted[0] - value, value - wanted[1], 0.0)
