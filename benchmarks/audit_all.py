@@ -1,8 +1,8 @@
-"""Audit the original, four methods and one more gold on digits and Fashion-MNIST.
+r"""Audit the original, four methods and one more gold on digits and Fashion-MNIST.
 
-    python benchmarks/audit_all.py digits --golds 64 --shadows 64 \\
+    python benchmarks/audit_all.py digits --golds 64 --shadows 64 \
       --put_back 5 10 20 40 80 --others 7
-    python benchmarks/audit_all.py fashion-mnist --golds 16 --shadows 32 \\
+    python benchmarks/audit_all.py fashion-mnist --golds 16 --shadows 32 \
       --put_back 25 50 100 200 400
     python docs/write_audit.py
 

@@ -95,7 +95,7 @@ class FromDisk(torch.utils.data.Dataset):
 
 
 def test_images_read_from_a_disk_are_told_apart_by_some_of_them(monkeypatch):
-    monkeypatch.setattr("lotus_unlearning.images.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("lotus_unlearning.images.taking.MEMORY_SHARE", 0.0)
     same, again, other = (as_images(FromDisk(shift), "train") for shift in (0, 0, 0.1))
     assert of(same) == of(again) != of(other)
     random = [as_images(FromDisk(noise=1.0), "train") for _ in range(2)]

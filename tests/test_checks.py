@@ -74,7 +74,7 @@ def test_what_is_no_method_is_refused_in_one_sentence(given, got):
 
 
 def test_nan_in_the_first_streamed_images_is_no_fault_of_the_model(monkeypatch):
-    monkeypatch.setattr("lotus_unlearning.images.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("lotus_unlearning.images.taking.MEMORY_SHARE", 0.0)
     x, y = images()
     x[3] = torch.nan
     part = Split("forget", as_images(TensorDataset(x, y), "train"), torch.tensor([3, 4]))

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from lotus_unlearning.folders import replace_text, replacing, share
+from lotus_unlearning.files.folders import replace_text, replacing, share
 
 
 @pytest.mark.parametrize("alone", [True, False])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lotus_unlearning import ImageTensors, Splits, datasets
 from lotus_unlearning.datasets.data import numbered
-from lotus_unlearning.id_files import read_ids
+from lotus_unlearning.files.id_lists import read_ids
 
 NAMES = tuple(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(10))
 

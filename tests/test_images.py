@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from lotus_unlearning import ImageTensors, Splits, datasets
 from lotus_unlearning.images import StreamedImages, as_images, content_hashes
-from lotus_unlearning.pixels import accepted, digests
+from lotus_unlearning.images.pixels import accepted, digests
 
 LEVELS = torch.arange(256).view(4, 1, 8, 8)
 LABELS = torch.arange(4) % 2
@@ -34,7 +34,7 @@ class Changed(Dataset):
 
 
 def streamed(monkeypatch, dataset):
-    monkeypatch.setattr("lotus_unlearning.images.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("lotus_unlearning.images.taking.MEMORY_SHARE", 0.0)
     made = as_images(dataset, "train")
     assert isinstance(made, StreamedImages)
     return made
@@ -85,7 +85,7 @@ def test_no_more_workers_than_there_are_batches(monkeypatch, chunks, workers):
         asked.append(num_workers)
         return loader(*arguments, **settings)
 
-    monkeypatch.setattr("lotus_unlearning.sources.DataLoader", counting)
+    monkeypatch.setattr("lotus_unlearning.images.sources.DataLoader", counting)
     data = replace(streamed(monkeypatch, TensorDataset(LEVELS / 255, LABELS)), workers=3)
     batches = list(data.batches(torch.arange(4).tensor_split(chunks)))
     assert torch.equal(torch.cat(batches), LEVELS / 255)

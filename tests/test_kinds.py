@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import pytest
 
-from lotus_unlearning.kinds import misfits, require
+from lotus_unlearning.files.kinds import misfits, require
 
 
 class _Row(TypedDict):

@@ -87,7 +87,7 @@ def test_uint8_images_and_their_scaled_floats_give_the_same_model():
 def test_streamed_images_give_the_same_model_as_images_in_memory(monkeypatch):
     dataset = torch.utils.data.TensorDataset(*images())
     held = unlearn(model(), splits(dataset), LoTUS(epochs=2), device="cpu").model
-    monkeypatch.setattr("lotus_unlearning.images.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("lotus_unlearning.images.taking.MEMORY_SHARE", 0.0)
     parts = Splits.from_ids(dataset, forget=[1, 4, 9], unseen=images(8, 1), test=images(8, 2))
     assert type(parts.forget.source).__name__ == "StreamedImages"
     streamed = unlearn(model(), parts, LoTUS(epochs=2), device="cpu").model

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lotus_unlearning.images import Images, ImageTensors, called
-from lotus_unlearning.pixels import model_input, not_finite
+from lotus_unlearning.images.pixels import model_input, not_finite
 from lotus_unlearning.splits import Split, Splits
 
 _CHUNK = 1024

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lotus_unlearning.id_files import Asked, is_whole, numbers, read_ids, some
-from lotus_unlearning.sources import Images, called
+from lotus_unlearning.files.id_lists import Asked, is_whole, numbers, read_ids, some
+from lotus_unlearning.images.sources import Images, called
 
 __all__ = ["Ids", "Others", "positions", "some"]
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lotus_unlearning.id_files import some
-from lotus_unlearning.sources import Images, ImageTensors, content_hashes, each_hash
+from lotus_unlearning.files.id_lists import some
+from lotus_unlearning.images.sources import Images, ImageTensors, content_hashes, each_hash
 
 _IS_COPY = np.dtype([("of forget", bool), ("of retain", bool)])
 _ARE_COPIES = {True: "image is a copy", False: "images are copies"}

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
-from lotus_unlearning.kinds import require
-from lotus_unlearning.plain_files import from_json, from_yaml, parsed_json
+from lotus_unlearning.files.kinds import require
+from lotus_unlearning.files.plain import from_json, from_yaml, parsed_json
 
 Ids = list[int] | list[str]
 _AS_WRITTEN = "a file of a run as it was written"

@@ -13,9 +13,9 @@ import yaml
 from torch import nn
 
 from lotus_unlearning import models, run_files
-from lotus_unlearning.config_paths import resolved
 from lotus_unlearning.evaluation import Evaluation, versions
-from lotus_unlearning.kinds import require
+from lotus_unlearning.files.config_paths import resolved
+from lotus_unlearning.files.kinds import require
 from lotus_unlearning.runtime import (
     Processes,
     choose_device,
@@ -153,8 +153,8 @@ def write(
     """Write the files of a run into ``path``, weights first.
 
     Args:
-        path: A folder, made if it is not there; :func:`lotus_unlearning.folders.folder` gives one
-            that is gone again if writing fails.
+        path: A folder, made if it is not there; :func:`lotus_unlearning.files.folders.folder`
+            gives one that is gone again if writing fails.
         config: The options of the command.
         model: The model whose weights are written, if ``architecture`` says how to build it again.
         architecture: The architecture of ``model``.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lotus_unlearning import Recipe
-from lotus_unlearning.folders import replace_text
+from lotus_unlearning.files.folders import replace_text
 
 RECIPE = Recipe(epochs=8, batch_size=64, learning_rate=0.1)
 LONGER = Recipe(epochs=30, batch_size=30, learning_rate=0.02, warmup_epochs=0.0)

@@ -252,7 +252,7 @@ def test_ctrl_c_leaves_no_file_and_says_how_to_go_on(tmp_path, monkeypatch, caps
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lotus_unlearning.folders.os.replace", interrupted)
+    monkeypatch.setattr("lotus_unlearning.files.folders.os.replace", interrupted)
     assert main(["train", *SMALL]) == 130
     assert "The same command starts again" in capsys.readouterr().err
     assert list((tmp_path / "runs").iterdir()) == []

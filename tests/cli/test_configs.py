@@ -8,7 +8,7 @@ from few_digits import IDS, SMALL, same
 
 from lotus_unlearning import runs
 from lotus_unlearning.cli import configs, main
-from lotus_unlearning.id_files import read_ids
+from lotus_unlearning.files.id_lists import read_ids
 
 QUICK = ["--method.epochs", "1"]
 

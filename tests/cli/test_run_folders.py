@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from few_digits import SMALL
 
-from lotus_unlearning import folders, runs
+from lotus_unlearning import runs
 from lotus_unlearning.cli import main
+from lotus_unlearning.files import folders
 
 ONE = [*SMALL[:2], "--recipe.epochs", "1"]
 

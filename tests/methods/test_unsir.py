@@ -222,7 +222,7 @@ def test_an_epoch_of_the_instance_version_reads_each_split_once(monkeypatch):
         loaders.append(settings["num_workers"])
         return DataLoader(*arguments, **settings)
 
-    monkeypatch.setattr("lotus_unlearning.sources.DataLoader", counting)
+    monkeypatch.setattr("lotus_unlearning.images.sources.DataLoader", counting)
     source = splits.forget.source
     stream = StreamedImages(TensorDataset(source.images, source.labels), source.labels)
     streamed = Splits(*(replace(part, source=stream) for part in (splits.forget, splits.retain)))

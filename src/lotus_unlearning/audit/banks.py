@@ -16,11 +16,11 @@ from torch import Tensor
 from lotus_unlearning.audit.material import Material, content, images_of
 from lotus_unlearning.audit.members import FORMAT, Chosen, Ints, Kind, Member, digest
 from lotus_unlearning.benchmark.records import read_record
-from lotus_unlearning.folders import replace_text
+from lotus_unlearning.files.folders import replace_text
+from lotus_unlearning.files.kinds import require
+from lotus_unlearning.files.plain import from_json
 from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS, unzipped
 from lotus_unlearning.jobs.store import Store
-from lotus_unlearning.kinds import require
-from lotus_unlearning.plain_files import from_json
 from lotus_unlearning.splits import Splits
 
 Arrays = Mapping[str, NDArray[np.float32]]

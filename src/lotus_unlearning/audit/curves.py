@@ -15,7 +15,7 @@ from lotus_unlearning.audit.members import digest
 from lotus_unlearning.audit.subjects import Subject
 from lotus_unlearning.checks import require
 from lotus_unlearning.evaluation.measures import finite
-from lotus_unlearning.kinds import misfits
+from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split
 

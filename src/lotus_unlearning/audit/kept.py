@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lotus_unlearning.audit.members import digest
-from lotus_unlearning.folders import replace_text
-from lotus_unlearning.plain_files import from_json
+from lotus_unlearning.files.folders import replace_text
+from lotus_unlearning.files.plain import from_json
 
 _FOLDER = "probes"
 

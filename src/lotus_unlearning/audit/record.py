@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lotus_unlearning.evaluation import rows
-from lotus_unlearning.folders import replace_text
-from lotus_unlearning.plain_files import from_json
+from lotus_unlearning.files.folders import replace_text
+from lotus_unlearning.files.plain import from_json
 from lotus_unlearning.report.audit import render_audit
 from lotus_unlearning.report.page import ARROWS_IN_TEXT, formatted
 

@@ -18,8 +18,8 @@ from lotus_unlearning.benchmark.grid import (
     block_named,
 )
 from lotus_unlearning.benchmark.rows import Settings, Variant
+from lotus_unlearning.files.plain import from_yaml
 from lotus_unlearning.methods import METHODS
-from lotus_unlearning.plain_files import from_yaml
 from lotus_unlearning.training import Recipe
 
 _ALL = [name for name in METHODS if name != "retrain"]

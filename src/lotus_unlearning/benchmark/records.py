@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Required, TypedDict
 
 from lotus_unlearning.benchmark.measures import BINS
-from lotus_unlearning.kinds import require
-from lotus_unlearning.plain_files import from_json
+from lotus_unlearning.files.kinds import require
+from lotus_unlearning.files.plain import from_json
 
 _WHAT = "the JSON of a cell as it was written"
 _ADVICE = "delete it and the same command runs the cell again"

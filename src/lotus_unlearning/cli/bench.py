@@ -21,7 +21,7 @@ from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 from lotus_unlearning.benchmark.work import run
 from lotus_unlearning.cli import parsing
 from lotus_unlearning.cli.options import say, show
-from lotus_unlearning.folders import replace_text
+from lotus_unlearning.files.folders import replace_text
 from lotus_unlearning.jobs.executors import Executor, InProcesses, InThisProcess
 from lotus_unlearning.jobs.job import Made
 from lotus_unlearning.jobs.on_ray import OnRay

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lotus_unlearning.config_paths import Values, relative
-from lotus_unlearning.config_paths import resolved as resolved
-from lotus_unlearning.plain_files import from_yaml
+from lotus_unlearning.files.config_paths import Values, relative
+from lotus_unlearning.files.config_paths import resolved as resolved
+from lotus_unlearning.files.plain import from_yaml
 
 _GROUPS = ("method", "recipe")
 _OF_THIS_RUN = ("config", "out", "checkpoint")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from lotus_unlearning import folders
 from lotus_unlearning.cli import options, parsing
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.datasets import mufac, mufac_cleaning
+from lotus_unlearning.files import folders
 
 _EXAMPLES = """
 lotus data clean-mufac --root custom_korean_family_dataset_resolution_128

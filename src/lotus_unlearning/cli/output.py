@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lotus_unlearning import folders, runs
+from lotus_unlearning import runs
 from lotus_unlearning.cli import configs
 from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.evaluation import Evaluation
+from lotus_unlearning.files import folders
 from lotus_unlearning.runtime import Processes
 from lotus_unlearning.runtime.checkpoint import FILE, discard
 

@@ -10,7 +10,7 @@ from lotus_unlearning.cli.methods import add_method, build_method
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.request import WORKSPACE
 from lotus_unlearning.cli.trained_on import TrainingImages
-from lotus_unlearning.config_paths import OF_FILES, folder_of
+from lotus_unlearning.files.config_paths import OF_FILES, folder_of
 from lotus_unlearning.requests.plan import load_data
 from lotus_unlearning.requests.settings import (
     DataChoice,

@@ -8,13 +8,14 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lotus_unlearning import folders, runs
+from lotus_unlearning import runs
 from lotus_unlearning.benchmark.grid import block_named
 from lotus_unlearning.cli import choosing, loading, options, parsing
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
+from lotus_unlearning.files import folders
 from lotus_unlearning.methods.spaces import SPACES, rules_of
 from lotus_unlearning.own_code import is_own
 from lotus_unlearning.splits import Splits

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lotus_unlearning.images import Data, Images, ImageTensors, Official
-from lotus_unlearning.names import taken, whole
+from lotus_unlearning.images.names import taken, whole
 from lotus_unlearning.splits import stratified
 
 __all__ = [

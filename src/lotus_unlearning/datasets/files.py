@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from lotus_unlearning.cores import usable_cores
 from lotus_unlearning.datasets.data import Data
 from lotus_unlearning.images import MEMORY_SHARE, Images, ImageTensors, StreamedImages, memory_bytes
-from lotus_unlearning.names import Names
+from lotus_unlearning.images.names import Names
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,7 +9,7 @@ from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
 from lotus_unlearning.datasets.files import File, Reader, listed, opened
 from lotus_unlearning.datasets.photos import as_it_is, photo_size
 from lotus_unlearning.images import Images
-from lotus_unlearning.names import Names
+from lotus_unlearning.images.names import Names
 
 _PARTS = ("train", "unseen", "test", "val")
 

@@ -15,9 +15,9 @@ import torch
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
 from lotus_unlearning.datasets.files import Reader, folder_with, images_in, listed, missing, opened
 from lotus_unlearning.datasets.tables import rows_of
+from lotus_unlearning.files.kinds import require
+from lotus_unlearning.files.plain import from_json
 from lotus_unlearning.ids import some
-from lotus_unlearning.kinds import require
-from lotus_unlearning.plain_files import from_json
 
 TABLES = {part: f"custom_{part}_dataset.csv" for part in ("train", "val", "test")}
 """The official parts: 10,025, 1,539 and 1,504 photos."""

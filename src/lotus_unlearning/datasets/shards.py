@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lotus_unlearning.datasets.files import CACHE
 from lotus_unlearning.ids import some
-from lotus_unlearning.names import Names
+from lotus_unlearning.images.names import Names
 
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm"})
 """Endings of images."""

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from lotus_unlearning.id_files import some
+from lotus_unlearning.files.id_lists import some
 
 _LONGEST_NAME = 256
 

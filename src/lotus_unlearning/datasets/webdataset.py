@@ -21,7 +21,7 @@ from lotus_unlearning.datasets.photos import Read, as_it_is, photo_size
 from lotus_unlearning.datasets.shards import Shard, open_shard, read_bytes
 from lotus_unlearning.ids import some
 from lotus_unlearning.images import Images, ImageTensors
-from lotus_unlearning.names import Names
+from lotus_unlearning.images.names import Names
 
 
 def load_webdataset(pattern: str, *, root: str | None, size: int | None, cut: Cut) -> Data:

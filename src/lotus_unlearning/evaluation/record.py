@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lotus_unlearning import report
 from lotus_unlearning.evaluation import rows
-from lotus_unlearning.folders import replace_text
-from lotus_unlearning.plain_files import from_json
+from lotus_unlearning.files.folders import replace_text
+from lotus_unlearning.files.plain import from_json
 from lotus_unlearning.report.page import ARROWS_IN_TEXT, formatted
 from lotus_unlearning.report.problems import problems
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lotus_unlearning.folders import replace_text
+from lotus_unlearning.files.folders import replace_text
+from lotus_unlearning.files.plain import from_json
 from lotus_unlearning.jobs.job import Entry, Files, J_contra, Made
-from lotus_unlearning.plain_files import from_json
 
 _STALE = 3600.0
 """Seconds after which what is half written will never be finished: writing takes seconds."""

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
-from lotus_unlearning.kinds import misfits
+from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.own_code import imported, is_own

@@ -148,7 +148,8 @@ def zrf(probabilities: ArrayLike, probabilities_random: ArrayLike) -> float:
     Raises:
         ValueError: If shapes differ or rows are not probabilities.
 
-    Source: Chundawat et al., "Can bad teaching induce forgetting?", AAAI 2023.
+    Source: Chundawat et al., "Can bad teaching induce forgetting?", AAAI 2023. Differs from the
+    code beside it, whose divergence has its arguments exchanged and is averaged over classes, too.
 
     >>> zrf([[0.5, 0.5]], [[0.5, 0.5]])
     1.0

@@ -206,7 +206,9 @@ def rmia(
         ValueError: If shapes differ, a number is no probability or an option is out of range.
 
     Source: Zarifzadeh et al., "Low-cost high-power membership inference attacks", ICML 2024; as in
-    their ml_privacy_meter, which also guesses p(z) with ``a`` and uses ``gamma`` = 1.
+    their ml_privacy_meter, which also guesses p(z) with ``a`` and uses ``gamma`` = 1. Differs:
+    where half of the references saw each image, that program averages over the half that gives a
+    population image most, though none saw it; here all count.
 
     >>> rmia([0.9, 0.3], [[0.3, 0.3]], [0.5, 0.6], [[0.5, 0.5]])
     array([1., 0.])

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lotus_unlearning.folders import os_error, replacing, share
+from lotus_unlearning.files.folders import os_error, replacing, share
 from lotus_unlearning.runtime.models import versioned
 
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")

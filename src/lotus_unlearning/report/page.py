@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from lotus_unlearning.folders import replace_text
+from lotus_unlearning.files.folders import replace_text
 
 NOTHING = "–"
 ARROWS = {"up": "↑", "down": "↓", "near gold": "≈", "": ""}

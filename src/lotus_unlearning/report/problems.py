@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
-from lotus_unlearning.kinds import misfits
+from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.report.shape import Page, Row
 
 DIRECTIONS, UNITS = (get_args(get_type_hints(Row)[key]) for key in ("direction", "unit"))

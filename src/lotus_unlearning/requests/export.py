@@ -3,7 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
-from lotus_unlearning import folders
+from lotus_unlearning.files import folders
 from lotus_unlearning.requests.canonical import canonical, settle
 from lotus_unlearning.requests.page import render
 from lotus_unlearning.requests.record import record

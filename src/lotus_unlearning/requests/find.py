@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lotus_unlearning.datasets.files import images_in
 from lotus_unlearning.datasets.perceptual import BITS
-from lotus_unlearning.id_files import is_whole, read_ids, some
+from lotus_unlearning.files.id_lists import is_whole, read_ids, some
 from lotus_unlearning.requests.entries import Found
 from lotus_unlearning.requests.index import Index, Print, distances, print_of_file
 

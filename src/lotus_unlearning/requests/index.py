@@ -17,9 +17,9 @@ from torch import Tensor
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.datasets.files import Reader
 from lotus_unlearning.datasets.perceptual import BITS, perceptual_hash
-from lotus_unlearning.id_files import some
+from lotus_unlearning.files.id_lists import some
 from lotus_unlearning.images import Images, ImageTensors
-from lotus_unlearning.pixels import digests
+from lotus_unlearning.images.pixels import digests
 from lotus_unlearning.splits import Split
 
 FILE = "index.npz"

@@ -7,8 +7,9 @@ import torch
 
 from lotus_unlearning import datasets, runs
 from lotus_unlearning.datasets import Data
-from lotus_unlearning.id_files import some
-from lotus_unlearning.kinds import require
+from lotus_unlearning.files.id_lists import some
+from lotus_unlearning.files.kinds import require
+from lotus_unlearning.images.sources import content_hashes
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.methods.settings import with_settings
 from lotus_unlearning.requests import entries, index
@@ -17,7 +18,6 @@ from lotus_unlearning.requests.index import Index
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
-from lotus_unlearning.sources import content_hashes
 from lotus_unlearning.splits import Split, Splits
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method

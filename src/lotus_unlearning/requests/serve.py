@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from lotus_unlearning import audit as audits
-from lotus_unlearning import folders, runs
+from lotus_unlearning import runs
 from lotus_unlearning.evaluation import Evaluation, describe, evaluate
+from lotus_unlearning.files import folders
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.requests import auditing, entries, evidence, guards, ledger
 from lotus_unlearning.requests.auditing import Audit, Audited

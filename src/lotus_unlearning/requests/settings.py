@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lotus_unlearning.plain_files import from_yaml
+from lotus_unlearning.files.plain import from_yaml
 
 FILE = "lotus.yaml"
 FORMAT = 1

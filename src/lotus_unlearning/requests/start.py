@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lotus_unlearning import folders, runs
+from lotus_unlearning import runs
 from lotus_unlearning.checks import check_model
 from lotus_unlearning.datasets import Data
+from lotus_unlearning.files import folders
 from lotus_unlearning.images import Images
 from lotus_unlearning.requests import entries, index, ledger, settings
 from lotus_unlearning.requests.canonical import file_digest, settle

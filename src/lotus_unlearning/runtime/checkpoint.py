@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from lotus_unlearning.kinds import misfits
+from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.facts import differences
 from lotus_unlearning.runtime.gathered import dealt, gathered

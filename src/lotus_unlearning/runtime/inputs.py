@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lotus_unlearning.images import ImageTensors, StreamedImages
-from lotus_unlearning.pixels import model_input
+from lotus_unlearning.images.pixels import model_input
 from lotus_unlearning.splits import Split
 
 PREDICTED_AT_ONCE = 256

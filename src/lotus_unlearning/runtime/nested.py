@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lotus_unlearning.folders import os_error
+from lotus_unlearning.files.folders import os_error
 
 _PLAIN = str | int | float | None
 _TREE, _DIGEST = "tree", "sha256"

@@ -12,30 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from lotus_unlearning.cores import usable_cores
-from lotus_unlearning.names import Names
-from lotus_unlearning.pixels import accepted
-from lotus_unlearning.sources import (
-    Data,
+from lotus_unlearning.images.names import Names
+from lotus_unlearning.images.pixels import accepted
+from lotus_unlearning.images.sources import (
     Images,
     ImageTensors,
-    Official,
     StreamedImages,
-    called,
-    content_hashes,
 )
-
-__all__ = [
-    "MEMORY_SHARE",
-    "Data",
-    "ImageTensors",
-    "Images",
-    "Official",
-    "StreamedImages",
-    "as_images",
-    "called",
-    "content_hashes",
-    "memory_bytes",
-]
 
 MEMORY_SHARE = 0.25
 """Data sets larger than this share of the machine's memory are streamed, not loaded."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from lotus_unlearning.pixels import accepted, digests, model_input, not_finite
+from lotus_unlearning.images.pixels import accepted, digests, model_input, not_finite
 
 _CHUNK = 256
 
@@ -105,7 +105,7 @@ class StreamedImages:
         """Images ``[B, ...]`` for each chunk of positions, prefetched by worker processes.
 
         Returns:
-            float32, or uint8 that :func:`lotus_unlearning.pixels.model_input` scales.
+            float32, or uint8 that :func:`lotus_unlearning.images.pixels.model_input` scales.
 
         Raises:
             ValueError: If a pixel is NaN or infinite, or of a type that is not taken; at the
@@ -182,7 +182,7 @@ def content_hashes(images: Images, positions: Tensor) -> list[bytes]:
     """One digest per image, of its shape and pixels; equal images have equal digests.
 
     The same image as uint8 and as floats in [0, 1] is equal; see
-    :func:`lotus_unlearning.pixels.digests`. What ``preprocess`` does is left out.
+    :func:`lotus_unlearning.images.pixels.digests`. What ``preprocess`` does is left out.
     """
     return list(each_hash(images, positions))
 
