@@ -185,11 +185,20 @@ def held_out(data):
     )
 
 
+def put_back(page):
+    """From how many images on golds that saw them after all are found out."""
+    rows = page["self_test"]["put_back"]
+    if rows:
+        counts = [f"{r['caught']} of {r['models']} with {r['images']:,}" for r in rows]
+        yield f"Golds with images put back that are found out: {listed(counts)}."
+
+
 def section(data, pages):
     """One data set: what was audited, the verdicts, the self-test, the ladder."""
     if not pages:
         return "Not measured yet."
     page = next(iter(pages.values()))
+    trust = [*page["self_test"]["sentences"], *put_back(page), *held_out(data)]
     parts = [
         about(pages),
         "### Who is distinguishable from retraining?",
@@ -199,7 +208,7 @@ def section(data, pages):
         "distinguishable.",
         statistics(pages),
         "### Is the verdict itself to be trusted?",
-        "\n".join(f"* {line}" for line in [*page["self_test"]["sentences"], *held_out(data)]),
+        "\n".join(f"* {line}" for line in trust),
         "### The ladder",
         "Bold: outside the interval in which one more gold is expected with a chance of "
         f"{percent(page['band'])}. With so many rows some are by chance; only the verdict corrects "
