@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest, hypergeom, ks_2samp, norm
+from scipy.stats import binomtest, hypergeom, ks_2samp, norm
 from sklearn.metrics import balanced_accuracy_score, roc_curve
 
+from chance import likely
 from lotus_unlearning.metrics import (
     best_threshold,
     bootstrap_auc,
@@ -25,11 +26,6 @@ DECIMALS = st.sampled_from([0, 1, 8])  # few decimals give many ties
 def scores(seed, n, m, decimals=8, shift=0.5):
     draw = np.random.default_rng(seed)
     return np.round(draw.normal(shift, 1, n), decimals), np.round(draw.normal(0, 1, m), decimals)
-
-
-def likely(repeats, share, doubt=1e-4):
-    """Counts that a share gives in all but ``doubt`` of cases."""
-    return binom.ppf(doubt / 2, repeats, share), binom.isf(doubt / 2, repeats, share)
 
 
 def test_exchangeable_images_have_auc_a_half_within_the_interval_as_often_as_it_says():
