@@ -3,8 +3,11 @@
 import importlib
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,8 @@ def imported(name: str, what: str, folder: str | Path | None = None) -> Any:
         folder: The current one if not given.
 
     Raises:
-        ValueError: If the name is of another form, or there is no such module or nothing callable
-            of that name in it.
+        ValueError: If the name is of another form, there is no such module or nothing callable of
+            that name in it, or another module of its name was imported before.
 
     >>> imported("python:statistics:mean", "example")([1, 3])
     2
@@ -35,18 +38,42 @@ def imported(name: str, what: str, folder: str | Path | None = None) -> Any:
     if not is_own(name) or not module_name or not attribute:
         raise ValueError(f"{what}: expected {_PREFIX}MODULE:NAME, got {name!r}")
     place = str(Path(folder or ".").resolve())
-    if place not in sys.path:
-        sys.path.insert(0, place)
     try:
-        module = importlib.import_module(module_name)
+        with _looked_in_first(place):
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise ValueError(
             f"{what}: expected a module {module_name!r} in {place} or installed: {error}"
         ) from None
+    _require_from(place, module_name, what)
     found = getattr(module, attribute, None)
     if not callable(found):
         raise ValueError(f"{what}: expected a function or class {attribute!r} in {module_name!r}")
     return found
+
+
+@contextmanager
+def _looked_in_first(place: str) -> Iterator[None]:
+    """Before what is installed within the block; after it later, for what a module imports late."""
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+        if place not in sys.path:
+            sys.path.append(place)
+
+
+def _require_from(place: str, module: str, what: str) -> None:
+    """The module is the one in ``place``, if there is one."""
+    top = module.partition(".")[0]
+    spec = PathFinder.find_spec(top, [place])
+    there, loaded = spec and spec.origin, getattr(sys.modules[top], "__file__", None)
+    if there and loaded and Path(there).resolve() != Path(loaded).resolve():
+        raise ValueError(
+            f"{what}: expected the module {top!r} in {place}, but {loaded} of the same name was "
+            "imported before; give one of them another name"
+        )
 
 
 def written_in(kind: type) -> dict[str, str] | None:

@@ -331,7 +331,7 @@ def test_a_request_for_one_image_is_audited_at_every_level(original, gold, digit
     second = row(found, "relearning_forget")
     assert second["values"]["unlearned"] is None
     assert "expected at least 3 forget images" in second["note"]
-    threshold = row(found, "best_threshold")
+    threshold = row(found, "held_out_threshold")
     assert (threshold["values"]["unlearned"] is None) == (count == 1)
     assert ("too few" in threshold["note"]) == (count == 1)
 

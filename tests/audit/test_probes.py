@@ -66,6 +66,7 @@ def test_few_forgotten_images_are_probed_as_far_as_they_go(digits, original, cou
         ({"batch_size": 1}, "batch_size >= 2"),
         ({"steps": 0}, "steps and every >= 1"),
         ({"every": 0}, "steps and every >= 1"),
+        ({"steps": 10, "every": 4}, "steps a multiple of every"),
         ({"share": 1.0}, "share in"),
         ({"learning_rate": 0.0}, "learning_rate > 0"),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from lotus_unlearning import metrics
-from lotus_unlearning.audit.pairs import Columns, Scored, auc, auc_interval
+from lotus_unlearning.audit.pairs import Columns, Pair, Scored
 from lotus_unlearning.audit.rows import Meaning, Row, known, of_scores
 from lotus_unlearning.metrics import LADDER, RateAt, Rung
 
@@ -58,21 +58,23 @@ def _area(name: str, columns: Columns, seed: int) -> Row:
             "on one of these images.",
         )
     label = f"AUC by {_BY[name]}{', against golds' if online else ''}"
-    row = of_scores(f"auc_{name}", label, columns, auc, lambda p: auc_interval(p, seed), meaning)
+    row = of_scores(
+        f"auc_{name}", label, columns, Pair.auc, lambda pair: pair.auc_interval(seed), meaning
+    )
     if name == "gradient_norm":  # one backward pass for each image
-        forget, others = dict(columns)["unlearned"]
-        row.note = f"Of {len(forget):,} forget and {len(others):,} unseen images."
+        forget, unseen = dict(columns)["unlearned"].sides
+        row.note = f"Of {len(forget):,} forget and {len(unseen):,} unseen images."
     return row
 
 
 def _threshold(columns: Columns, seed: int) -> Row:
-    few = min(map(len, dict(columns)["unlearned"])) < 2  # no halves, no interval
+    few = min(map(len, dict(columns)["unlearned"].sides)) < 2  # no halves, no interval
     return of_scores(
-        "best_threshold",
-        "Best threshold on the margin",
+        "held_out_threshold",
+        "Held-out threshold on the margin",
         columns,
-        lambda pair: metrics.best_threshold(*pair, seed=seed).held_out,
-        lambda pair: None if few else metrics.bootstrap_threshold(*pair, seed=seed),
+        lambda pair: metrics.best_threshold(*pair.sides, seed=seed).held_out,
+        lambda pair: None if few else metrics.bootstrap_threshold(*pair.sides, seed=seed),
         _HELD_OUT,
     )
 
@@ -88,8 +90,7 @@ def _rates(name: str, scores: Scored, seed: int) -> Iterator[Row]:
 
 
 def _rate(columns: Columns, fpr: float, seed: int) -> RateAt:
-    mine, others = dict(columns)["unlearned"]
-    return metrics.tpr_at_fpr(mine, others.ravel(), fpr=fpr, seed=seed)
+    return metrics.tpr_at_fpr(*dict(columns)["unlearned"].sides, fpr=fpr, seed=seed)
 
 
 def _rate_row(
@@ -116,8 +117,8 @@ def _rate_row(
         row.measure,
         label,
         columns,
-        lambda p: metrics.tpr_at_fpr(p[0], p[1].ravel(), fpr=fpr, repeats=1).tpr.value,
-        lambda p: rate.tpr,
+        lambda pair: metrics.tpr_at_fpr(*pair.sides, fpr=fpr, repeats=1).tpr.value,
+        lambda pair: rate.tpr,
         meaning,
     )
     row.note = _note(rate, online, wider)

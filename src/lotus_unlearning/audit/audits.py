@@ -82,7 +82,8 @@ def audit(
         golds: A bank, or models that were retrained without the images to forget.
         shadows: A bank with models that were trained on random halves.
         others: The same method with other seeds.
-        level: The highest one; by default 1 with golds, else 0.
+        level: The highest one; by default 1 with golds, else 0, and higher where shadows, others or
+            a trigger are given.
         probes: Of level 3.
         seed: Of bootstraps.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
@@ -104,7 +105,9 @@ def audit(
     >>> audit(model, splits, device="cpu").outcome
     'not enough gold models to say'
     """
-    rung = _level(level, golds)
+    needs = {"shadows": (2, shadows is not None), "others": (2, bool(others))}
+    needs["trigger"] = (3, probes is not None and probes.trigger is not None)
+    rung = _level(level, golds, needs)
     place = choose_device(device)
     run = Runtime(place, choose_precision(precision, place), seed=seed)
     bench, put_back, notes = _compared(
@@ -152,9 +155,23 @@ def _compared(
     return bench, put_back, notes
 
 
-def _level(level: int | None, golds: Golds | None) -> int:
+def _level(level: int | None, golds: Golds | None, needs: Mapping[str, tuple[int, bool]]) -> int:
+    """The level that is meant: one that makes use of all that is given.
+
+    Args:
+        level: What was asked for.
+        golds: Golds, if there are any.
+        needs: What else may be given -> the level that makes use of it, and whether it is.
+    """
+    given = {name: least for name, (least, there) in needs.items() if there}
     if level is None:
-        return 0 if golds is None else 1
+        level = max([0 if golds is None else 1, *given.values()])
+    unused = [f"{name} (level {least})" for name, least in given.items() if least > level]
+    if unused and level in LEVELS:
+        raise ValueError(
+            f"level: expected one that uses what is given, {', '.join(unused)}, got {level}; raise "
+            "the level, or leave that out"
+        )
     if level not in LEVELS:
         raise ValueError(f"level: expected 0, 1, 2 or 3, got {level!r}")
     if level > 0 and golds is None:

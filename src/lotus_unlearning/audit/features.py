@@ -55,18 +55,11 @@ def linear_probes(bench: Bench, splits: Splits, run: Runtime) -> Iterator[Row]:
         if subject.model is None:
             continue
         forget = features(subject.model, splits.forget, run)
-        _add(labels, column, labels_read(subject.model, forget, splits, run))
+        labels.add(column, labels_read(subject.model, forget, splits, run))
         if splits.unseen is not None and min(len(splits.forget), len(splits.unseen)) > 1:
             unseen = features(subject.model, splits.unseen, run)
-            _add(members, column, members_read(forget, unseen))
+            members.add(column, members_read(forget, unseen))
     yield from (row for row in (labels, members) if "unlearned" in row.values)
-
-
-def _add(row: Row, column: str, value: float) -> None:
-    if column == "gold":
-        row.golds.append(value)
-    else:
-        row.values[column] = value
 
 
 def features(model: nn.Module, split: Split, run: Runtime) -> Floats:

@@ -24,7 +24,6 @@ STATISTICS: Mapping[str, Scale] = {
 """What the verdict looks at, and the scale on which golds are compared; the last two need images
 never trained on."""
 LEVEL, POWER, LARGEST_EFFECT = 0.05, 0.8, 5.0
-_BESIDE = 2  # of the statistics are against golds, the others of one model alone
 
 
 @dataclass(eq=False)
@@ -44,7 +43,7 @@ class Judge:
     def names(self) -> list[str]:
         """The statistics, without those that need images that are not there."""
         known = list(STATISTICS)
-        return known if self.golds and self.golds[0].others is not None else known[:-2]
+        return known if self.golds and self.golds[0].never_trained is not None else known[:-2]
 
     def verdict(self, subject: Subject, left_out: int | None = None) -> Verdict | None:
         """Judge a model against all golds, or against all but one.
@@ -87,9 +86,9 @@ class Judge:
 def alone(subject: Subject) -> list[float]:
     """Mean margin, accuracy and, where there are other images, AUC and entropy distance."""
     found = [float(subject.margins.mean()), subject.accuracy("forget")]
-    if subject.others is not None:
-        found.append(metrics.attack_auc(subject.margins, margins(subject.others)))
-        distance = metrics.ks_distance(subject.forget.entropy, subject.others.entropy)
+    if subject.never_trained is not None:
+        found.append(metrics.attack_auc(subject.margins, margins(subject.never_trained)))
+        distance = metrics.ks_distance(subject.forget.entropy, subject.never_trained.entropy)
         found.append(distance.distance)
     return found
 

@@ -42,17 +42,17 @@ def level_0(bench: Bench, scores: Scored, seed: int) -> Iterator[Row]:
     name = "entropy_distance"
     row = measured(name, LABELS[name], bench, _entropy_distance)
     if row is not None:
-        assert bench.unlearned.others is not None
-        answers = bench.unlearned.forget.entropy, bench.unlearned.others.entropy
+        assert bench.unlearned.never_trained is not None
+        answers = bench.unlearned.forget.entropy, bench.unlearned.never_trained.entropy
         p_value = metrics.ks_distance(*answers).p_value
         row.note = f"Images of one distribution would be so far apart with chance {p_value:.2g}."
         yield row
 
 
 def _entropy_distance(subject: Subject, _: Sequence[Subject]) -> float | None:
-    if subject.others is None:
+    if subject.never_trained is None:
         return None
-    return metrics.ks_distance(subject.forget.entropy, subject.others.entropy).distance
+    return metrics.ks_distance(subject.forget.entropy, subject.never_trained.entropy).distance
 
 
 def level_1(bench: Bench, scores: Scored, seed: int) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Attack scores of forget images, and of what they are to be told from: see :data:`Pair`."""
+"""Attack scores of forget images, and of what they are to be told from."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,41 @@ from lotus_unlearning import metrics
 from lotus_unlearning.audit.subjects import Bench, Floats, Subject, margins
 from lotus_unlearning.evaluation.predictions import Answers
 
-Pair = tuple[Floats, Floats]
-"""Scores ``[N]`` of forget images, high for members; and of images never trained on ``[M]``, or of
-golds on the same images ``[G, N]``."""
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Attack scores of one model, high for images that it was trained on.
+
+    Attributes:
+        forget: ``[N]`` of the forget images.
+        against: What these are to be told from: ``[M]`` of images never trained on, or ``[G, N]``
+            of golds on the same images.
+    """
+
+    forget: Floats
+    against: Floats
+
+    @property
+    def same_images(self) -> bool:
+        """Whether they are to be told from golds."""
+        return self.against.ndim == 2
+
+    @property
+    def sides(self) -> tuple[Floats, Floats]:
+        """``[N]`` and ``[M]``: all scores of either side."""
+        return self.forget, self.against.ravel()
+
+    def auc(self) -> float:
+        """Chance that a forget image scores higher than what it is to be told from."""
+        return metrics.attack_auc(*self.sides)
+
+    def auc_interval(self, seed: int) -> metrics.Interval:
+        """The same with an interval, over images."""
+        if self.same_images:
+            return metrics.bootstrap_auc_same_images(self.forget, self.against, seed=seed)
+        return metrics.bootstrap_auc(*self.sides, seed=seed)
+
+
 Shadows = tuple[Floats, NDArray[np.bool_]]
 """Margins ``[S, N]`` of shadow models on the forget images, and which of these each was trained
 on."""
@@ -25,10 +57,10 @@ RAREST = 0.001
 
 def rmia(subject: Subject, golds: Sequence[Subject]) -> Pair | None:
     """RMIA with golds as references; test images are the population, else half of the unseen."""
-    if subject.others is None or not golds:
+    if subject.never_trained is None or not golds:
         return None
-    split = _population(subject)
-    if split and len(subject.others.labels) < 2:
+    split = _must_share_unseen(subject)
+    if split and len(subject.never_trained.labels) < 2:
         return None
     mine, theirs = (
         _label_probabilities(subject, split),
@@ -36,18 +68,18 @@ def rmia(subject: Subject, golds: Sequence[Subject]) -> Pair | None:
     )
     population = mine[2], np.stack([t[2] for t in theirs])
     found = [metrics.rmia(mine[i], np.stack([t[i] for t in theirs]), *population) for i in range(2)]
-    return found[0], found[1]
+    return Pair(*found)
 
 
-def _population(subject: Subject) -> bool:
-    """Whether unseen images have to be shared with the population."""
+def _must_share_unseen(subject: Subject) -> bool:
+    """Whether there are no test images to be the population."""
     return not {"unseen", "test"} <= subject.answers.keys()
 
 
 def _label_probabilities(subject: Subject, shared: bool) -> list[Floats]:
     """Of forget images, of images never trained on, of the population."""
-    assert subject.others is not None
-    others = _label_probability(subject.others)
+    assert subject.never_trained is not None
+    others = _label_probability(subject.never_trained)
     if shared:
         return [_label_probability(subject.forget), others[::2], others[1::2]]
     population = _label_probability(subject.answers["test"])
@@ -58,17 +90,18 @@ def _label_probability(answers: Answers) -> Floats:
     return metrics.label_probability(answers.logits, answers.labels)
 
 
-def lira(subject: Subject, golds: Sequence[Subject]) -> Pair | None:
+def lira(subject: Subject, golds: Sequence[Subject], variance: metrics.Variance) -> Pair | None:
     """LiRA offline with golds as models that saw none of the images."""
-    if subject.others is None or len(golds) < 2:
+    if subject.never_trained is None or len(golds) < 2:
         return None
-    references = [[margins(a) for a in (g.forget, g.others) if a is not None] for g in golds]
-    forget, others = (np.stack(bank) for bank in zip(*references, strict=True))
-    variance = metrics.variance_for(len(golds))
-    return (
-        metrics.lira_offline(subject.margins, forget, variance=variance),
-        metrics.lira_offline(margins(subject.others), others, variance=variance),
-    )
+    theirs = [[margins(a) for a in (g.forget, g.never_trained) if a is not None] for g in golds]
+    mine = (subject.margins, margins(subject.never_trained))
+    banks = (np.stack(bank) for bank in zip(*theirs, strict=True))
+    found = [
+        metrics.lira_offline(m, bank, variance=variance)
+        for m, bank in zip(mine, banks, strict=True)
+    ]
+    return Pair(*found)
 
 
 def online(subject: Subject, shadows: Shadows) -> Floats:
@@ -76,27 +109,6 @@ def online(subject: Subject, shadows: Shadows) -> Floats:
     on = shadows[1].sum(axis=0)
     side = int(min(on.min(), (len(shadows[1]) - on).min()))
     return metrics.lira_online(subject.margins, *shadows, variance=metrics.variance_for(side))
-
-
-def pair(score: str, subject: Subject, golds: Sequence[Subject]) -> Pair | None:
-    """The scores of a model beside golds that it is not one of."""
-    if score == "rmia":
-        return rmia(subject, golds)
-    if score == "lira":
-        return lira(subject, golds)
-    return subject.scores.get(score)
-
-
-def auc(found: Pair) -> float:
-    """Chance that a forget image scores higher than another one, or than golds on such images."""
-    return metrics.attack_auc(found[0], found[1].ravel())
-
-
-def auc_interval(found: Pair, seed: int) -> metrics.Interval:
-    """The same with an interval, over images."""
-    if found[1].ndim == 2:
-        return metrics.bootstrap_auc_same_images(*found, seed=seed)
-    return metrics.bootstrap_auc(*found, seed=seed)
 
 
 Columns = list[tuple[str, Pair]]
@@ -132,7 +144,17 @@ def scored(bench: Bench, level: int, shadows: Shadows | None = None) -> Scored:
 
 
 def _columns(name: str, bench: Bench) -> Columns:
-    rows = [(column, pair(name, one, golds)) for column, one, golds in bench.judged()]
+    variance = metrics.variance_for(len(bench.golds) - 1)  # as for a gold: the same for all
+
+    def of(one: Subject, golds: Sequence[Subject]) -> Pair | None:
+        if name == "rmia":
+            return rmia(one, golds)
+        if name == "lira":
+            return lira(one, golds, variance)
+        scores = one.scores.get(name)
+        return None if scores is None else Pair(*scores)
+
+    rows = [(column, of(one, golds)) for column, one, golds in bench.judged()]
     return [(column, scores) for column, scores in rows if scores is not None]
 
 
@@ -156,4 +178,5 @@ def _online(bench: Bench, shadows: Shadows) -> Iterator[tuple[str, Pair]]:
     ratios = {id(one): online(one, shadows) for _, one, _ in bench.judged()}
     for column, subject, golds in bench.judged():
         if golds:
-            yield column, (ratios[id(subject)], np.stack([ratios[id(gold)] for gold in golds]))
+            theirs = np.stack([ratios[id(gold)] for gold in golds])
+            yield column, Pair(ratios[id(subject)], theirs)

@@ -101,11 +101,7 @@ def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: floa
     for (column, _), curve in curves.items():
         steps = _steps(curve, how, aim)
         late += steps is None
-        value = float(how.steps if steps is None else steps)
-        if column == "gold":
-            row.golds.append(value)
-        else:
-            row.values[column] = value
+        row.add(column, float(how.steps if steps is None else steps))
     if late:
         row.note = f"{late} of {len(curves)} models did not get there within {how.steps} steps."
     return row
@@ -124,10 +120,7 @@ def _end_row(name: str, words: str, curves: Curves, how: Relearning) -> Row:
     label = f"Accuracy after relearning {words}"
     row = Row(measure=f"relearned_{name}", label=label, meaning=meaning)
     for (column, _), curve in curves.items():
-        if column == "gold":
-            row.golds.append(curve["accuracy"][-1])
-        else:
-            row.values[column] = curve["accuracy"][-1]
+        row.add(column, curve["accuracy"][-1])
     return row
 
 

@@ -60,6 +60,8 @@ class Row:
         golds: The value of every gold in the unlearned model's place.
         interval: Of the unlearned model's value, over images.
         note: What else is to be said.
+        of_sets: Whether ``golds`` are values of sets of golds that overlap: their interval is where
+            these are, not where another is expected.
     """
 
     measure: str
@@ -69,6 +71,14 @@ class Row:
     golds: list[float] = field(default_factory=list)
     interval: tuple[float, float] | None = None
     note: str = ""
+    of_sets: bool = False
+
+    def add(self, column: str, value: float) -> None:
+        """The value of a model; of golds there are several."""
+        if column == "gold":
+            self.golds.append(value)
+        else:
+            self.values[column] = value
 
     def plain(self) -> Plain:
         """As the page wants it; gold's interval is where one more gold is expected.
@@ -103,6 +113,8 @@ class Row:
         }
 
     def _expected(self, golds: Sequence[float]) -> list[float]:
+        if self.of_sets:
+            return np.quantile(golds, [(1 - BAND) / 2, (1 + BAND) / 2]).tolist()  # type: ignore[no-any-return]
         band = metrics.gold_band(np.array(golds)[:, None], BAND)
         ends = (float(band.low[0]), float(band.high[0]))
         return np.clip(ends, self.meaning.lower, self.meaning.upper).tolist()  # type: ignore[no-any-return]
@@ -132,10 +144,8 @@ def measured(
     row = Row(measure=name, label=label, meaning=meaning or known(name))
     for column, subject, golds in bench.judged():
         value = measure(subject, golds)
-        if value is not None and column == "gold":
-            row.golds.append(value)
-        elif value is not None:
-            row.values[column] = value
+        if value is not None:
+            row.add(column, value)
     return row if "unlearned" in row.values else None
 
 
@@ -150,10 +160,7 @@ def of_scores(
     """A measure of the attack scores of every model."""
     row = Row(measure=name, label=label, meaning=meaning or known(name))
     for column, found in scores:
-        if column == "gold":
-            row.golds.append(value(found))
-            continue
-        row.values[column] = value(found)
+        row.add(column, value(found))
         ends = interval(found) if column == "unlearned" else None
         if ends is not None:
             row.interval = (ends.low, ends.high)

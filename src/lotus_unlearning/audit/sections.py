@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lotus_unlearning import metrics
-from lotus_unlearning.audit.pairs import CURVES, Pair, Scored, auc_interval
+from lotus_unlearning.audit.pairs import CURVES, Pair, Scored
 from lotus_unlearning.audit.rows import BAND
 from lotus_unlearning.audit.subjects import Bench, Floats
 from lotus_unlearning.evaluation import sections
@@ -91,14 +91,14 @@ def roc(scores: Scored, seed: int) -> Plain:
         rows = scores.by.get(score, [])
         if not rows:
             continue
-        rates = _rates(rows[0][1][1].size)
+        rates = _rates(rows[0][1].against.size)
         curves = [(column, pair, _found_at(pair, rates)) for column, pair in rows]
         models = {
             column: _curve(pair, tpr, seed) for column, pair, tpr in curves if column != "gold"
         }
         golds = np.array([tpr for column, _, tpr in curves if column == "gold"])
         found[_BY[score]] = {
-            "others": "answers of golds" if rows[0][1][1].ndim == 2 else "images never trained on",
+            "others": "answers of golds" if rows[0][1].same_images else "images never trained on",
             "fpr": rates.tolist(),
             "models": models,
             "gold": _band(golds),
@@ -115,13 +115,13 @@ def _rates(count: int) -> Floats:
 
 def _found_at(pair: Pair, rates: Floats) -> Floats:
     """Share of forget images above the threshold of each false positive rate."""
-    fpr, tpr = metrics.roc_curve_points(pair[0], pair[1].ravel(), points=100_000)
+    fpr, tpr = metrics.roc_curve_points(*pair.sides, points=100_000)
     at = np.searchsorted(fpr, rates + 1e-12, "right") - 1
     return tpr[at]
 
 
 def _curve(pair: Pair, tpr: Floats, seed: int) -> Plain:
-    area = auc_interval(pair, seed)
+    area = pair.auc_interval(seed)
     return {"tpr": tpr.tolist(), "auc": area.value, "low": area.low, "high": area.high}
 
 
@@ -144,7 +144,7 @@ def entropy(bench: Bench) -> Plain:
         models = {"original": bench.original, **models}
     found: Plain = {"edges": np.linspace(0, np.log(classes), sections.BINS + 1).tolist()}
     found["forget"] = _shares({n: s.forget.entropy for n, s in models.items()}, classes)
-    others = {n: s.others.entropy for n, s in models.items() if s.others is not None}
+    others = {n: s.never_trained.entropy for n, s in models.items() if s.never_trained is not None}
     found["unseen"] = _shares(others, classes) if others else {}
     golds = {f"{i}": gold.forget.entropy for i, gold in enumerate(bench.golds)}
     rows = np.array(list(_shares(golds, classes).values())) if golds else np.empty((0, 0))

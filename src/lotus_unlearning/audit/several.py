@@ -17,7 +17,7 @@ from lotus_unlearning.audit.subjects import Bench, Floats, margins_of
 Plain = dict[str, Any]
 _SETS = 20  # random pairs of sets of golds
 _ENOUGH = 3  # unlearned models
-_EDGES = np.linspace(0, 1, 11)
+_EDGES = np.linspace(0, 1, 12)  # chance is within a bin, not between two
 _LABELS = {
     "klom": "KLOM",
     "u_lira": "U-LiRA",
@@ -56,11 +56,12 @@ def several(bench: Bench, seed: int) -> Several:
     theirs = [_Compared.of(golds[order[:size]], golds[order[size:]]) for order in orders]
     note = (
         f"{size} unlearned models and {len(golds) - size} golds, mean over {_SETS} random "
-        f"choices of these golds; gold: {size} other golds in the place of the unlearned."
+        f"choices of these golds; gold: {size} other golds in the place of the unlearned, and "
+        "where 95% of such sets are, which share golds: not where one more gold is expected."
     )
     rows = []
     for name, label in _LABELS.items():
-        row = Row(measure=name, label=label, meaning=known(name), note=note)
+        row = Row(measure=name, label=label, meaning=known(name), note=note, of_sets=True)
         row.values["unlearned"] = float(np.mean([one.means[name] for one in mine]))
         row.golds = [one.means[name] for one in theirs]
         rows.append(row)
@@ -111,5 +112,5 @@ def _per_image(mine: Sequence[Floats], theirs: Sequence[Floats]) -> Plain:
 
 def _shares(told: Floats) -> Floats:
     """Of the images, in each bin."""
-    found: Floats = np.histogram(told, _EDGES)[0] / len(told)
+    found: Floats = np.histogram(np.round(told, 9), _EDGES)[0] / len(told)
     return found

@@ -47,7 +47,7 @@ class Subject:
         return self.answers["forget"]
 
     @cached_property
-    def others(self) -> Answers | None:
+    def never_trained(self) -> Answers | None:
         """To images never trained on: unseen ones, else those of test."""
         found = outside(self.answers)
         return None if found is None else found[1]
@@ -60,10 +60,10 @@ class Subject:
     @cached_property
     def scores(self) -> dict[str, tuple[Floats, Floats]]:
         """Score of level 0 -> those of forget images, those of images never trained on."""
-        if self.others is None:
+        if self.never_trained is None:
             return {}
         mine, theirs = (
-            metrics.membership_scores(a.logits, a.labels) for a in (self.forget, self.others)
+            metrics.membership_scores(a.logits, a.labels) for a in (self.forget, self.never_trained)
         )
         found = {name: (mine[name], theirs[name]) for name in mine}
         norms = [self.gradients.get(name, np.empty(0)) for name in ("forget", "unseen")]
@@ -158,7 +158,9 @@ def of_bank(bank: Bank, member: Member, splits: Splits, like: nn.Module | None) 
     if like is not None and weights is not None:
         model = copy.deepcopy(like)
         restore(model, weights)
-    sha256 = bank.record(member).get("weights_sha256")
+    sha256: str | None = bank.record(member).get("weights_sha256")
+    if model is not None:
+        sha256 = fingerprint(model)  # those that were made again have other bits
     return Subject(member.title, answers, norms, model, sha256, bank.folder)
 
 

@@ -45,7 +45,7 @@ def attack_success(bench: Bench, splits: Splits, run: Runtime, trigger: Trigger)
     Raises:
         ValueError: If there are no test or unseen images of another class.
     """
-    part = splits.test if splits.test is not None else splits.unseen
+    part = splits.test or splits.unseen  # either may be empty
     other = None if part is None else part.take((part.labels != trigger.target).nonzero()[:, 0])
     if other is None or not len(other):
         raise ValueError(
@@ -55,11 +55,7 @@ def attack_success(bench: Bench, splits: Splits, run: Runtime, trigger: Trigger)
     for column, subject, _ in bench.judged():
         if subject.model is None:
             continue
-        value = _success(subject.model, other, run, trigger)
-        if column == "gold":
-            row.golds.append(value)
-        else:
-            row.values[column] = value
+        row.add(column, _success(subject.model, other, run, trigger))
     yield row
 
 

@@ -100,7 +100,8 @@ def _add_banks(made: ArgumentParser) -> None:
         "--level",
         type=Literal[0, 1, 2, 3] | None,
         default=None,
-        help="highest rung of the ladder (if not given: 1 with golds, else 0)",
+        help="highest rung of the ladder (if not given: 1 with golds, else 0; 2 with shadows or "
+        "others, 3 with a trigger)",
     )
     made.add_argument(
         "--trigger",

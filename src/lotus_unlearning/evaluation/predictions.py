@@ -59,14 +59,14 @@ def outside(answers: Mapping[str, Answers]) -> tuple[str, Answers] | None:
 
 def missing(splits: Splits) -> Iterator[str]:
     """What it means for the measures that there are no unseen or no test images."""
-    if splits.unseen is None and splits.test is None:
+    if not splits.unseen and not splits.test:  # none, or none that is no copy
         yield "No unseen and no test images were given: measures that need them are left out."
-    elif splits.unseen is None:
+    elif not splits.unseen:
         yield (
             "No unseen images were given: test images stand in their place in attacks and in the "
             "picture of entropies; RF-JSD and what else needs unseen images is left out."
         )
-    elif splits.test is None:
+    elif not splits.test:
         yield "No test images were given: measures that need them are left out."
 
 

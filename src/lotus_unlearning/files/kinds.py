@@ -1,9 +1,9 @@
 """Plain data out of a file that somebody may have changed: what in it is not as it was written.
 
 A kind is an annotation: ``bool``, ``int``, ``float`` (whole numbers are numbers), ``str``, ``Any``,
-``list[K]``, ``tuple[K, ...]``, ``dict[str, K]``, ``Literal``, a ``TypedDict`` (other keys may stand
-beside its own), a dataclass (they may not), another class, or a union of these and ``None``.
-Protocols are not looked at.
+``list[K]``, ``tuple[K, ...]``, ``tuple[K, K]``, ``dict[str, K]``, ``Literal``, a ``TypedDict``
+(other keys may stand beside its own), a dataclass (they may not), another class, or a union of
+these and ``None``. Protocols are not looked at.
 """
 
 import dataclasses
@@ -82,7 +82,9 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def _within(value: Any, kind: Any, place: str) -> Iterator[str]:
-    if get_origin(kind) in (list, tuple):
+    if _is_of_fixed_length(kind):
+        yield from _in_fixed_length(value, get_args(kind), place)
+    elif get_origin(kind) in (list, tuple):
         inner = get_args(kind)[0]
         if inner in _WORDS and all(_is(one, inner) for one in value):  # of ids there are millions
             return
@@ -95,6 +97,18 @@ def _within(value: Any, kind: Any, place: str) -> Iterator[str]:
             yield from misfits(one, get_args(kind)[1], _at(place, key))
     elif _is_record(kind):
         yield from _in_record(value, kind, place)
+
+
+def _is_of_fixed_length(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[-1:] != (Ellipsis,)
+
+
+def _in_fixed_length(value: Any, kinds: tuple[Any, ...], place: str) -> Iterator[str]:
+    if len(value) != len(kinds):
+        yield f"{place or 'the whole'} (expected {len(kinds)} values, got {len(value)})"
+        return
+    for i, (one, inner) in enumerate(zip(value, kinds, strict=True)):
+        yield from misfits(one, inner, _at(place, i))
 
 
 def _in_record(value: Mapping[Any, Any], kind: Any, place: str) -> Iterator[str]:

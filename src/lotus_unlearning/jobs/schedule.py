@@ -65,9 +65,10 @@ def unfinished(jobs: Iterable[J], store: Keeper[J]) -> list[J]:
     """Those without a record, and the finished ones whose deleted files they need."""
     jobs = list(jobs)
     missing = {job for job in jobs if not _is_finished(job, store)}
+    failed = _failed_for_good(jobs, store)
     for job in reversed(jobs):  # what needs comes after what is needed
         if job in missing:
-            missing |= {need for need in job.needs if not store.has_files(need)}
+            missing |= {n for n in job.needs if not store.has_files(n) and n not in failed}
     return [job for job in jobs if job in missing]
 
 
@@ -149,6 +150,7 @@ class _Work(Generic[J]):
             else:
                 self.store.forget_failure(job)
                 self.attempts[job] = self.attempts.get(job, 0) + 1
+                self._tell(job)  # in this process it is over when it is submitted
                 needs = {need.key: self.store.files(need) for need in job.needs}
                 self.running[self.executor.submit(job, needs)] = job
         self._tell()
@@ -221,8 +223,8 @@ class _Work(Generic[J]):
         if claim is not None:
             claim.close()
 
-    def _tell(self) -> None:
-        running = list(self.running.values())
+    def _tell(self, *beginning: J) -> None:
+        running = [*self.running.values(), *beginning]
         if running != self.progress.running:
             self.progress.running = running
             self.watch(self.progress, None, None)

@@ -174,17 +174,21 @@ def _known(method: Any, key: str) -> bool:
 def _other_kinds(method: Any, key: str, value: Any, place: str = "") -> Iterator[str]:
     record, dot, inner = key.partition(".")
     if dot:
-        yield from _other_kinds(getattr(method, record), inner, value, f"{record}.")
+        yield from _other_kinds(getattr(method, record), inner, value, f"{place}{record}.")
         return
     kind = get_type_hints(type(method))[key]
     if not dataclasses.is_dataclass(kind):
         yield from misfits(value, kind, f"{place}{key}")
     elif not isinstance(value, kind):  # type: ignore[arg-type]
-        yield f"{key} (expected its settings one by one, as {key}.NAME)"
+        yield f"{place}{key} (expected its settings one by one, as {place}{key}.NAME)"
 
 
-def _unknown(method: Any, key: str) -> str:
+def _unknown(method: Any, key: str, place: str = "") -> str:
+    record, dot, inner = key.partition(".")
+    if dot and _known(method, record) and dataclasses.is_dataclass(getattr(method, record)):
+        return _unknown(getattr(method, record), inner, f"{place}{record}.")
     names = [field.name for field in dataclasses.fields(method)]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"expected some of {', '.join(names)}; got {key!r}{hint}"
+    hint = f"; did you mean {place + near[0]!r}?" if near else ""
+    wanted = f"settings of {place.rstrip('.')}: " if place else ""
+    return f"expected some of {wanted}{', '.join(names)}; got {place + key!r}{hint}"

@@ -57,7 +57,7 @@ def check(
         "retain_accuracy": guards.retained_accuracy_loss,
         "test_accuracy": guards.test_accuracy_loss,
     }
-    rails = [_accuracy(name, before[name], after[name], limit) for name, limit in losses.items()]
+    rails = [_accuracy(n, before.get(n), after.get(n), limit) for n, limit in losses.items()]
     name = guards.attack
     if name is not None:
         found = before.get(name), after.get(name)
@@ -98,7 +98,7 @@ def drift(first: Values, current: Values, limits: Drift) -> dict[str, Any]:
     }
     rows: dict[str, dict[str, Any]] = {}
     for name, limit in allowed.items():
-        then, today = first[name], current[name]
+        then, today = first.get(name), current.get(name)
         loss = None if then is None or today is None else then - today
         rows[name] = {"first": then, "now": today, "loss": loss, "limit": limit}
     over = any(row["loss"] is not None and row["loss"] > row["limit"] for row in rows.values())
