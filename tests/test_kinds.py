@@ -33,6 +33,8 @@ class _Settings:
         ({"more": 1, "name": "x"}, _Row),
         ({"name": "x", "share": None}, _Row),
         ({"epochs": 3}, _Settings),
+        ([0.5, 1], tuple[float, float]),
+        ([1, 2, 3], tuple[int, ...]),
         ({"a": {"b": [0.5, None]}}, dict[str, dict[str, list[float | None]]]),
     ],
 )
@@ -57,6 +59,9 @@ def test_what_was_written_fits(value, kind):
             dict[str, list[_Row]],
             "rows.0.name (expected text, got a list)",
         ),
+        ([0.5], tuple[float, float], "the whole (expected 2 values, got 1)"),
+        ({"a": [0.5, 1, 2]}, dict[str, tuple[float, float]], "a (expected 2 values, got 3)"),
+        ([0.5, "x"], tuple[float, float], "1 (expected a number, got 'x')"),
         ({"epochs": 1, "rate": 1}, _Settings, "rate (expected one of epochs, optimizer)"),
         ({"epochs": 1, "optimizer": 1}, _Settings, "one of 'sgd', 'adamw', got 1)"),
         ("x" * 1000, int, f"the whole (expected a whole number, got '{'x' * 39}...)"),

@@ -266,11 +266,28 @@ def test_level_3_says_so_when_there_is_no_weight_of_gold(leaky, digits, material
     [
         ({"level": 1}, "expected gold models for level 1, got none"),
         ({"level": 7}, "level: expected 0, 1, 2 or 3, got 7"),
+        ({"level": 0, "others": [1]}, r"others \(level 2\), got 0; raise the level"),
+        ({"others": [1]}, "expected gold models for level 2, got none"),
     ],
 )
 def test_a_level_without_what_it_needs_is_refused(leaky, digits, more, message):
     with pytest.raises(ValueError, match=message):
         audit(leaky, digits, device="cpu", **more)
+
+
+def test_without_a_level_all_that_is_given_is_used(gold, filled, digits):
+    assert audit(gold, digits, golds=filled, device="cpu").page["level"] == 1
+    assert audit(gold, digits, golds=filled, shadows=filled, device="cpu").page["level"] == 2
+    with pytest.raises(ValueError, match=r"shadows \(level 2\), got 1"):
+        audit(gold, digits, golds=filled, shadows=filled, level=1, device="cpu")
+
+
+def test_images_that_are_all_copies_are_missing_as_if_none_were_given(leaky, digits):
+    empty = replace(
+        digits, unseen=digits.unseen.take(torch.arange(0)), test=digits.test.take(torch.arange(0))
+    )
+    found = audit(leaky, empty, device="cpu")
+    assert any(note.startswith("No unseen and no test images") for note in found.notes)
 
 
 def test_a_bank_without_shadows_is_refused_as_one_of_shadows(

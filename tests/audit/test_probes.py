@@ -145,3 +145,25 @@ def test_a_trigger_needs_images_of_other_classes(digits, original):
     some = bench(only, unlearned=original)
     with pytest.raises(ValueError, match="images of other classes than the trigger's"):
         list(attack_success(some, only, Runtime(), Trigger(_bright, 7)))
+
+
+def test_what_a_model_with_dropout_relearns_depends_on_the_seed_alone(digits):
+    shaky = nn.Sequential(network()[:-1], nn.Dropout(0.5), network()[-1])
+    subjects = bench(digits, original=shaky, unlearned=shaky, gold=network())
+    found = []
+    for before in range(2):
+        torch.manual_seed(before)  # what was drawn before makes no difference
+        found.append(relearning(subjects, digits, Runtime(), HOW)[1])
+    assert found[0] == found[1]
+    assert relearning(subjects, digits, Runtime(), replace(HOW, seed=1))[1] != found[0]
+
+
+def test_a_model_that_diverged_knows_nothing_though_its_first_class_is_that_of_all_images(digits):
+    zeros = replace(digits, forget=digits.forget.take(digits.forget.labels == 0))
+    wild = replace(HOW, learning_rate=1e30)
+    some = bench(zeros, original=network(), unlearned=network(), gold=network())
+    curve = relearning(some, zeros, Runtime(), wild)[1][0]["unlearned"]
+    assert None in curve["loss"]
+    assert [
+        a for a, loss in zip(curve["accuracy"], curve["loss"], strict=True) if loss is None
+    ] == [0.0] * curve["loss"].count(None)

@@ -3,7 +3,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
-from toys import of_kind, toys
+from toys import Toy, of_kind, toys
 
 from lotus_unlearning.jobs import schedule
 from lotus_unlearning.jobs.job import FinalError, Made
@@ -200,3 +200,36 @@ def test_an_interrupted_run_lets_go_of_its_executor(jobs, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_all(jobs, Store(tmp_path / "r"), fake)
     assert fake.closed
+
+
+def test_a_need_that_failed_for_good_is_not_begun_again_and_counts_once(tmp_path):
+    stubborn = Toy("method", 0)  # fails for good
+    keeps = KeepsFiles("gold", 0)
+    store = Store(tmp_path / "r")
+    first = run_all([keeps], store, Fake(fails={"gold": FinalError("never")}))
+    assert first.failed == {keeps: "never"}
+    user = Toy("comparison", 0, (keeps, stubborn))
+    again = Fake()
+    progress = run_all([user], store, again)
+    assert keeps not in again.ran
+    assert user not in again.ran
+    assert progress.failed.keys() == {keeps, user}
+    assert (progress.done, progress.total) == (1, 3)
+
+
+def test_watchers_hear_of_a_job_before_it_runs(tmp_path):
+    heard, fake = [], Fake()
+
+    def watch(progress, job, made):
+        heard.append((list(progress.running), job, len(fake.ran)))
+
+    run_all([Toy("gold", 0)], Store(tmp_path / "r"), fake, watch)
+    running, job, ran = heard[0]
+    assert [one.key for one in running] == ["gold-0"]
+    assert (job, ran) == (None, 0)
+
+
+class KeepsFiles(Toy):
+    """Others need its files, and no other try would change that it failed."""
+
+    fails_for_good = True

@@ -41,6 +41,15 @@ def test_an_attack_that_was_not_measured_before_breaks_its_rail():
     assert not holds({}, interval=None)["auc_loss"]
 
 
+def test_without_test_images_their_rail_says_that_it_was_not_measured():
+    bare = {"retain_accuracy": 0.9, "auc_loss": 0.6}
+    found = {rail.name: rail for rail in check(bare, bare, (0.55, 0.61), Guards())}
+    assert not found["test_accuracy"].holds
+    assert found["test_accuracy"].why == "accuracy on test was not measured"
+    assert found["retain_accuracy"].holds
+    assert not drift(bare, bare, Drift())["recommends_retraining"]
+
+
 @pytest.mark.parametrize(
     ("after", "kept"),
     [(0.2, True), (0.3, True), (0.4, True), (0.7, False), (0.005, True), (0.0, True)],
