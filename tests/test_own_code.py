@@ -30,7 +30,7 @@ def test_a_module_of_another_folder_is_not_taken_for_the_one_that_is_meant(two_f
     assert imported("python:lotus_test_module:where", "data", one)() == str(
         one / "lotus_test_module.py"
     )
-    with pytest.raises(ValueError, match="expected the module 'lotus_test_module' in .*two"):
+    with pytest.raises(ValueError, match=r"expected the module 'lotus_test_module' in .*two"):
         imported("python:lotus_test_module:where", "data", two)
     assert imported("python:lotus_test_module:where", "data", one)
 

@@ -26,8 +26,9 @@ class Method(Protocol):
     """What makes a model forget: edits ``model`` in place, reading only the splits it names.
 
     One that has ``replayable = True`` says that between the steps of its run it changes nothing of
-    the model but weights and training mode, and takes the gradients of each pass once, by
-    :meth:`Runtime.step` or :meth:`Runtime.backward`. Its training passes may be replayed on a GPU.
+    the model but weights, training mode and which weights want gradients, and takes the gradients
+    of each pass once, by :meth:`Runtime.step` or :meth:`Runtime.backward`. Its training passes may
+    be replayed on a GPU.
     """
 
     @property

@@ -1,6 +1,8 @@
 import copy
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -374,3 +376,15 @@ def test_a_bank_without_a_single_gold_says_why(leaky, digits, tmp_path):
     )
     with pytest.raises(ValueError, match="has none; 2 could not be trained: loss is nan"):
         audit(leaky, digits, golds=made, device="cpu")
+
+
+def test_the_readme_audits_a_model_in_memory(original, gold, digits, tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = [b for b in re.findall(r"(?s)```python\n(.*?)```", readme) if "Wanted" in b]
+    monkeypatch.chdir(tmp_path)
+    small = code.replace("epochs=30", "epochs=1").replace("golds=16", "golds=3")
+    assert small.count("epochs=1") == small.count("golds=3") == 1
+    names = {"model": original, "result": gold, "splits": digits}
+    exec(compile(small, "README.md", "exec"), names)
+    assert names["found"].page["verdict"]["golds"] == 3
+    assert (tmp_path / "audit.html").is_file()
