@@ -1,7 +1,7 @@
 """Make a trained image classifier forget chosen training images, and show how well it forgot.
 
-The names below load on first use, so that ``import lotus_unlearning`` costs next to nothing. Banks of
-retrained models and audits against them are in :mod:`lotus_unlearning.audit`.
+The names below load on first use, so that ``import lotus_unlearning`` costs next to nothing. Banks
+of retrained models and audits against them are in :mod:`lotus_unlearning.audit`.
 """
 
 from importlib import import_module

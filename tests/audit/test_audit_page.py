@@ -191,7 +191,7 @@ def test_a_page_with_problems_is_refused_with_all_of_them():
     with pytest.raises(ValueError, match="cannot be rendered") as caught:
         render_audit(wrong)
     for words in (
-        'did you mean "verdict"',
+        "did you mean 'verdict'",
         '"level" must be',
         '"columns" must',
         "sideways",

@@ -19,6 +19,7 @@ from lotus_unlearning.benchmark.cells import (
 from lotus_unlearning.benchmark.rows import Row, Settings, Variant, rows
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.unlearning import Method
+from lotus_unlearning.wording import did_you_mean
 
 Shows = Literal["methods", "correlation", "epochs", "entropies"]
 FIRST_GOLD_SEED = 1000
@@ -201,10 +202,7 @@ def block_named(name: str) -> Block:
         ValueError: If there is none of this name; lists the known ones and the nearest.
     """
     if name not in BLOCKS:
-        import difflib
-
-        near = difflib.get_close_matches(name, BLOCKS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, BLOCKS)
         raise ValueError(f"blocks: expected some of {', '.join(BLOCKS)}; got {name!r}{hint}")
     return BLOCKS[name]
 

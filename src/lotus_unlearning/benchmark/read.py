@@ -21,6 +21,7 @@ from lotus_unlearning.benchmark.rows import Settings, Variant
 from lotus_unlearning.files.plain import from_yaml
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.training import Recipe
+from lotus_unlearning.wording import did_you_mean
 
 _ALL = [name for name in METHODS if name != "retrain"]
 _MEASURES = (
@@ -125,10 +126,7 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
     """
     path = grids().get(name, Path(name))
     if not path.is_file():
-        import difflib
-
-        near = difflib.get_close_matches(name, grids(), n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, grids())
         raise ValueError(
             f"bench: expected one of {', '.join(grids())}, or a YAML file; got {name!r}{hint}"
         )

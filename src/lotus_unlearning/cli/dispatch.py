@@ -90,7 +90,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _complain(message: str) -> None:
     """To standard error; names of files in it cannot steer the terminal."""
-    from lotus_unlearning.harmless import harmless
+    from lotus_unlearning.wording import harmless
 
     print(harmless(message), file=sys.stderr, flush=True)
 
@@ -98,7 +98,7 @@ def _complain(message: str) -> None:
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
     """Within the block, a warning is a line; names of files in it cannot steer the terminal."""
-    from lotus_unlearning.harmless import harmless
+    from lotus_unlearning.wording import harmless
 
     def line(message: object, kind: type[Warning], file: str, number: int, *_: object) -> str:
         ours = file.startswith(_PACKAGE)
@@ -160,8 +160,7 @@ def _attempt(command: str, rest: list[str]) -> tuple[int, str]:
 
 
 def _unknown(command: str) -> str:
-    import difflib
+    from lotus_unlearning.wording import did_you_mean
 
-    near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(command, COMMANDS)
     return f"expected one of {', '.join(COMMANDS)}; got {command!r}{hint}"

@@ -1,6 +1,5 @@
 """Options that several commands share, and what becomes of them."""
 
-import difflib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +9,8 @@ from jsonargparse import ArgumentParser
 from torch import nn
 
 from lotus_unlearning import datasets, models, runs
-from lotus_unlearning.harmless import harmless
 from lotus_unlearning.runtime import Processes, choose_device, choose_precision
+from lotus_unlearning.wording import did_you_mean, harmless
 
 Namespace = Any
 
@@ -171,12 +170,10 @@ def load_data(options: Namespace) -> datasets.Data:
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence for an unknown name: the known ones and the nearest."""
-    names = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
-    hint = f"; did you mean {names[near[0]]!r}?" if near else ""
+    names = list(known)
     if not names:
         return f"{what}: expected none, as there are none; got {name!r}"
-    return f"{what}: expected one of {', '.join(names.values())}; got {name!r}{hint}"
+    return f"{what}: expected one of {', '.join(names)}; got {name!r}{did_you_mean(name, names)}"
 
 
 def add_model(made: ArgumentParser, flag: str, meaning: str, *, required: bool = False) -> None:

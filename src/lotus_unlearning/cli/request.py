@@ -3,7 +3,6 @@
 What only reads (list, show, verify) imports no torch.
 """
 
-import difflib
 import json
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning.cli import parsing
-from lotus_unlearning.harmless import harmless
+from lotus_unlearning.wording import did_you_mean, harmless
 
 WORKSPACE = "deletion"
 _ABOUT = {
@@ -76,8 +75,7 @@ def main(words: list[str]) -> int:
         raise SystemExit(0)
     action, *rest = words
     if action not in _ABOUT:
-        near = difflib.get_close_matches(action.lower(), _ABOUT, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(action, _ABOUT)
         raise parsing.UsageError(f"expected one of {', '.join(_ABOUT)}; got {action!r}{hint}")
     if action == "init":
         from lotus_unlearning.cli.request_init import init

@@ -1,6 +1,5 @@
 """Data sets by name: real images, with some of them set aside as never trained on."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from lotus_unlearning.datasets.mislabelled import load_mislabelled
 from lotus_unlearning.datasets.mufac import load_mufac
 from lotus_unlearning.datasets.tiny_imagenet import load_tiny_imagenet
 from lotus_unlearning.datasets.webdataset import load_webdataset
+from lotus_unlearning.wording import did_you_mean
 
 __all__ = ["DATASETS", "Data", "DatasetInfo", "Preprocess", "load"]
 
@@ -175,7 +175,6 @@ def load(
     if kind in yours and rest:
         return yours[kind].load(rest, root=root, size=size, cut=cut)
     if name not in DATASETS or kind in yours:
-        near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, DATASETS)
         raise ValueError(f"data: expected one of {', '.join(DATASETS)}; got {name!r}{hint}")
     return DATASETS[name].load(root=root, size=size, cut=cut)

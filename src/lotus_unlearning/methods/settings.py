@@ -4,7 +4,6 @@ A method of the user's own goes by ``python:MODULE:CLASS``, wherever a name of `
 """
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
@@ -13,6 +12,7 @@ from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.own_code import imported, is_own
 from lotus_unlearning.unlearning import Method
+from lotus_unlearning.wording import did_you_mean
 
 _READABLE = {"forget", "retain", "unseen"}
 
@@ -37,8 +37,7 @@ def method_class(name: str, what: str = "method") -> Any:
             raise ValueError(f"{what}: expected {name} to be {'; '.join(problems)}")
         return found
     if name not in METHODS:
-        near = difflib.get_close_matches(name.lower(), METHODS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, METHODS)
         raise ValueError(
             f"{what}: expected one of {', '.join(METHODS)}, or python:MODULE:CLASS; got "
             f"{name!r}{hint}"
@@ -188,7 +187,6 @@ def _unknown(method: Any, key: str, place: str = "") -> str:
     if dot and _known(method, record) and dataclasses.is_dataclass(getattr(method, record)):
         return _unknown(getattr(method, record), inner, f"{place}{record}.")
     names = [field.name for field in dataclasses.fields(method)]
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {place + near[0]!r}?" if near else ""
+    hint = did_you_mean(key, names, before=place)
     wanted = f"settings of {place.rstrip('.')}: " if place else ""
     return f"expected some of {wanted}{', '.join(names)}; got {place + key!r}{hint}"

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lotus_unlearning.own_code import imported
+from lotus_unlearning.wording import did_you_mean
 
 _SMALL_IMAGES = 64
 
@@ -64,8 +65,7 @@ def build(
     kind, _, rest = name.partition(":")
     known = {key.partition(":")[0]: info for key, info in MODELS.items()}
     if kind not in known or bool(rest) != (kind in ("timm", "torchvision", "python")):
-        near = difflib.get_close_matches(name.lower(), MODELS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, MODELS)
         raise ValueError(f"model: expected one of {', '.join(MODELS)}; got {name!r}{hint}")
     if pretrained and kind not in ("timm", "torchvision", "vit-b16", "vit-tiny"):
         raise ValueError(f"model: expected a model with published weights, got {name!r}")

@@ -29,11 +29,11 @@ manifest    nested mapping: hashes, ids, versions, seeds
 =========== ======================================================================================
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lotus_unlearning.report.problems import DIRECTIONS, UNITS
+from lotus_unlearning.wording import did_you_mean
 
 OUTCOMES = (
     "indistinguishable from retraining at the tested power",
@@ -80,10 +80,7 @@ def render_audit(page: Mapping[str, Any]) -> str:
 def _problems(page: Mapping[str, Any]) -> Iterator[str]:
     for key in page:
         if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            yield f'"{key}" is no section of an audit' + (
-                f', did you mean "{near[0]}"?' if near else ""
-            )
+            yield f'"{key}" is no section of an audit{did_you_mean(str(key), KEYS)}'
     if not (isinstance(page.get("title"), str) and page["title"].strip()):
         yield '"title" must be a text'
     if page.get("level") not in (0, 1, 2, 3):

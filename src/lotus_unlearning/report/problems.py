@@ -1,12 +1,12 @@
 """Everything that keeps a page from being rendered, found before anything is drawn."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
 from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.report.shape import Page, Row
+from lotus_unlearning.wording import did_you_mean
 
 DIRECTIONS, UNITS = (get_args(get_type_hints(Row)[key]) for key in ("direction", "unit"))
 _KEYS = list(get_type_hints(Page))
@@ -34,8 +34,7 @@ def problems(page: Any) -> list[str]:
 def _unknown_keys(page: Any) -> Iterator[str]:
     for key in page if isinstance(page, Mapping) else ():
         if key not in _KEYS:
-            near = difflib.get_close_matches(str(key), _KEYS, n=1)
-            hint = f', did you mean "{near[0]}"?' if near else ", known are " + ", ".join(_KEYS)
+            hint = did_you_mean(str(key), _KEYS) or ", known are " + ", ".join(_KEYS)
             yield f'"{key}" is no section of a page{hint}'
 
 

@@ -42,7 +42,7 @@ class Audited:
     page: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Audit(Protocol):
+class Auditor(Protocol):
     """A function that compares the models before and after, more deeply than the guard rails."""
 
     def __call__(
@@ -60,7 +60,7 @@ class Audit(Protocol):
 
 def against_golds(
     workspace: Workspace, chosen: Settings, say: Callable[[str], None] = lambda _: None
-) -> Audit:
+) -> Auditor:
     """The audit that ``audit_level`` and ``audit_golds`` ask for.
 
     Its golds are kept in ``banks`` until a run is served: a run that was killed, or whose model

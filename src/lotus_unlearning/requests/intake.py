@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from lotus_unlearning.harmless import harmless
 from lotus_unlearning.requests import entries, index, ledger
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
 from lotus_unlearning.requests.workspace import Workspace
+from lotus_unlearning.wording import harmless
 
 LONGEST_REFERENCE = 200
 

@@ -13,7 +13,7 @@ from lotus_unlearning.evaluation import Evaluation, describe, evaluate
 from lotus_unlearning.files import folders
 from lotus_unlearning.methods import Retrain
 from lotus_unlearning.requests import auditing, entries, evidence, guards, ledger
-from lotus_unlearning.requests.auditing import Audit, Audited
+from lotus_unlearning.requests.auditing import Audited, Auditor
 from lotus_unlearning.requests.canonical import file_digest, settle
 from lotus_unlearning.requests.entries import Run
 from lotus_unlearning.requests.plan import (
@@ -51,7 +51,7 @@ class Served:
 
 
 def serve(
-    workspace: Workspace, *, retrain: bool = False, audit: Audit | None = None
+    workspace: Workspace, *, retrain: bool = False, audit: Auditor | None = None
 ) -> Served | None:
     """Forget the images of all pending requests and of all that were served before.
 
@@ -91,7 +91,7 @@ def serve(
 
 
 def _audited(
-    chosen: Settings, batch: Batch, audit: auditing.Audit, models: tuple[nn.Module, nn.Module]
+    chosen: Settings, batch: Batch, audit: Auditor, models: tuple[nn.Module, nn.Module]
 ) -> Audited:
     """The audit over all images of all requests and, after earlier ones, over the new alone."""
     how: dict[str, Any] = {"level": chosen.audit_level, "seed": chosen.seed + batch.number}
