@@ -92,14 +92,14 @@ class Bank:
         Raises:
             ValueError: If they were deleted.
         """
-        files = self.store.files(member)
-        if PREDICTIONS not in files:
+        kept = self.store.file(member, PREDICTIONS)
+        if kept is None:
             raise ValueError(
                 f"{self.folder}: expected the predictions of {member.title}, found none; the same "
                 "lotus bank makes them again"
             )
         try:
-            found = unzipped(files[PREDICTIONS])
+            found = unzipped(kept)
         except Exception as error:  # NumPy and zipfile raise many kinds
             raise self._damaged(member, "predictions", error) from None
         rows = self.facts["images"]
@@ -110,11 +110,11 @@ class Bank:
 
     def weights(self, member: Member) -> dict[str, Tensor] | None:
         """Its weights, if they were kept."""
-        files = self.store.files(member)
-        if WEIGHTS not in files:
+        kept = self.store.file(member, WEIGHTS)
+        if kept is None:
             return None
         try:
-            return load_weights(files[WEIGHTS])
+            return load_weights(kept)
         except SafetensorError as error:
             raise self._damaged(member, "weights", error) from None
 

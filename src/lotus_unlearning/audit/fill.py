@@ -115,7 +115,7 @@ def _is_there(member: Member, store: Store, weights: bool) -> bool:
     if record is None or "error" in record:
         return record is not None
     wanted = {PREDICTIONS, *([WEIGHTS] if weights and member.kind != "shadow" else [])}
-    return wanted <= store.files(member).keys()
+    return wanted <= store.names(member)
 
 
 def _at_once(material: Material, where: Where) -> int:

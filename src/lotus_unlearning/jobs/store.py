@@ -78,6 +78,16 @@ class Store:
             return {}
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
+    def file(self, entry: Entry, name: str) -> bytes | None:
+        """One of its files; ``None`` if it is not there."""
+        path = self._files(entry) / name
+        return path.read_bytes() if path.is_file() else None
+
+    def names(self, entry: Entry) -> frozenset[str]:
+        """Of its files."""
+        folder = self._files(entry)
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
     def has_files(self, entry: Entry) -> bool:
         """Whether others can be made from it."""
         return self._files(entry).is_dir()
@@ -158,7 +168,7 @@ class Store:
         try:
             for name, contents in files.items():
                 (temporary / name).write_bytes(contents)
-            more = files.keys() - self.files(entry).keys()  # weights that were not kept at first
+            more = files.keys() - self.names(entry)  # weights that were not kept at first
             self._move(temporary, final, replace=bool(more) or not self._record(entry).exists())
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)

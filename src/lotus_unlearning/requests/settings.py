@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.files.plain import from_yaml
 
 FILE = "lotus.yaml"
@@ -162,7 +163,7 @@ def read(path: Path) -> Settings:
             f"{path}: expected format {FORMAT}, got {values.get('format')!r}; a newer "
             "lotus-unlearning may have written it: install that version"
         )
-    problems = _problems(Settings, values, "")
+    problems = list(misfits(values, Settings))
     if not problems:
         try:
             return Settings(**{k: _record(k, value) for k, value in values.items()})
@@ -173,35 +174,3 @@ def read(path: Path) -> Settings:
 
 def _record(key: str, value: Any) -> Any:
     return _RECORDS[key](**value) if key in _RECORDS else value
-
-
-def _problems(record: type, values: Any, place: str) -> list[str]:
-    """Unknown, missing and mistyped settings, one sentence each."""
-    if not isinstance(values, dict):
-        return [f"expected settings under {place.rstrip('.')}, got {values!r}"]
-    fields = {f.name: f for f in dataclasses.fields(record)}
-    found = [
-        f"expected one of {', '.join(fields)}, got {place}{key}"
-        for key in values
-        if key not in fields
-    ]
-    for name, known in fields.items():
-        if name not in values:
-            if known.default is known.default_factory is dataclasses.MISSING:
-                found.append(f"expected {place}{name}, got none")
-        elif name in _RECORDS and record is Settings:
-            found += _problems(_RECORDS[name], values[name], f"{name}.")
-        elif not _fits(values[name], known.type):
-            kind = getattr(known.type, "__name__", str(known.type))
-            found.append(f"{place}{name}: expected {kind}, got {values[name]!r}")
-    return found
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind == dict[str, Any]:
-        return isinstance(value, dict)
-    return isinstance(value, kind)
