@@ -13,7 +13,7 @@ from lotus_unlearning.jobs.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")
 SEEDS = {
-    ("table1", "digits"): 5,
+    **{(name, "digits"): 5 for name in ("table1", "table3", "table9", "table10", "figure2")},
     ("table1", "fashion-mnist"): 4,
     ("table1", "fashion-mnist-60000"): 1,
 }
