@@ -33,22 +33,49 @@ def request_(original, tmp_path, monkeypatch):
     return lambda *words: main(["request", *words])
 
 
-def test_from_a_request_to_an_audited_and_verified_record(request_, capsys, tmp_path):
-    values = yaml.safe_load(_path("deletion").read_text())
-    _path("deletion").write_text(yaml.safe_dump({**values, "audit_level": 1, "audit_golds": 4}))
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A model that has learned its images, as one that is served has."""
+    out = tmp_path_factory.mktemp("learned") / "original"
+    recipe = ["--recipe.epochs", "12", "--recipe.batch_size", "32"]
+    assert main(["train", "--data", "digits", "--limit", "400", *recipe, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("how", "method", "golds", "verdict"),
+    [
+        ([], "LoTUS", 8, "indistinguishable from retraining at the tested power"),
+        (["--retrain"], "Retrain", 4, "not enough gold models to say"),
+    ],
+)
+def test_from_a_request_to_an_audited_and_verified_record(
+    learned, how, method, golds, verdict, capsys, tmp_path, monkeypatch
+):
+    """With all that a new workspace has by itself: method, guard rails, limits of drift."""
+    monkeypatch.chdir(tmp_path)
+    audit = ["--audit_level", "1", "--audit_golds", str(golds)]
+    assert main(["request", "init", "--model", str(learned), *audit]) == 0
+    capsys.readouterr()
+
+    def request_(*words):
+        return main(["request", *words])
+
     fingerprint = key_fingerprint((tmp_path / "deletion/keys/public.pem").read_bytes())
-    assert request_("add", "--ids", *IDS[:20], "--reference", "ticket-1", "--only") == 0
+    known = datasets.load("digits", limit=400).train.official.ids.tolist()
+    asked = [str(i) for i in known[:20]]
+    assert request_("add", "--ids", *asked, "--reference", "ticket-1", "--only") == 0
     assert "request 1, due" in capsys.readouterr().out
     assert request_("list") == 0
     shown = capsys.readouterr()
     assert "ticket-1" in shown.out
     assert "pending: 1" in shown.err
-    assert request_("run", "--retrain") == 0
+    assert request_("run", *how) == 0
     shown = capsys.readouterr()
     assert "served: request 1; the model is deletion/current" in shown.out
     assert "ok  accuracy on test kept" in shown.out
     assert "ok  audit" in shown.out
-    assert "audit: 4 of 4 gold models" in shown.err
+    assert f"audit: {golds} of {golds} gold models" in shown.err
     assert "models before, which still know them" in shown.err
     assert request_("show", "1") == 0
     assert "The request was served by run 1." in capsys.readouterr().out
@@ -58,9 +85,12 @@ def test_from_a_request_to_an_audited_and_verified_record(request_, capsys, tmp_
     assert f"key: {fingerprint}" in capsys.readouterr().out
     assert runs.read("deletion/current").model() is not None
     record = json.loads(Path("record/record.json").read_text("utf-8"))
-    assert [image["image"] for image in record["images"][:20]] == IDS[:20]
-    assert record["audit"]["facts"]["golds"] == 4
-    assert record["audit"]["facts"]["self_test"]["held_out"]["golds"] == 4
+    assert [image["image"] for image in record["images"][:20]] == asked
+    assert record["run"]["method"]["name"] == method
+    assert record["audit"]["facts"]["level"] == 1
+    assert record["audit"]["facts"]["golds"] == golds
+    assert record["audit"]["facts"]["outcome"] == verdict
+    assert record["audit"]["facts"]["self_test"]["held_out"]["golds"] == golds
     assert not any("No audit" in sentence for sentence in record["limits"])
     assert "Test of the yardstick itself" in Path("record/record.html").read_text("utf-8")
     page = tmp_path / "record" / "record.html"

@@ -1,14 +1,19 @@
 """What a process does that the tests kill: imports first, so that a fork has them at once."""
 
+import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import torch
 import workspaces
 
+import lotus_unlearning
 from lotus_unlearning import runs
 from lotus_unlearning.evaluation import Evaluation, evaluate
+from lotus_unlearning.report import audit_view  # noqa: F401  # what draws is imported late
+from lotus_unlearning.requests import auditing
 from lotus_unlearning.requests import serve as serving
 from lotus_unlearning.requests import workspace as places
 from lotus_unlearning.splits import Splits
@@ -28,6 +33,15 @@ def _warm_up():
 
 
 EVALUATION = _warm_up()
+PHASES = {
+    "bank": (auditing.audits, "bank"),
+    "audit": (auditing.audits, "audit"),
+    "kept": (serving, "_kept"),
+    "clear": (auditing, "clear"),
+}
+"""Where golds are trained, models compared with them, all is written, and golds taken away."""
+COUNTED = "counted.json"
+PACKAGE = str(Path(lotus_unlearning.__file__).parent)
 WRITES = {"os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "sqlite3.connect"}
 
 
@@ -63,6 +77,43 @@ def run_until(folder, step):
     _tell(places.ledger, "append")
     run(folder)
     os._exit(DONE)
+
+
+def run_until_within(folder, phase, call):
+    """A run that kills itself at a call of the package, number ``call`` of those within a phase.
+
+    Args:
+        folder: A workspace.
+        phase: A key of ``PHASES``.
+        call: From 1; 0: it is not killed, and writes to ``COUNTED`` how many calls each phase has.
+    """
+    done = dict.fromkeys(PHASES, 0)
+    for name in PHASES:
+        _watch(name, done, call if name == phase else 0)
+    run(folder)
+    (Path(folder) / COUNTED).write_text(json.dumps(done))
+    os._exit(DONE)
+
+
+def _watch(phase, done, last):
+    module, name = PHASES[phase]
+    function = getattr(module, name)
+
+    def count(frame, event, _):
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            done[phase] += 1
+            if done[phase] == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(*args, **options):
+        around = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            return function(*args, **options)
+        finally:
+            sys.setprofile(around)
+
+    setattr(module, name, watched)
 
 
 def _tell(module, *names):

@@ -1,6 +1,7 @@
 """Killed at any moment, a run leaves the old model with the requests pending, or the new one with
 them served and their record."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -13,7 +14,8 @@ import killed
 import pytest
 import workspaces
 
-from lotus_unlearning.requests import entries
+from lotus_unlearning.requests import auditing, entries
+from lotus_unlearning.requests.auditing import against_golds
 from lotus_unlearning.requests.export import export
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.verify import verify
@@ -43,8 +45,8 @@ def asked(template, tmp_path_factory):
     return folder
 
 
-def outcome(folder) -> str:
-    """``"pending"`` or ``"served"``, after it was checked that all of it is so."""
+def outcome(folder, numbers=(1,)) -> str:
+    """``"pending"`` or ``"served"`` by a run of these, after a check that all of it is so."""
     with opened(folder) as workspace:
         run = served_run(workspace)  # link, ledger and the hash of the model agree
         requests = entries.requests(workspace.db)
@@ -55,11 +57,12 @@ def outcome(folder) -> str:
             assert leftovers == {"0000"}
         else:
             assert state == "served"
-            assert run.number == 1
-            assert {request.run for request in requests} == {1}
-            assert leftovers == {"0000", "0001"}
+            assert run.number in numbers
+            assert {request.run for request in requests} == {run.number}
+            assert leftovers == {"0000", f"{run.number:04}"}
             assert run.record["of_requests"].keys() == {"1", "2"}
             assert verify(export(workspace, 1)).problems == []
+            assert not (folder / auditing.BANKS).exists()  # what golds believe of the images
         assert not (folder / ".current.next").is_symlink()
     return state
 
@@ -129,3 +132,109 @@ def test_a_kill_between_the_swap_and_the_ledger_is_put_right_by_whoever_comes_ne
         serve(workspace)
     assert os.readlink(folder / "current") == "runs/0001"
     assert outcome(folder) == "served"
+
+
+GOLDS = 3
+AUDITED = {"recipe": {"epochs": 1, "batch_size": 32}, "audit_level": 1, "audit_golds": GOLDS}
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """As ``asked``, with an audit at level 1 by a small bank."""
+    folder = workspaces.make(tmp_path_factory.mktemp("audited") / "deletion", **AUDITED)
+    workspaces.ask(folder, *workspaces.ids()[:10], near=False)
+    workspaces.ask(folder, *workspaces.ids()[5:20], near=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed_within(forks):
+    """Runs in a folder until a call of a phase; says how the process ended."""
+
+    def start(folder, phase, call):
+        process = forks.Process(target=killed.run_until_within, args=(str(folder), phase, call))
+        process.start()
+        process.join(120)
+        return process.exitcode
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def calls(audited, killed_within, tmp_path_factory):
+    """How many calls of the package each phase of a run has."""
+    folder = workspaces.copied(audited, tmp_path_factory.mktemp("whole") / "deletion")
+    assert killed_within(folder, "", 0) == killed.DONE
+    assert outcome(folder) == "served"
+    return json.loads((folder / killed.COUNTED).read_text())
+
+
+@pytest.fixture(scope="module")
+def with_golds(audited, calls, killed_within, tmp_path_factory):
+    """As ``audited``, after a run that was killed at the end of the audit: golds are there."""
+    folder = workspaces.copied(audited, tmp_path_factory.mktemp("golds") / "deletion")
+    assert killed_within(folder, "audit", calls["audit"]) == -9
+    assert golds(folder) == GOLDS
+    return folder
+
+
+def golds(folder) -> int:
+    """How many are complete."""
+    return len([*folder.glob(f"{auditing.BANKS}/*/cells/*.json")])
+
+
+def finish(folder) -> list[str]:
+    """Run again, to the end; what is said of golds that are trained."""
+    said: list[str] = []
+    with opened(folder, alone=True) as workspace:
+        serve(workspace, audit=against_golds(workspace, workspace.settings, said.append))
+    assert outcome(folder, numbers=(1, 2)) == "served"  # 2: the first was given up when all written
+    return said
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("phase", "kills"), [("bank", 8), ("audit", 6), ("kept", 6)])
+def test_killed_within_the_bank_the_audit_or_the_writing_ledger_and_model_agree(
+    audited, with_golds, calls, killed_within, tmp_path, phase, kills
+):
+    draw, states, there = random.Random(phase), [], []
+    for number in range(kills):
+        before = audited if phase == "bank" else with_golds
+        folder = workspaces.copied(before, tmp_path / str(number))
+        assert killed_within(folder, phase, draw.randint(1, calls[phase])) == -9
+        states.append(outcome(folder))
+        there.append(golds(folder))
+    if phase == "kept":
+        assert {*there} <= {0, GOLDS}
+    else:
+        assert states == ["pending"] * kills
+    if phase == "bank":
+        assert len({*there}) > 1  # in the middle of several golds
+    first = states.index("pending")
+    assert len(finish(tmp_path / str(first))) == GOLDS - there[first], "none is trained twice"
+
+
+def test_killed_where_the_golds_are_taken_away_nothing_of_them_outlives_the_request(
+    with_golds, calls, killed_within, tmp_path
+):
+    for call in range(1, calls["clear"] + 1):
+        folder = workspaces.copied(with_golds, tmp_path / str(call))
+        assert killed_within(folder, "clear", call) == -9
+        outcome(folder)
+    finish(folder)
+
+
+def test_killed_after_the_golds_were_taken_away_they_are_made_again(
+    with_golds, tmp_path, monkeypatch
+):
+    folder = workspaces.copied(with_golds, tmp_path / "deletion")
+
+    def power_cut(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lotus_unlearning.requests.serve.point_to", power_cut)
+    with pytest.raises(KeyboardInterrupt), opened(folder, alone=True) as workspace:
+        serve(workspace)
+    assert outcome(folder) == "pending"
+    monkeypatch.undo()
+    assert len(finish(folder)) == GOLDS

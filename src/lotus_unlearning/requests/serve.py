@@ -217,9 +217,9 @@ def _kept(
     settle(folder)
     _write(workspace, batch, record, reasons)
     if not reasons:
+        auditing.clear(workspace)  # first: a kill later on would leave them for good
         point_to(workspace, batch.number)
         mark_served(workspace, entries.runs(workspace.db, "prepared")[-1])
-        auditing.clear(workspace)
     return entries.runs(workspace.db)[-1]
 
 
