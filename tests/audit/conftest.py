@@ -1,10 +1,12 @@
 """A bank of small networks on few digits, trained once for all tests of audits."""
 
+import json
+
 import pytest
 from few_networks import LONGER, RECIPE, network
 
 from lotus_unlearning import Splits, train
-from lotus_unlearning.audit import Wanted, bank, of_model
+from lotus_unlearning.audit import Probes, Relearning, Wanted, audit, bank, of_model
 from lotus_unlearning.datasets import load
 
 
@@ -37,3 +39,15 @@ def leaky(original, digits):
     """The original, trained on the images to forget alone: it knows them by heart."""
     again = digits.forget
     return train(original, again, LONGER, seed=0, device="cpu", progress=False).model
+
+
+@pytest.fixture(scope="session")
+def page(leaky, original, filled, digits, tmp_path_factory):
+    """A whole audit, as it is after it was written down and read again."""
+    probes = Probes(relearning=Relearning(steps=8, every=4, batch_size=32))
+    found = audit(
+        leaky, digits, original=original, golds=filled, shadows=filled, level=3, probes=probes,
+        device="cpu",
+    )  # fmt: skip
+    file = found.to_json(tmp_path_factory.mktemp("page") / "audit.json")
+    return json.loads(file.read_text())

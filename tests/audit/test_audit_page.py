@@ -6,23 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 from browser import needs_chromium, overflows
+from printed import PAPER, as_on_paper, differences
 
-from lotus_unlearning.audit import Probes, Relearning, audit
 from lotus_unlearning.report import audit as report_audit
 from lotus_unlearning.report.audit import render_audit
 from lotus_unlearning.report.figures import at, written
-
-
-@pytest.fixture(scope="module")
-def page(leaky, original, filled, digits, tmp_path_factory):
-    """A whole audit, as it is after it was written down and read again."""
-    probes = Probes(relearning=Relearning(steps=8, every=4, batch_size=32))
-    found = audit(
-        leaky, digits, original=original, golds=filled, shadows=filled, level=3, probes=probes,
-        device="cpu",
-    )  # fmt: skip
-    file = found.to_json(tmp_path_factory.mktemp("page") / "audit.json")
-    return json.loads(file.read_text())
 
 
 def minimal(**more):
@@ -222,3 +210,14 @@ def test_torch_is_not_needed_to_draw_a_page():
 @pytest.mark.parametrize("width", [1280, 360])
 def test_a_real_browser_logs_nothing_and_nothing_overflows(page, tmp_path, width):
     assert overflows(render_audit(page), tmp_path, width) == []
+
+
+@needs_chromium
+def test_all_of_the_page_is_printed_but_for_what_is_clicked(page, tmp_path):
+    """Notes and costs of the ladder, folded away on a screen, and every forgotten id."""
+    assert differences(render_audit(page), tmp_path) == []
+
+
+@needs_chromium
+def test_nothing_is_wider_than_a_sheet_of_paper(page, tmp_path):
+    assert overflows(as_on_paper(render_audit(page)), tmp_path, PAPER) == []

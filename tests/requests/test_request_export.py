@@ -12,6 +12,7 @@ from hashlib import sha256
 import pytest
 import workspaces
 from browser import needs_chromium, overflows
+from printed import PAPER, as_on_paper, differences
 
 from lotus_unlearning.requests import entries, ledger, signing, verify
 from lotus_unlearning.requests.auditing import Audited
@@ -133,6 +134,13 @@ def test_the_page_is_one_file_that_loads_nothing(exported):
 @pytest.mark.parametrize("width", [1280, 360])
 def test_a_real_browser_logs_nothing_and_nothing_overflows(exported, tmp_path, width):
     assert overflows((exported / "record.html").read_text("utf-8"), tmp_path, width) == []
+
+
+@needs_chromium
+def test_all_of_the_record_is_printed_but_for_what_is_clicked(exported, tmp_path):
+    page = (exported / "record.html").read_text("utf-8")
+    assert differences(page, tmp_path) == []
+    assert overflows(as_on_paper(page), tmp_path, PAPER) == []
 
 
 def test_a_flipped_byte_of_any_file_is_found(exported, tmp_path):

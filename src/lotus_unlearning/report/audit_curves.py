@@ -94,7 +94,7 @@ def _entropy(name: str, column: str, section: Section, top: float) -> Chart:
     edges, look = np.asarray(section["edges"], dtype=float), LOOKS[column]
     heights = np.asarray(section["forget"][column], dtype=float)
     unseen = section["unseen"].get(column)
-    keys = [Key("forget", look)]
+    keys = [Key("forget", Style(look.colour))]  # dashes are for unseen images
     with drawing(name):
         drawn = figure(WIDTH, 225)
         axes = drawn.subplots()
