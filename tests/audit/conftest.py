@@ -5,7 +5,7 @@ import json
 import pytest
 from few_networks import LONGER, RECIPE, network
 
-from lotus_unlearning import Splits, train
+from lotus_unlearning import Finetune, Splits, train, unlearn
 from lotus_unlearning.audit import Probes, Relearning, Wanted, audit, bank, of_model
 from lotus_unlearning.datasets import load
 
@@ -45,9 +45,13 @@ def leaky(original, digits):
 def page(leaky, original, filled, digits, tmp_path_factory):
     """A whole audit, as it is after it was written down and read again."""
     probes = Probes(relearning=Relearning(steps=8, every=4, batch_size=32))
+    others = [
+        unlearn(original, digits, Finetune(epochs=1), seed=s, device="cpu", progress=False)
+        for s in range(2)
+    ]
     found = audit(
-        leaky, digits, original=original, golds=filled, shadows=filled, level=3, probes=probes,
-        device="cpu",
+        leaky, digits, original=original, golds=filled, shadows=filled, others=others, level=3,
+        probes=probes, device="cpu",
     )  # fmt: skip
     file = found.to_json(tmp_path_factory.mktemp("page") / "audit.json")
     return json.loads(file.read_text())

@@ -91,7 +91,7 @@ def off_images(page, drawn):
 
 def off_roc(page, drawn):
     for score, curves in page["roc"].items():
-        chart = found(drawn, score)
+        chart = found(drawn, f"{score}, on log axes")
         x, y = (chart.axis(across, LOG) for across in (True, False))
         foot = chart.box[3]
 
@@ -131,6 +131,24 @@ def off_entropy(page, drawn):
             yield f"{column}, golds"
 
 
+def off_u_lira(page, drawn):
+    section = page["u_lira"]
+    chart = found(drawn, "Right guesses of U-LiRA")
+    x, y = chart.axis(True, plain), chart.axis(False, ROOT)
+    edges = np.repeat(section["edges"], 2)[1:-1]
+
+    def steps(heights):
+        return along(x, y, edges, np.repeat(heights, 2))
+
+    lines = [line[1:-1] for line in chart.lines(chart.keys["unlearned"])]
+    if not any(same_curve(chart, line, steps(section["shares"])) for line in lines):
+        yield "shares"
+    (area,) = chart.areas(Look(chart.keys["sets of golds"].colour))
+    ends = [steps(section["band"][end]) for end in ("low", "high")]
+    if not same_places(area, np.concatenate(ends)):
+        yield "sets of golds"
+
+
 def off_relearning(page, drawn):
     for curve in page["relearning"]:
         for quantity in ("accuracy", "loss"):
@@ -153,6 +171,7 @@ def off_relearning(page, drawn):
 CHARTS = {
     "statistics": off_statistics,
     "per_image": off_images,
+    "u_lira": off_u_lira,
     "roc": off_roc,
     "entropy": off_entropy,
     "relearning": off_relearning,
@@ -172,7 +191,7 @@ def drawn(page):
 def test_every_point_line_and_band_is_where_the_json_says(page, drawn):
     assert off(page, drawn) == []
     sections = [page["roc"], page["relearning"] * 2, [*page["entropy"]["forget"]]]
-    assert len(drawn) == 2 + sum(map(len, sections)), "none is left unread"
+    assert len(drawn) == 3 + sum(map(len, sections)), "none is left unread"
 
 
 def series(value, place=()):
@@ -191,6 +210,8 @@ def shifts(page):
     """Copies of the page, each with one thing that is drawn in another place, and which."""
     for name in CHARTS:
         for place in series(page[name], (name,)):
+            if place == ("u_lira", "unlearned"):
+                continue  # the shares of these are drawn
             if "golds" not in place[:-1] and not {place[-1]} & {"gold", "mean"}:
                 yield place, shifted(page, place)
     for i, curve in enumerate(page["relearning"]):
