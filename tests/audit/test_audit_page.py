@@ -74,7 +74,7 @@ def strings(value):
     return [s for part in value for s in strings(part)] if isinstance(value, list) else []
 
 
-UNITS = ("", "share", "nats", "sd", "p")
+UNITS = ("", "share", "nats", "sd", "p", "belief")
 
 
 def test_every_figure_of_the_page_is_in_the_json_beside_it(page):

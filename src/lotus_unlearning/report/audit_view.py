@@ -128,11 +128,11 @@ def _image(index: int, image: Plain, columns: Sequence[str], figure: Figure) -> 
         "z": figure(f"{base}/z", "sd"),
         "side": "" if image["z"] is None else "surer" if image["z"] > 0 else "less sure",
         "span": (round(low, 2), round(max(high - low, 0.5), 2)),
-        "range": (figure(f"{base}/gold/0", "share"), figure(f"{base}/gold/1", "share")),
+        "range": (figure(f"{base}/gold/0", "belief"), figure(f"{base}/gold/1", "belief")),
         "beliefs": [
             (
                 name,
-                figure(f"{base}/beliefs/{name}", "share"),
+                figure(f"{base}/beliefs/{name}", "belief"),
                 round(100 * image["beliefs"][name], 2),
                 LOOKS[name].colour,
             )

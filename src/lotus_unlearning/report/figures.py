@@ -1,5 +1,6 @@
 """Figures that say where they come from: each names its place in the plain data of its page."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,14 +17,23 @@ def written(value: float, unit: str) -> str:
     Args:
         value: What it is.
         unit: As for :func:`~lotus_unlearning.report.page.formatted`; or ``"sd"``, standard
-            deviations, or ``"p"``, a p-value.
+            deviations, ``"p"``, a p-value, or ``"belief"``, the probability of a label.
 
     Returns:
-        One decimal of standard deviations, two digits of a p-value.
+        One decimal of standard deviations, two digits of a p-value, and of a belief near 1 as many
+        as tell it from 1.
 
     >>> written(-3.7061, "sd"), written(0.000138, "p"), written(0.25, "share")
     ('−3.7', '0.00014', '25.0 %')
+    >>> written(0.99998, "belief"), written(0.9, "belief"), written(1 - 1e-9, "belief")
+    ('99.998 %', '90.0 %', '> 99.9999 %')
     """
+    rest = 1 - value
+    if unit == "belief" and 0 <= rest < 5e-7:
+        return "> 99.9999 %"
+    if unit == "belief":
+        digits = math.ceil(-math.log10(100 * rest)) if 0 < rest < 5e-4 else 0
+        return f"{100 * value:.{digits}f} %" if digits else formatted(value, "share")
     if unit == "sd":
         return f"{value:.1f}".replace("-", "−")
     if unit == "p":
