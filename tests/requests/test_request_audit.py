@@ -84,9 +84,14 @@ def test_the_folder_of_a_run_holds_the_page_of_its_audit_without_pictures(audite
     assert "data:image/png" not in html
 
 
+CHANCE = "golds agree on another value, which the verdict does not find to matter"
+
+
 def page(outcome, after=(), before=None):
     def verdict(effects):
-        return {"outcome": outcome, "findings": [{"effect": e} for e in effects]}
+        rows = [{"effect": None if e == CHANCE else e, "distinguishable": e is None}
+                for e in effects]  # fmt: skip
+        return {"outcome": outcome, "findings": rows}
 
     original = None if before is None else verdict(before)
     return {"verdict": verdict(after), "self_test": {"original": original}}
@@ -101,12 +106,40 @@ def page(outcome, after=(), before=None):
         (page("distinguishable", [-8.0, 1.0], [2.0, 7.0]), False),
         (page("distinguishable", [None], [7.0]), False),  # golds agree, and the model differs
         (page("distinguishable", [6.0], [None]), True),
+        (page("distinguishable", [6.0, CHANCE], [7.0]), True),
+        (page("distinguishable", [6.0], [2.0, CHANCE]), False),
         (page("distinguishable", [6.0]), False),
     ],
 )
 def test_a_model_passes_unless_it_is_found_out_and_farther_off_than_the_one_before(found, passes):
     assert judged(found)[0] == passes
     assert judged(found)[1].startswith("audit")
+
+
+def test_a_model_that_was_trained_anew_is_stopped_by_no_audit():
+    found = auditing.Audited(False, "audit worse: ...", {"golds": 4})
+    assert auditing.of_retrained(found).passed
+    assert auditing.of_retrained(found).why.endswith("no rail for a model trained anew")
+    passed = replace(found, passed=True)
+    assert auditing.of_retrained(passed) is passed
+
+
+def test_images_put_back_into_golds_are_part_of_the_self_test_of_a_record(tmp_path):
+    folder = workspaces.make(
+        tmp_path / "deletion",
+        recipe={"epochs": 2, "batch_size": 32},
+        audit_level=1,
+        audit_golds=4,
+        audit_put_back=[2, 50],
+        guards=replace(workspaces.LENIENT, attack=None),
+    )
+    workspaces.ask(folder, *workspaces.ids()[:5], near=False)
+    run = _run(folder, said := [])
+    assert said[-1] == "audit: 8 of 8 gold models"
+    tested = run.record["audit"]["facts"]["self_test"]
+    assert [row["images"] for row in tested["put_back"]] == [2, 5], "no more than there are"
+    assert all(row["models"] == 2 for row in tested["put_back"])
+    assert any("put back" in sentence for sentence in tested["sentences"])
 
 
 def test_one_bank_judges_all_images_and_the_new_ones_alone(audited, tmp_path):

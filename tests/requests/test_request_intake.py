@@ -164,8 +164,24 @@ def test_a_photo_that_was_resized_is_similar_and_not_equal(photos, folder, tmp_p
     large.save(tmp_path / "large.png")
     found = find.search(photos, [], [str(tmp_path / "large.png")], forgotten={}, distance=4)
     assert found.images[0].verdict == "not found"
-    assert f"the most similar is {found.near[0].distance} of 64 bits apart" in found.images[0].note
+    apart = found.near[0].distance
+    assert f"the most similar, cat/1.png, is {apart} of 64 bits apart" in found.images[0].note
     assert [f.image for f in found.near] == ["cat/1.png"]
+
+
+def test_a_list_without_a_known_column_and_a_list_that_is_not_there_are_told(workspace, tmp_path):
+    (tmp_path / "list.csv").write_text("image,who\n109,a\n115,b\n")
+    known = index.load(workspace / index.FILE)
+
+    def told(name):
+        with pytest.raises(ValueError, match="expected ids") as caught:
+            find.search(known, [str(tmp_path / name)], [], forgotten={}, distance=0)
+        return str(caught.value)
+
+    assert "a CSV file needs a column path, id or index in its first row, got 'image'" in told(
+        "list.csv"
+    )
+    assert "there is no file" in told("other.csv")
 
 
 def test_a_folder_of_images_is_looked_up_image_by_image(photos, folder):

@@ -289,9 +289,15 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
         ({"architecture": {"name": []}}, r"architecture: .* name \(expected text, got a list\)"),
         ({"guards": {"attack": "auc"}}, "guards.attack one of auc_loss"),
         ({"guards": {"test_accuracy_loss": 2}}, r"limits of guards and drift in \[0, 1\]"),
-        ({"due_days": "soon", "colour": 1}, "got colour; due_days: expected int, got 'soon'"),
+        (
+            (
+                {"due_days": "soon", "colour": 1},
+                r"due_days \(expected a whole number, got 'soon'\); colour \(expected one of",
+            ),
+            r"due_days \(expected a whole number, got 'soon'\); colour \(expected one of",
+        ),
         ({"format": 2}, "expected format 1, got 2; a newer"),
-        ({"data": {}}, "expected data.name, got none"),
+        ({"data": {}}, r"data.name \(expected text, got none\)"),
     ],
 )
 def test_mistakes_in_the_settings_are_told_before_any_work(workspace, settings, message):

@@ -9,7 +9,7 @@ from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.cards import CARDS, about, differs
 from lotus_unlearning.methods.presets import PRESETS
-from lotus_unlearning.metrics import METRICS
+from lotus_unlearning.metrics import LADDER, METRICS
 from lotus_unlearning.models import MODELS
 
 _EXAMPLES = """
@@ -70,7 +70,10 @@ def _metrics() -> Iterator[str]:
         good = {"up": "more is better", "down": "less is better"}.get(metric.direction, "near gold")
         span = f"{metric.lower:.4g} to {metric.upper:.4g} {metric.unit}".strip()
         needs = f"; needs {', '.join(metric.needs)}" if metric.needs else ""
-        yield _entry(metric.name, metric.definition, f"{good}; {span}{needs}", metric.source)
+        rung = LADDER.get(metric.name)
+        ladder = [] if rung is None else [f"extra models: {rung.models}; perfect: {rung.perfect}"]
+        lines = (metric.definition, f"{good}; {span}{needs}", *ladder, metric.source)
+        yield _entry(metric.name, *lines)
 
 
 def _data() -> Iterator[str]:

@@ -161,11 +161,15 @@ def _add(chosen: Any) -> int:
 
 def _list(chosen: Any) -> int:
     from lotus_unlearning.requests import entries, text
-    from lotus_unlearning.requests.workspace import opened
+    from lotus_unlearning.requests.workspace import opened, served_run
 
     with opened(chosen.workspace) as workspace:
         requests = entries.requests(workspace.db)
-        run = entries.runs(workspace.db, "original", "served")[-1]
+        try:
+            run = served_run(workspace)
+        except ValueError:
+            _print(text.table(requests, date.today()))  # these are known, whatever is served
+            raise
     if chosen.json:
         facts = {"number": run.number, "since": run.at, "weights_sha256": run.weights}
         facts["drift"] = run.record.get("drift")
@@ -217,9 +221,12 @@ def _run(chosen: Any) -> int:
         _say("\n".join(text.drift(run.record["drift"])))
         _say(text.not_done(chosen.workspace))
         return 0
+    do = "Change the method or the limits in lotus.yaml, or use --retrain."
+    if chosen.retrain:
+        do = "Change the limits or the recipe in lotus.yaml."
     _say(
         f"run {run.number}: the model before is still served and the requests stay pending, "
-        f"because: {run.why}. Change the method or the limits in lotus.yaml, or use --retrain."
+        f"because: {run.why}. {do}"
     )
     return 1
 

@@ -109,9 +109,17 @@ def with_new(whole: Audited, new: Audited, images: int) -> Audited:
         new: The audit over the new ones.
         images: How many are new.
     """
-    why = f"{whole.why}; the {images:,} new images alone: {new.why.removeprefix('audit: ')}"
+    alone = new.why.removeprefix("audit").removeprefix(":").strip()
+    why = f"{whole.why}; the {images:,} new images alone: {alone}"
     facts = {**whole.facts, "new_images": {"images": images, **new.facts}}
     return replace(whole, passed=whole.passed and new.passed, why=why, facts=facts)
+
+
+def of_retrained(found: Audited) -> Audited:
+    """What is said of a model that was trained anew: it is a gold, which no rail is to stop."""
+    if found.passed:
+        return found
+    return replace(found, passed=True, why=f"{found.why}; no rail for a model trained anew")
 
 
 def judged(page: Mapping[str, Any]) -> tuple[bool, str]:
@@ -146,15 +154,22 @@ def clear(workspace: Workspace) -> None:
 
 
 def _farthest(findings: Sequence[Mapping[str, Any]]) -> float:
-    """Infinite where all golds agree and the model differs."""
-    away = [float("inf") if f["effect"] is None else abs(f["effect"]) for f in findings]
+    """Infinite where all golds agree and the verdict finds that the model differs.
+
+    Golds often agree on few images. That a model differs by one of these need not mean anything:
+    the verdict says.
+    """
+    away = [abs(f["effect"]) for f in findings if f["effect"] is not None]
+    if any(f["effect"] is None and f["distinguishable"] for f in findings):
+        return float("inf")
     return max(away, default=0.0)
 
 
 def _away(effect: float) -> str:
     if effect == float("inf"):
         return "where all golds agree on another value"
-    return f"{effect:.1f} standard deviations from the golds"
+    shown = f"{effect:.1f}" if effect < 1000 else f"{effect:.0e}"
+    return f"{shown} standard deviations from the golds"
 
 
 @dataclass(frozen=True)
@@ -191,7 +206,7 @@ def _bank(
         material,
         splits,
         folder / name,
-        audits.Wanted(golds=chosen.audit_golds),
+        audits.Wanted(golds=chosen.audit_golds, put_back=_put_back(chosen, splits)),
         keep_weights=level >= 3,
         where=audits.Where(device=chosen.device),
         watch=watch,
@@ -199,6 +214,11 @@ def _bank(
     for member, error in made.failed().items():
         say(f"audit: {member.title} could not be trained: {error.strip().splitlines()[-1]}")
     return made
+
+
+def _put_back(chosen: Settings, splits: Splits) -> tuple[int, ...]:
+    """How many images are put back into some golds: no more than there are."""
+    return tuple(sorted({min(k, len(splits.forget)) for k in chosen.audit_put_back}))
 
 
 def _with_all_that_golds_do_not_see(splits: Splits) -> Splits:
@@ -234,6 +254,8 @@ def _facts(page: Mapping[str, Any], chosen: Settings) -> dict[str, Any]:
             "sentences": list(self_test.get("sentences", ())),
             "held_out": self_test.get("held_out"),
             "original": original.get("outcome"),
+            "put_back": list(self_test.get("put_back", ())),
+            "caught_from": self_test.get("caught_from"),
         },
         "notes": list(page["notes"]),
     }

@@ -96,6 +96,9 @@ def _expanded(words: Sequence[str], index: Index, problems: list[str]) -> list[s
             problems.append(str(error))
             continue
         first = next(c for c in ("", *_ORDER[index.official == 0]) if c in columns)
+        if not first and columns[first].columns and str(columns[first].values[0]) not in known:
+            problems.append(f"expected ids in {word!r}{columns[first].advice([0])}")
+            continue
         found += [str(value) for value in columns[first].values]
     return found
 
@@ -122,9 +125,15 @@ def _by_ids(index: Index, words: Sequence[str], problems: list[str]) -> list[Ask
     if unknown:
         problems.append(
             f"expected {_kind(index)}, got {len(unknown)} that are not known: {some(unknown)}; "
-            "correct them, or pass the images themselves with --images"
+            "correct them, or pass the images themselves with --images" + _no_files(unknown)
         )
     return found
+
+
+def _no_files(words: Sequence[str]) -> str:
+    """Names of lists that are not there."""
+    lists = [word for word in words if Path(word).suffix.lower() in (".csv", ".txt")]
+    return f"; there is no file {some([repr(word) for word in lists])}" if lists else ""
 
 
 def _kind(index: Index) -> str:
@@ -179,10 +188,10 @@ def _by_content(index: Index, asked: str, what: Print) -> Found:
         if len(at):
             note = f"held as {name} image {part.ids[at[0]]}"
             return Found(asked, "equal pixels", None, what.content, "never trained on", note)
-    apart = int(distances(what.bits, index.train.bits).min())
-    note = f"no training image has these pixels; the most similar is {apart} of {BITS} bits apart"
-    if what.content is None:
-        note = f"pixels cannot be compared here; the most similar is {apart} of {BITS} bits apart"
+    apart = distances(what.bits, index.train.bits)
+    nearest = index.train.ids[apart.argmin()]
+    why = "no training image has these pixels" if what.content else "pixels cannot be compared here"
+    note = f"{why}; the most similar, {nearest}, is {apart.min()} of {BITS} bits apart"
     return Found(asked, "nothing", None, what.content, "not found", note)
 
 

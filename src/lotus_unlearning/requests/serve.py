@@ -85,6 +85,7 @@ def serve(
         found = None
         if chosen.audit_level:
             found = _audited(chosen, batch, audit, (model, made.model))
+            found = auditing.of_retrained(found) if retrain else found
         record, evaluation = _measured(workspace, chosen, batch, model, made, found)
     run = _kept(workspace, chosen, batch, made, record, evaluation, found)
     return Served(run, _said(caught))

@@ -80,6 +80,8 @@ class Settings:
             ``lotus audit``, against models that are retrained without the images.
         audit_golds: The number of such models. With fewer than 8 the verdict can find a difference,
             but cannot say that there is none.
+        audit_put_back: Numbers of images: so many are put back into two golds each, to see from how
+            many on the audit notices; each number costs two trainings.
         near_distance: The largest number of bits, of 64, in which perceptual hashes of similar
             images differ.
         due_days: The days from received to due, where no date is given; 28 are no longer than any
@@ -101,6 +103,7 @@ class Settings:
     drift: Drift = field(default_factory=Drift)
     audit_level: int = 0
     audit_golds: int = 16
+    audit_put_back: list[int] = field(default_factory=list)
     near_distance: int = 2
     due_days: int = 28
     seed: int = 0
@@ -110,14 +113,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         limits = {
-            "audit_level 0 to 3": self.audit_level in range(4),
-            "audit_golds >= 3": self.audit_golds >= 3,
-            "near_distance 0 to 31": self.near_distance in range(32),
-            "due_days >= 0": self.due_days >= 0,
-            "seed >= 0": self.seed >= 0,
-            "batch_size >= 1": self.batch_size >= 1,
-            f"guards.attack one of {', '.join(ATTACKS)}, null": self.guards.attack
-            in (*ATTACKS, None),
+            f"audit_level 0 to 3, got {self.audit_level}": self.audit_level in range(4),
+            f"audit_golds >= 3, got {self.audit_golds}": self.audit_golds >= 3,
+            f"audit_put_back >= 1, got {self.audit_put_back}": min(self.audit_put_back, default=1)
+            >= 1,
+            f"near_distance 0 to 31, got {self.near_distance}": self.near_distance in range(32),
+            f"due_days >= 0, got {self.due_days}": self.due_days >= 0,
+            f"seed >= 0, got {self.seed}": self.seed >= 0,
+            f"batch_size >= 1, got {self.batch_size}": self.batch_size >= 1,
+            f"guards.attack one of {', '.join(ATTACKS)}, null, got {self.guards.attack}": (
+                self.guards.attack in (*ATTACKS, None)
+            ),
             "limits of guards and drift in [0, 1]": all(
                 0 <= value <= 1
                 for record in (self.guards, self.drift)

@@ -91,12 +91,16 @@ def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
     return "\n\n".join(parts)
 
 
+_STATES = {"served": "served since", "kept": "kept from being served,"}
+
+
 def outcome(run: Run) -> list[str]:
     """How a run ended: the guard rails, and the hashes of the models."""
     found = run.record
     before = found["started_from"]
     return [
-        f"run {run.number}: {run.state} since {run.at}, by {found['method']['name']}, "
+        f"run {run.number}: {_STATES.get(run.state, run.state)} {run.at}, by "
+        f"{found['method']['name']}, "
         f"{found['images']['forget']:,} images of all requests so far",
         f"weights before: {before['weights_sha256']} (run {before['run']})",
         f"weights after:  {run.weights}",
@@ -116,7 +120,12 @@ def not_done(workspace: str) -> str:
 def _audit(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return []
-    return [_kept(found["passed"], found["why"]), *found["facts"].get("sentences", ())]
+    facts = found["facts"]
+    said = [_kept(found["passed"], found["why"]), *facts.get("sentences", ())]
+    new = facts.get("new_images")
+    if new is not None:
+        said += [f"new images alone: {line}" for line in new.get("sentences", ())]
+    return said
 
 
 def _kept(holds: bool, why: str) -> str:
