@@ -290,10 +290,7 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
         ({"guards": {"attack": "auc"}}, "guards.attack one of auc_loss"),
         ({"guards": {"test_accuracy_loss": 2}}, r"limits of guards and drift in \[0, 1\]"),
         (
-            (
-                {"due_days": "soon", "colour": 1},
-                r"due_days \(expected a whole number, got 'soon'\); colour \(expected one of",
-            ),
+            {"due_days": "soon", "colour": 1},
             r"due_days \(expected a whole number, got 'soon'\); colour \(expected one of",
         ),
         ({"format": 2}, "expected format 1, got 2; a newer"),
