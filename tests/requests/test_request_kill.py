@@ -193,7 +193,7 @@ def finish(folder) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("phase", "kills"), [("bank", 8), ("audit", 6), ("kept", 6)])
+@pytest.mark.parametrize(("phase", "kills"), [("bank", 5), ("audit", 3), ("kept", 4)])
 def test_killed_within_the_bank_the_audit_or_the_writing_ledger_and_model_agree(
     audited, with_golds, calls, killed_within, tmp_path, phase, kills
 ):
