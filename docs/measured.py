@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")
 SEEDS = {
     **{(name, "digits"): 5 for name in ("table1", "table3", "table9", "table10", "figure2")},
-    ("table1", "fashion-mnist"): 5,
+    **{(name, "fashion-mnist"): 5 for name in ("table1", "table10", "figure2")},
     ("table1", "fashion-mnist-60000"): 1,
 }
 """Grid and block -> how many choices of images were run, where it is not 3."""
