@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lotus_unlearning.audit.asked import failed, lacking, level_of
 from lotus_unlearning.audit.banks import Bank
 from lotus_unlearning.audit.curves import Relearning
 from lotus_unlearning.audit.evidence import Evidence, manifest
@@ -34,7 +35,6 @@ from lotus_unlearning.unlearning import Unlearned
 
 Level = Literal[0, 1, 2, 3]
 Golds = Bank | Sequence[Model]
-LEVELS = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +105,15 @@ def audit(
     >>> audit(model, splits, device="cpu").outcome
     'not enough gold models to say'
     """
-    needs = {"shadows": (2, shadows is not None), "others": (2, bool(others))}
-    needs["trigger"] = (3, probes is not None and probes.trigger is not None)
-    rung = _level(level, golds, needs)
+    probes = probes or Probes()
+    given = {"shadows": shadows is not None, "others": bool(others)}
+    rung = level_of(level, golds is not None, given | {"trigger": probes.trigger is not None})
     place = choose_device(device)
     run = Runtime(place, choose_precision(precision, place), seed=seed)
     bench, put_back, notes = _compared(
         {"original": original, "unlearned": model}, splits, golds, others, run, rung
     )
-    probed = _probed(bench, splits, run, probes or Probes()) if rung == 3 else _NOTHING
+    probed = _probed(bench, splits, run, probes) if rung == 3 else _NOTHING
     found = Evidence(
         bench=bench,
         splits=splits,
@@ -122,7 +122,7 @@ def audit(
         shadows=None if shadows is None or rung < 2 else _shadows(shadows, splits),
         probes=probed.rows,
         relearning=probed.curves,
-        notes=[*notes, *probed.notes, *_lacking(rung, shadows, others), *_failed(golds, shadows)],
+        notes=[*notes, *probed.notes, *lacking(rung, shadows, others), *failed(golds, shadows)],
         forgotten_before=forgotten_before,
         seed=seed,
     )
@@ -153,33 +153,6 @@ def _compared(
     )
     require_distinct(bench)
     return bench, put_back, notes
-
-
-def _level(level: int | None, golds: Golds | None, needs: Mapping[str, tuple[int, bool]]) -> int:
-    """The level that is meant: one that makes use of all that is given.
-
-    Args:
-        level: What was asked for.
-        golds: Golds, if there are any.
-        needs: What else may be given -> the level that makes use of it, and whether it is.
-    """
-    given = {name: least for name, (least, there) in needs.items() if there}
-    if level is None:
-        level = max([0 if golds is None else 1, *given.values()])
-    unused = [f"{name} (level {least})" for name, least in given.items() if least > level]
-    if unused and level in LEVELS:
-        raise ValueError(
-            f"level: expected one that uses what is given, {', '.join(unused)}, got {level}; raise "
-            "the level, or leave that out"
-        )
-    if level not in LEVELS:
-        raise ValueError(f"level: expected 0, 1, 2 or 3, got {level!r}")
-    if level > 0 and golds is None:
-        raise ValueError(
-            f"golds: expected gold models for level {level}, got none; make a bank of them with "
-            "lotus bank, or audit at level 0"
-        )
-    return level
 
 
 def _plain_subjects(
@@ -252,35 +225,6 @@ def _probed(bench: Bench, splits: Splits, run: Runtime, probes: Probes) -> _Prob
             "--keep weights)."
         )
     return _Probed(rows, curves, notes)
-
-
-def _lacking(level: int, shadows: Bank | None, others: Sequence[Model]) -> list[str]:
-    notes = []
-    if level >= 2 and shadows is None:
-        notes.append("No shadow models were given: LiRA is offline only.")
-    if level >= 2 and len(others) < 2:
-        notes.append(
-            "KLOM, U-LiRA and forgetting quality compare distributions: they need two more "
-            "unlearned models with other seeds, and 6 golds."
-        )
-    elif level >= 2:
-        notes.append(
-            "KLOM, U-LiRA and forgetting quality see all that unlearned models have in common. "
-            "Those that come from one original share its luck, too: for a fair comparison, each "
-            "needs an original of its own."
-        )
-    return notes
-
-
-def _failed(*banks: Any) -> list[str]:
-    """Models that a bank was to have: who reads how many there are is to know why."""
-    there = {bank.folder: bank for bank in banks if isinstance(bank, Bank)}
-    found = [(m, error) for bank in there.values() for m, error in bank.failed().items()]
-    return [
-        f"{member.title} of the bank is missing, as it could not be trained: "
-        f"{error.strip().splitlines()[-1]}."
-        for member, error in found
-    ]
 
 
 def _banks(golds: Golds | None, shadows: Bank | None) -> dict[str, Any]:

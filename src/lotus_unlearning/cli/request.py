@@ -221,12 +221,10 @@ def _run(chosen: Any) -> int:
         _say("\n".join(text.drift(run.record["drift"])))
         _say(text.not_done(chosen.workspace))
         return 0
-    do = "Change the method or the limits in lotus.yaml, or use --retrain."
-    if chosen.retrain:
-        do = "Change the limits or the recipe in lotus.yaml."
+    ways = ("method or limits in lotus.yaml, or use --retrain", "limits or recipe in lotus.yaml")
     _say(
         f"run {run.number}: the model before is still served and the requests stay pending, "
-        f"because: {run.why}. {do}"
+        f"because: {run.why}. Change {ways[chosen.retrain]}."
     )
     return 1
 

@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lotus_unlearning.metrics.arrays import Floats, as_scores, require_share
+from lotus_unlearning.metrics.arrays import Floats, as_scores
 from lotus_unlearning.metrics.banks import as_bank, require_same_images
-from lotus_unlearning.metrics.interval import Interval
+from lotus_unlearning.metrics.interval import Interval, percentile, require_bootstrap
 
 DRAWS_AT_ONCE = 200_000  # of the bootstrap: small enough for the processor's cache
 
@@ -128,9 +128,7 @@ def bootstrap_auc(
     >>> interval.value, interval.low <= interval.value <= interval.high
     (0.875, True)
     """
-    require_share(level, "level")
-    if repeats < 1:
-        raise ValueError(f"repeats: expected at least 1, got {repeats}; try 1000")
+    require_bootstrap(level, repeats)
     value = attack_auc(member_scores, nonmember_scores)
     members = np.sort(as_scores(member_scores, "member_scores"))
     others = np.sort(as_scores(nonmember_scores, "nonmember_scores"))
@@ -146,9 +144,7 @@ def bootstrap_auc(
         np.cumsum(resampled_counts(len(others), rows, draw), axis=1, out=cumulative[:, 1:])
         wins = cumulative[:, below] + cumulative[:, not_above]
         aucs.append((weights * wins).sum(axis=1) / (2 * len(members) * len(others)))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(aucs), [tail, 1 - tail])
-    return Interval(value, float(low), float(high))
+    return percentile(value, np.concatenate(aucs), level)
 
 
 def bootstrap_auc_same_images(
@@ -184,9 +180,7 @@ def bootstrap_auc_same_images(
     >>> bootstrap_auc_same_images([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]).value
     0.5
     """
-    require_share(level, "level")
-    if repeats < 1:
-        raise ValueError(f"repeats: expected at least 1, got {repeats}; try 1000")
+    require_bootstrap(level, repeats)
     mine = as_scores(scores, "scores")
     golds = as_bank(gold_scores, "gold_scores", least=1)
     require_same_images(mine, "scores", golds, "gold_scores")
@@ -202,9 +196,7 @@ def bootstrap_auc_same_images(
         np.cumsum(weights[:, image], axis=1, out=cumulative[:, 1:])
         wins = cumulative[:, below] + cumulative[:, not_above]
         aucs.append((weights * wins).sum(axis=1) / (2 * len(mine) * len(others)))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(aucs), [tail, 1 - tail])
-    return Interval(attack_auc(mine, golds.ravel()), float(low), float(high))
+    return percentile(attack_auc(mine, golds.ravel()), np.concatenate(aucs), level)
 
 
 def resampled_counts(count: int, rows: int, draw: np.random.Generator) -> Floats:

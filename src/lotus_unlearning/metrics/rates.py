@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lotus_unlearning.metrics.arrays import Floats, as_scores, require_share
-from lotus_unlearning.metrics.interval import Interval
+from lotus_unlearning.metrics.interval import Interval, require_bootstrap
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ def tpr_at_fpr(
     from scipy.stats import betabinom
 
     require_share(fpr, "fpr")
-    require_share(level, "level")
-    if repeats < 1:
-        raise ValueError(f"repeats: expected at least 1, got {repeats}; try 1000")
+    require_bootstrap(level, repeats)
     members = np.sort(as_scores(member_scores, "member_scores"))
     others = np.sort(as_scores(nonmember_scores, "nonmember_scores"))
     n, m = len(members), len(others)

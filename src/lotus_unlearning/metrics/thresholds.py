@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lotus_unlearning.metrics.arrays import Floats, as_scores, require_share
+from lotus_unlearning.metrics.arrays import Floats, as_scores
 from lotus_unlearning.metrics.attacks import DRAWS_AT_ONCE, resampled_counts
-from lotus_unlearning.metrics.interval import Interval
+from lotus_unlearning.metrics.interval import Interval, percentile, require_bootstrap
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,7 @@ def bootstrap_threshold(
     >>> interval.low <= interval.value <= interval.high
     True
     """
-    require_share(level, "level")
-    if repeats < 1:
-        raise ValueError(f"repeats: expected at least 1, got {repeats}; try 1000")
+    require_bootstrap(level, repeats)
     members = as_scores(member_scores, "member_scores")
     others = as_scores(nonmember_scores, "nonmember_scores")
     if min(len(members), len(others)) < 2:
@@ -153,9 +151,7 @@ def bootstrap_threshold(
         rows = min(size, repeats - start)
         one, two = (_drawn(*half, candidates, rows, draw) for half in halves)
         found.append((_accuracies(one, two) + _accuracies(two, one)) / 2)
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])
-    return Interval(_held_out(members, others, seed), float(low), float(high))
+    return percentile(_held_out(members, others, seed), np.concatenate(found), level)
 
 
 def _drawn(
