@@ -36,12 +36,14 @@ METHODS = {
         "lotus": "--method.name lotus --preset tuned-digits",
         "finetune": "--method.name finetune --preset tuned-digits",
         "scrub": "--method.name scrub --preset tuned-digits",
+        "understudy": "--method.name understudy",
         "regrow": "--method.name regrow",
     },
     "fashion-mnist": {
         "lotus": "--method.name lotus",
         "finetune": "--method.name finetune",
         "scrub": "--method.name scrub",
+        "understudy": "--method.name understudy",
         "regrow": "--method.name regrow",
     },
 }

@@ -24,6 +24,7 @@ MODELS = {
     "finetune": "fine-tuning",
     "scrub": "SCRUB",
     "lotus": "LoTUS",
+    "understudy": "Understudy",
     "regrow": "Regrow",
     "held-out": "held-out gold",
 }

@@ -14,7 +14,7 @@ from torch import nn
 
 from lotus_unlearning import SCRUB, UNSIR, BadTeacher, LoTUS, Splits, unlearn
 from lotus_unlearning.losses import distillation
-from lotus_unlearning.methods import Regrow
+from lotus_unlearning.methods import Regrow, Understudy
 from lotus_unlearning.runtime import Processes, Runtime, stored
 from lotus_unlearning.splits import Split
 
@@ -79,6 +79,7 @@ class Times(nn.Module):
         SCRUB(epochs=2, max_steps=1),
         BadTeacher(epochs=2),
         Regrow(epochs=2, least_steps=1),
+        Understudy(least_steps=1, epochs=2),
     ],
     ids=lambda method: type(method).__name__,
 )

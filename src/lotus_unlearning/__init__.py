@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Regrow,
         Retrain,
         SalUn,
+        Understudy,
     )
     from lotus_unlearning.metrics import METRICS
     from lotus_unlearning.runtime import Runtime, made_by
@@ -53,6 +54,7 @@ _HOME = {
     "Regrow": "methods",
     "Retrain": "methods",
     "SalUn": "methods",
+    "Understudy": "methods",
     "Recipe": "training",
     "Runtime": "runtime",
     "Split": "splits",
@@ -91,6 +93,7 @@ __all__ = [
     "Split",
     "Splits",
     "Trained",
+    "Understudy",
     "Unlearned",
     "evaluate",
     "made_by",

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+import shutil
 from functools import partial
 
 import pytest
@@ -164,11 +165,16 @@ def test_what_is_not_finished_is_not_on_the_page(folder, tmp_path):
     assert "machines" not in made["run"]
 
 
-def test_cells_measured_against_models_that_were_made_again_are_counted(folder):
-    parts = summarise(_grid(folder), Store(folder / "r"))
-    assert "made again" not in " ".join(_made(folder, parts)[0]["summary"])
-    line = next(line for line in parts[0].lines if line.is_method)
-    at = next(iter(line.records))
-    line.records[at] = {**line.records[at], "against": ["other bits"]}
-    said = " ".join(_made(folder, parts)[0]["summary"])
+def test_cells_measured_against_models_that_were_made_again_are_marked(folder, tmp_path):
+    copy = Store(shutil.copytree(folder / "r", tmp_path / "r"))
+    assert "made again" not in " ".join(_made(folder, summarise(_grid(folder), copy))[0]["summary"])
+    cell = next((tmp_path / "r" / "cells").glob("unlearning-*.json"))
+    record = json.loads(cell.read_text("utf-8"))
+    cell.write_text(json.dumps({**record, "against": ["other bits"]}), encoding="utf-8")
+    parts = summarise(_grid(folder), copy)
+    made, _ = _made(folder, parts)
+    said = " ".join(made["summary"])
     assert "1 of 4 cells of methods were measured against an original and golds that were" in said
+    (table,) = tables(_grid(folder), parts)
+    assert [row[0].text.endswith(" †") for row in table.rows].count(True) == 1
+    assert any(note.startswith("†: 1 cell measured against") for note in table.notes)

@@ -3,10 +3,11 @@ import pytest
 from scipy.stats import ttest_rel
 
 from lotus_unlearning.benchmark.columns import COLUMNS
-from lotus_unlearning.benchmark.significance import fisher, paired_p_value
+from lotus_unlearning.benchmark.significance import paired_p_value, stouffer
 from lotus_unlearning.benchmark.summary import (
     Line,
     _gaps_to_gold,
+    _is_apart,
     by_split,
     estimate,
     rank,
@@ -129,4 +130,47 @@ def test_few_seeds_are_not_tested_and_who_is_worse_than_the_original_is_not_as_g
 
 
 def test_many_weak_signs_are_one_strong_sign():
-    assert fisher([0.07, 0.19, 0.1, 0.12, 0.15]) < 0.05 < fisher([0.5, 0.4, 0.7])
+    assert stouffer([0.07, 0.19, 0.1, 0.12, 0.15]) < 0.05 < stouffer([0.5, 0.4, 0.7])
+
+
+def test_settings_that_come_to_the_same_are_one_comparison():
+    draw = np.random.default_rng(1)
+    best, other = draw.normal(size=6), draw.normal(2.0, 1.5, size=6)
+    once = [line("best", "js_divergence", best), line("paper", "js_divergence", other)]
+    again = [*once, *(line(name, "js_divergence", other) for name in ("authors", "tuned"))]
+    one, three = rank(once, "js_divergence"), rank(again, "js_divergence")
+    assert one.tests == three.tests == 1
+    assert bool(one.undecided) == (three.undecided == {1, 2, 3})
+
+
+def test_who_was_measured_against_other_models_is_not_compared():
+    lines = [line(name, "js_divergence", [float(i), i + 0.5]) for i, name in enumerate("abc")]
+    lines[0].apart.add((1, 1))
+    assert rank(lines, "js_divergence").best == {1}
+
+
+def test_a_cell_says_by_digests_or_by_distances_that_it_was_measured_against_others():
+    reference = {"values": {"distance_original": 0.25}, "against": ["a", "b"]}
+    old = {"values": {"distance_original": 0.25}}
+    other = {"values": {"distance_original": 0.25000001}}
+    assert not _is_apart(reference, reference)
+    assert _is_apart({**reference, "against": ["a", "c"]}, reference)
+    assert not _is_apart(old, reference)
+    assert _is_apart(other, reference)
+    assert _is_apart(reference, other)
+    assert not _is_apart({"values": {}}, reference)  # without golds
+
+
+def test_costs_are_compared_on_one_machine_alone():
+    lines = [line(name, "seconds", [1.0, 2.0]) for name in "ab"]
+    on = {"device": "cpu", "processor": "one", "precision": "float32", "threads": 1}
+    for found, threads in zip(lines, (1, 1), strict=True):
+        found.records[0, 0] = {"on": {**on, "threads": threads}}
+    assert rank(lines, "seconds").best == {0, 1}
+    lines[1].records[1, 1] = {"on": {**on, "threads": 2}}
+    assert rank(lines, "seconds") is None
+
+
+def test_what_points_the_other_way_counts_against():
+    assert stouffer([0.01, 0.99]) == pytest.approx(0.5)
+    assert stouffer([0.999, 0.998]) > 0.99

@@ -18,11 +18,15 @@ from lotus_unlearning import (
     Retrain,
     SalUn,
     Splits,
+    Understudy,
 )
 from lotus_unlearning.splits import Split
 
 ROWS = {
     "lotus": LoTUS(epochs=2, learning_rate=1e-2, tolerance=9),
+    "understudy": Understudy(
+        recipe=Recipe(epochs=2, batch_size=8), least_steps=0, epochs=2, batch_size=8
+    ),
     "regrow": Regrow(epochs=2, least_steps=0, batch_size=8),
     "finetune": Finetune(epochs=2),
     "neg-grad-plus": NegGradPlus(epochs=2),

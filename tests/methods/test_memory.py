@@ -24,6 +24,7 @@ from lotus_unlearning import (
     Retrain,
     SalUn,
     Splits,
+    Understudy,
     unlearn,
 )
 from lotus_unlearning.methods import METHODS
@@ -49,6 +50,7 @@ COPIES = {
     # and what is kept beside them: weights of the best epoch, or of each
     "lotus to a target": (LoTUS(epochs=1, target_accuracy=0.0), 4),
     "retrain with patience": (Retrain(recipe=Recipe(epochs=1, batch_size=4, patience=1)), 3),
+    "understudy": (Understudy(recipe=Recipe(**ONCE, optimizer="adamw"), least_steps=0, **ONCE), 4),
     "scrub with rewind": (SCRUB(epochs=2, rewind=True, **TURNS), 5),
     # two passes in one step: for a layer, half of the weights, both gradients and their sum
     "neg-grad-plus": (NegGradPlus(**ONCE), 2 + 1),

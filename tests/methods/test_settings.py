@@ -134,6 +134,23 @@ DEFAULTS = {
         "weight_decay": 5e-4,
         "batch_size": 256,
     },
+    "understudy": {
+        "recipe": RECIPE
+        | {
+            "epochs": 3,
+            "optimizer": "adamw",
+            "learning_rate": 1.5e-3,
+            "batch_size": 64,
+            "warmup_epochs": 0.2,
+        },
+        "least_steps": 200,
+        "epochs": 4,
+        "learning_rate": 5e-4,
+        "weight_decay": 5e-4,
+        "retain_share": 0.5,
+        "batch_size": 64,
+        "start": None,
+    },
     "regrow": {
         "share": 0.25,
         "epochs": 4,

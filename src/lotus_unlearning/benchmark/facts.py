@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lotus_unlearning.benchmark.grid import Grid
-from lotus_unlearning.benchmark.summary import Line, Part
+from lotus_unlearning.benchmark.summary import Line, Part, machine
 from lotus_unlearning.benchmark.tables import title
 
 Record = Mapping[str, Any]
@@ -80,16 +80,8 @@ def _records(parts: Sequence[Part]) -> Iterator[Record]:
 
 def _apart(parts: Sequence[Part]) -> tuple[int, int]:
     """Cells of methods that were measured against others than their reference, of all such."""
-    same = [
-        record["against"] == reference["against"]
-        for part in parts
-        for line in part.lines
-        if line.is_method
-        for at, record in line.records.items()
-        for reference in [part.lines[0].records.get(at, {})]
-        if "against" in record and "against" in reference
-    ]
-    return same.count(False), len(same)
+    lines = [line for part in parts for line in part.lines if line.is_method]
+    return sum(len(line.apart) for line in lines), sum(len(line.records) for line in lines)
 
 
 def _versions(parts: Sequence[Part]) -> dict[str, list[str]]:
@@ -103,16 +95,7 @@ def _versions(parts: Sequence[Part]) -> dict[str, list[str]]:
 
 def _machines(parts: Sequence[Part]) -> dict[str, int]:
     """Machine with precision and threads -> number of cells."""
-    return dict(sorted(Counter(_machine(record["on"]) for record in _records(parts)).items()))
-
-
-def _machine(on: Record) -> str:
-    device, threads = on.get("device", "unknown"), on.get("threads")
-    name = on.get("processor", device) if device == "cpu" else device
-    words = [str(name), str(on.get("precision", "unknown precision"))]
-    if device == "cpu" and threads is not None:
-        words.append(f"{threads} thread{'s' if threads > 1 else ''}")
-    return f"{words[0]} ({', '.join(words[1:])})"
+    return dict(sorted(Counter(machine(record["on"]) for record in _records(parts)).items()))
 
 
 def _heading(part: Part) -> str:

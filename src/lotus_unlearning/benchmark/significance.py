@@ -22,12 +22,15 @@ def paired_p_value(one: Mapping[int, float], other: Mapping[int, float]) -> floa
     return float(ttest_rel([one[s] for s in shared], [other[s] for s in shared]).pvalue)
 
 
-def fisher(p_values: Sequence[float]) -> float:
-    """One p-value of independent tests of the same kind (Fisher's method).
+def stouffer(p_values: Sequence[float]) -> float:
+    """One p-value of independent one-sided tests of the same kind (Stouffer's method).
 
-    >>> round(fisher([0.1, 0.1, 0.1]), 3)
-    0.032
+    What points the other way counts against what points there.
+
+    >>> round(stouffer([0.1, 0.1, 0.1]), 3), round(stouffer([0.01, 0.99]), 3)
+    (0.013, 0.5)
     """
     from scipy.stats import combine_pvalues
 
-    return float(combine_pvalues(np.clip(p_values, 1e-300, 1.0)).pvalue)
+    inside = np.clip(p_values, 1e-300, 1 - 1e-16)
+    return float(combine_pvalues(inside, method="stouffer").pvalue)

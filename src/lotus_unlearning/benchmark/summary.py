@@ -35,6 +35,8 @@ class Line:
         records: (split seed, training seed) -> the record of the cell.
         spread: For the gold line, each measure -> its least and its largest value of all single
             gold models.
+        apart: The seeds of cells that were measured against another original and other golds than
+            those of the table: of the same seeds, made again on another machine.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Line:
     failed: list[str] = field(default_factory=list)
     records: dict[tuple[int, int], Record] = field(default_factory=dict)
     spread: dict[str, tuple[float, float]] = field(default_factory=dict)
+    apart: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def is_method(self) -> bool:
@@ -51,9 +54,24 @@ class Line:
         return self.name not in ("original", "gold")
 
     @property
+    def machines(self) -> set[str]:
+        """What its cells ran on, without which seconds cannot be compared."""
+        return {machine(record["on"]) for record in self.records.values() if "on" in record}
+
+    @property
     def is_known(self) -> bool:
         """Whether any of its cells was run."""
         return bool(self.values or self.failed)
+
+
+def machine(on: Record) -> str:
+    """A machine as cells recorded it, with precision and threads."""
+    device, threads = on.get("device", "unknown"), on.get("threads")
+    name = on.get("processor", device) if device == "cpu" else device
+    words = [str(name), str(on.get("precision", "unknown precision"))]
+    if device == "cpu" and threads is not None:
+        words.append(f"{threads} thread{'s' if threads > 1 else ''}")
+    return f"{words[0]} ({', '.join(words[1:])})"
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ def _part(section: Section, store: Store) -> Part:
         _put(original, at, reference, store.record(draw.reference.original))
         _put_golds(gold, at, reference, [store.record(g) for g in draw.reference.golds])
         for row, line in zip(rows, lines, strict=True):
-            _put_method(line, at, store.record(draw.unlearning(row.method)))
+            _put_method(line, at, reference, store.record(draw.unlearning(row.method)))
     whole = [original, *([gold] if gold.values else []), *lines]
     _gaps_as_published(whole)
     _gaps_to_gold(whole)
@@ -127,13 +145,27 @@ def _put_golds(
             line.values.setdefault(measure, {})[at] = float(mean)
 
 
-def _put_method(line: Line, at: tuple[int, int], record: Record | None) -> None:
+def _put_method(line: Line, at: tuple[int, int], reference: Record, record: Record | None) -> None:
     if record is None:
         return
     if "error" in record:
         line.failed.append(record["error"])
         return
     _put(line, at, record, record)
+    if _is_apart(record, reference):
+        line.apart.add(at)
+
+
+def _is_apart(record: Record, reference: Record) -> bool:
+    """Whether a cell was measured against others than the original and the golds of its table.
+
+    Digests of what both were measured against say so; to older cells, which have none, the
+    distance of the original from the golds, which each cell computes from its own, to the bit.
+    """
+    if "against" in record and "against" in reference:
+        return bool(record["against"] != reference["against"])
+    mine, theirs = (one["values"].get("distance_original") for one in (record, reference))
+    return None not in (mine, theirs) and mine != theirs
 
 
 def _gaps_as_published(lines: Sequence[Line]) -> None:
@@ -191,7 +223,7 @@ def by_split(values: Values) -> dict[int, float]:
 
 
 TESTED_FROM = 5
-"""With fewer choices of images, a paired test after Holm's correction could find nothing."""
+"""With fewer choices of images a paired t-test rests on three differences or less: none is made."""
 DISTANCES = ("closes", "js_divergence", "average_gap")
 """What forgetting is to mend: who is worse in these than the original is not as good as anybody."""
 
@@ -204,22 +236,29 @@ class Ranking:
         best: The line with the best mean, and those with the same.
         as_good: The lines that are not significantly worse, by paired t-tests over choices of
             images and Holm's correction, nor worse than the original.
-        tests: The number of lines that were compared with the best.
+        undecided: Lines that are not significantly worse, be they worse than the original or not.
+        tests: The number of different results that were compared with the best: settings that come
+            to the same are one.
     """
 
     best: frozenset[int]
     as_good: frozenset[int]
-    tests: int
+    undecided: frozenset[int] = frozenset()
+    tests: int = 0
 
 
 def rank(lines: Sequence[Line], measure: str) -> Ranking | None:
     """The best methods in ``measure``; ``None`` where no two of them can be compared.
 
     Where gold's value is the aim, the distance from it counts; more than all of the way to gold is
-    not better than all of it. Methods that failed for some seeds, or were not run for some, are not
-    compared.
+    not better than all of it. Methods that failed for some seeds, were not run for some, or were
+    measured against other models of the same seeds, are not compared, nor are costs of different
+    machines.
     """
-    badness = {i: v for i, ln in enumerate(lines) if ln.is_method and (v := _badness(ln, measure))}
+    compared = {i: line for i, line in enumerate(lines) if line.is_method and not line.apart}
+    if measure in COSTS and len(set[str]().union(*(ln.machines for ln in compared.values()))) > 1:
+        return None
+    badness = {i: v for i, line in compared.items() if (v := _badness(line, measure))}
     longest = max((len(values) for values in badness.values()), default=0)
     badness = {i: values for i, values in badness.items() if len(values) == longest}
     if len(badness) < 2:
@@ -228,14 +267,17 @@ def rank(lines: Sequence[Line], measure: str) -> Ranking | None:
     least = min(means.values())
     best = frozenset(i for i, m in means.items() if m - least <= 1e-12 * max(1.0, abs(least)))
     if measure in WITHOUT_TEST or longest < TESTED_FROM:
-        return Ranking(best, frozenset(), 0)
-    first, others = badness[min(best)], [i for i in badness if i not in best]
-    p = holm([paired_p_value(badness[i], first) for i in others])
+        return Ranking(best, frozenset())
+    first, groups = badness[min(best)], dict[tuple[float, ...], list[int]]()
+    for i, values in badness.items():
+        if i not in best:
+            groups.setdefault(tuple(values.values()), []).append(i)
+    p = holm([paired_p_value(badness[group[0]], first) for group in groups.values()])
+    tested = zip(groups.values(), p, strict=True)
+    undecided = frozenset(i for group, value in tested if value > SIGNIFICANCE for i in group)
     limit = _of_original(lines, measure)
-    equal = frozenset(
-        i for i, value in zip(others, p, strict=True) if value > SIGNIFICANCE and means[i] <= limit
-    )
-    return Ranking(best, equal, len(others))
+    as_good = frozenset(i for i in undecided if means[i] <= limit)
+    return Ranking(best, as_good, undecided, len(groups))
 
 
 def _of_original(lines: Sequence[Line], measure: str) -> float:

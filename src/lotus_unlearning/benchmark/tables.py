@@ -9,7 +9,7 @@ from lotus_unlearning.benchmark.correlations import correlations
 from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.layout import NOTHING, PRINTED, Entry, Mark, Table, scenario_name
 from lotus_unlearning.benchmark.published import published
-from lotus_unlearning.benchmark.significance import fisher
+from lotus_unlearning.benchmark.significance import stouffer
 from lotus_unlearning.benchmark.summary import (
     COSTS,
     TESTED_FROM,
@@ -48,10 +48,15 @@ def of_methods(part: Part) -> Table:
             heads.append(PRINTED)
             measures.append(None)
             columns.append([Entry(text or NOTHING) for text in printed])
-    names = [[Entry(line.label), Entry(", ".join(line.settings))] for line in lines]
+    names = [[Entry(_name(line)), Entry(", ".join(line.settings))] for line in lines]
     rows = [[*n, *(c[i] for c in columns)] for i, n in enumerate(names)]
     name = part.section.name
     return Table(name, title(part), heads, rows, list(_notes(part)), measures)
+
+
+def _name(line: Line) -> str:
+    """The label, marked where cells cannot be compared with those of other lines."""
+    return f"{line.label} †" if line.apart else line.label
 
 
 def title(part: Part) -> str:
@@ -99,7 +104,8 @@ def _entry(part: Part, line: Line, at: int, measure: str, ranking: Ranking | Non
 def expected(part: Part, measure: str) -> int:
     """For how many choices of images there is a value, if a method was run for all of them."""
     original = next(line for line in part.lines if line.name == "original")
-    known = original.values.get(measure, original.records)
+    known = original.records if measure == "closes" else original.values.get(measure, {})
+    known = known or original.records
     return (
         1 if measure.endswith("_as_published") and (-1, -1) in known else len({s for s, _ in known})
     )
@@ -146,15 +152,28 @@ def _notes(part: Part) -> Iterator[str]:
             f"gold: {grid.golds} models for each seed, each measured against the others, which is "
             "as near as retraining comes to itself. Other rows: mean distance from all of them."
         )
+    yield from _notes_of_rows(part)
+    if "closes" in grid.measures:
+        yield from _nothing_to_close(part)
+    yield from failures([part])
+
+
+def _notes_of_rows(part: Part) -> Iterator[str]:
+    """What is missing, and what cannot be compared."""
+    apart = sum(len(line.apart) for line in part.lines)
+    if apart:
+        yield (
+            f"†: {apart} cell{'s' if apart > 1 else ''} measured against an original and golds of "
+            "the same seeds that were made again on another machine or with other versions, and "
+            "have other bits. These rows are not compared with others: remove the cells, and the "
+            "same command runs them again."
+        )
     missing = [f"{ln.label} ({', '.join(ln.settings)})" for ln in part.lines if not ln.is_known]
     if missing:
         yield f"Not run: {', '.join(missing)}."
     if without := part.section.settings_without_rows:
         search = "; lotus tune searches them" if "tuned" in without else ""
         yield f"No settings {' or '.join(without)} for this data and kind of request{search}."
-    if "closes" in grid.measures:
-        yield from _nothing_to_close(part)
-    yield from failures([part])
 
 
 def _nothing_to_close(part: Part) -> Iterator[str]:
@@ -171,12 +190,13 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
         far, near = (
             estimate(reference.values[f"distance_{name}"]).value for name in ("original", "gold")
         )
-        pooled = fisher(list(p_values.values()))
+        pooled = stouffer(list(p_values.values()))
         yield (
             f"Closes: nothing to close that could be measured for {without} of {len(p_values)} "
             "seeds, where the original is not significantly further from the golds than they are "
             f"from each other. Mean distances over all seeds: {1e3 * far:.1f} and {1e3 * near:.1f} "
-            f"x1e3; all seeds together: p = {pooled:.2g} (Fisher)."
+            f"x1e3; all seeds together: p = {pooled:.2g} (Stouffer). Other seeds alone are in the "
+            "means of that column."
         )
 
 

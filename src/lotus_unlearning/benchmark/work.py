@@ -34,7 +34,9 @@ from lotus_unlearning.datasets import Data
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.jobs.job import Files, FinalError, Made
 from lotus_unlearning.jobs.packing import PREDICTIONS, WEIGHTS, packed, zipped
+from lotus_unlearning.methods.settings import starting_from
 from lotus_unlearning.runtime import (
+    Runtime,
     choose_device,
     choose_precision,
     fingerprint,
@@ -177,11 +179,15 @@ def _unlearning(cell: Unlearning, needs: Mapping[str, Files], place: Place) -> M
 
 def _unlearned(cell: Unlearning, model: nn.Module, splits: Splits, place: Place) -> Unlearned:
     setup, device = cell.original.setup, choose_device(place.device)  # not the method's fault
+    method = cell.method
+    if setup.pretrained:
+        data, seed = load(setup.data, place.root), Runtime(seed=cell.seed).draw_seed()
+        method = starting_from(method, lambda: build(setup, data, seed, pretrained=True))
     try:
         return unlearn(
             model,
             splits,
-            cell.method,
+            method,
             seed=cell.seed,
             batch_size=setup.batch_size,
             device=device,

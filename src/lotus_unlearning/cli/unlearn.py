@@ -16,7 +16,8 @@ from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.evaluation import Evaluation, describe, evaluate, unchanged
-from lotus_unlearning.runtime import fingerprint
+from lotus_unlearning.methods.settings import starting_from
+from lotus_unlearning.runtime import Runtime, fingerprint
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method, Unlearned, unlearn
 
@@ -53,6 +54,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
     """Unlearn, measure and write."""
     chosen, splits = output.options, inputs.splits
     hint_of_class(method, splits)
+    method = _from_start(inputs.original, method, chosen.seed)
     say(f"{type(method).__name__} forgets {len(splits.forget):,} of {inputs.here.images:,} images")
     result = unlearn(
         inputs.original.model,
@@ -80,6 +82,14 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
         say(facts["unchanged"])
     output.write({"": _record(output, inputs, result, facts, evaluation)})
     return evaluation
+
+
+def _from_start(original: Loaded, method: Method, seed: int) -> Method:
+    """What trains anew begins from published weights, if the run of the original began there."""
+    if original.run is None or not original.run.config.get("pretrained"):
+        return method
+    drawn = Runtime(seed=seed).draw_seed()
+    return starting_from(method, lambda: original.architecture.build(pretrained=True, seed=drawn))
 
 
 def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:

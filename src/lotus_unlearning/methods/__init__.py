@@ -12,10 +12,12 @@ from lotus_unlearning.methods.retrain import Retrain
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.methods.scrub import SCRUB
 from lotus_unlearning.methods.ssd import SSD
+from lotus_unlearning.methods.understudy import Understudy
 from lotus_unlearning.methods.unsir import UNSIR
 
 METHODS = {
     "lotus": LoTUS,
+    "understudy": Understudy,
     "regrow": Regrow,
     "finetune": Finetune,
     "neg-grad-plus": NegGradPlus,
@@ -45,4 +47,5 @@ __all__ = [
     "Regrow",
     "Retrain",
     "SalUn",
+    "Understudy",
 ]

@@ -94,6 +94,15 @@ THUDI = entry(
     booktitle="IEEE European Symposium on Security and Privacy",
     year="2022",
 )
+GEORGIEV = entry(
+    "inproceedings",
+    "georgiev2025attribute",
+    title="Attribute-to-Delete: Machine Unlearning via Datamodel Matching",
+    author="Georgiev, Kristian and Rinberg, Roy and Park, Sung Min and Garg, Shivam and Ilyas, "
+    "Andrew and Madry, Aleksander and Neel, Seth",
+    booktitle="International Conference on Learning Representations",
+    year="2025",
+)
 GOEL = entry(
     "misc",
     "goel2022towards",

@@ -218,6 +218,17 @@ CARDS = {
         tables="Not among the published tables.",
         bibtex=f"{bibtex.THUDI}\n\n{bibtex.JIA}",
     ),
+    "understudy": Card(
+        does="Trains a new network on retain images for a few epochs and teaches the original its "
+        "beliefs about forget images. Of retain images the original keeps its own beliefs. This "
+        "package's own method.",
+        works="TODO",
+        cost="F(n_r) once; FB(n_r) for each epoch of the understudy (3, or more where n_r is "
+        "small), F(n_f) once; then per epoch FB(n_f + half of n_r). Memory of AdamW, two copies of "
+        "the weights, and one more: the original's while the understudy is trained.",
+        tables="Not among the published tables.",
+        bibtex=f"{bibtex.GEORGIEV}\n\n{bibtex.HINTON}",
+    ),
     "regrow": Card(
         does="Resets the deeper layers, and teaches the whole network the original's beliefs "
         "about retain images. This package's own method.",

@@ -16,6 +16,7 @@ from lotus_unlearning.methods.retrain import Retrain
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.methods.scrub import SCRUB
 from lotus_unlearning.methods.ssd import SSD
+from lotus_unlearning.methods.understudy import Understudy
 from lotus_unlearning.methods.unsir import UNSIR
 from lotus_unlearning.runtime import cut
 from lotus_unlearning.unlearning import Method
@@ -133,6 +134,11 @@ def _salun(m: SalUn, n: Sizes) -> Passes:
     return Passes(n.forget + inner.training, inner.forward)
 
 
+def _understudy(m: Understudy, n: Sizes) -> Passes:
+    stranger = m.recipe_for(n.retain).epochs * n.retain
+    return Passes(stranger + m.epochs * _sampled(m.retain_share, n), n.retain + n.forget)
+
+
 def _retrain(m: Retrain, n: Sizes) -> Passes:
     held_out = 0 if m.recipe.patience is None else n.unseen
     return Passes(m.recipe.epochs * n.retain, m.recipe.epochs * held_out)
@@ -149,6 +155,7 @@ _COSTS: dict[type, Callable[[Any, Sizes], Passes]] = {
     UNSIR: _unsir,
     SalUn: _salun,
     L1Sparse: lambda m, n: Passes(m.epochs * n.retain),
+    Understudy: _understudy,
     Regrow: lambda m, n: Passes(m.passes(n.retain) * n.retain, n.retain + 1),
     GradientAscent: lambda m, n: Passes(m.epochs * n.forget),
     Retrain: _retrain,

@@ -4,8 +4,10 @@ A method of the user's own goes by ``python:MODULE:CLASS``, wherever a name of `
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args, get_type_hints
+
+from torch import nn
 
 from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.methods import METHODS
@@ -43,6 +45,19 @@ def method_class(name: str, what: str = "method") -> Any:
             f"{name!r}{hint}"
         )
     return METHODS[name]
+
+
+def starting_from(method: Method, start: Callable[[], nn.Module]) -> Method:
+    """What trains a network anew, from weights that are not random: those of ``start()``.
+
+    A method says so by a setting ``start`` that is ``None``; any other is returned as it is.
+
+    >>> starting_from(METHODS["scrub"](), lambda: nn.Linear(2, 2)) == METHODS["scrub"]()
+    True
+    """
+    if getattr(method, "start", method) is not None:
+        return method
+    return dataclasses.replace(method, start=start())  # type: ignore[type-var]
 
 
 def _lacking(found: Any) -> Iterator[str]:

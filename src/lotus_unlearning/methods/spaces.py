@@ -88,6 +88,8 @@ SPACES: dict[str, dict[str, Rule]] = {
     # nothing but how far it climbs: ten times the rate ruins models, a tenth does nothing
     "gradient-ascent": {"learning_rate": TENFOLD, "epochs": COUNT},
     # how much is reset, and how fast and how long it learns again
+    # how well the understudy knows its part, and how closely it is followed
+    "understudy": {"recipe.epochs": COUNT, "learning_rate": TENFOLD, "epochs": COUNT},
     "regrow": {"share": SHARE, "learning_rate": TENFOLD, "epochs": COUNT},
 }
 """Method -> setting -> rule of its bounds."""

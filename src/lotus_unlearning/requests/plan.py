@@ -10,8 +10,7 @@ from lotus_unlearning.datasets import Data
 from lotus_unlearning.files.id_lists import some
 from lotus_unlearning.files.kinds import require
 from lotus_unlearning.images.sources import content_hashes
-from lotus_unlearning.methods import Retrain
-from lotus_unlearning.methods.settings import with_settings
+from lotus_unlearning.methods.settings import starting_from, with_settings
 from lotus_unlearning.requests import entries, index
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.index import Index
@@ -168,9 +167,8 @@ def _without_those_asked_for(splits: Splits, known: Index, requests: Sequence[Re
 
 
 def from_start(method: Method, chosen: Settings, number: int) -> Method:
-    """Retraining of a model that began from published weights begins there, too."""
-    if not chosen.pretrained or not isinstance(method, Retrain):
+    """What trains anew begins from published weights, if the model began there."""
+    if not chosen.pretrained:
         return method
     seed = Runtime(seed=chosen.seed + number).draw_seed()
-    built = architecture_of(chosen).build(pretrained=True, seed=seed)
-    return Retrain(recipe=method.recipe, start=built)
+    return starting_from(method, lambda: architecture_of(chosen).build(pretrained=True, seed=seed))

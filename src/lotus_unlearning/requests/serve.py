@@ -79,8 +79,7 @@ def serve(
         warnings.simplefilter("always")
         batch = plan(workspace, chosen, before, pending, retrain)
         model = runs.read(workspace.run_folder(before.number)).model()
-        if retrain:
-            method = from_start(method, chosen, batch.number)
+        method = from_start(method, chosen, batch.number)
         made = unlearn(model, batch.splits, method, seed=chosen.seed + batch.number, **_how(chosen))
         found = None
         if chosen.audit_level:

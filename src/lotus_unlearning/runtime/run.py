@@ -214,7 +214,7 @@ class Runtime(Draws):
             yield view, labels[i], i
 
     def epochs(self, count: int, *carried: Carried) -> Iterator[int]:
-        """Count epochs; each leaves a row in ``history``.
+        """Count epochs; each leaves a row in ``history``, where those of earlier loops count, too.
 
         The epoch in which :meth:`stop` is called is the last one. With a checkpoint, epochs that
         were done before the run was killed are left out.
@@ -236,7 +236,7 @@ class Runtime(Draws):
                 self._row = self.history[-1]
                 self._losses.clear()
             for epoch in left:
-                self._row, self._last = {"epoch": epoch}, False
+                self._row, self._last = {"epoch": len(self.history)}, False
                 self.history.append(self._row)
                 yield epoch
                 self._row["loss"] = progress.mean_loss(self._losses, epoch, self.processes)

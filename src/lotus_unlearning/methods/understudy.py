@@ -1,0 +1,129 @@
+"""Understudy: what to believe of forget images is asked of a network that never saw them.
+
+Kristian Georgiev, Roy Rinberg, Sung Min Park, Shivam Garg, Andrew Ilyas, Aleksander Madry, Seth
+Neel: "Attribute-to-Delete: Machine Unlearning via Datamodel Matching", ICLR 2025,
+https://arxiv.org/abs/2410.23232, for oracle matching: fine-tune the original until it answers as
+retrained models do. Put together by this package (docs/beyond.md).
+
+    understudy: a fresh network, trained on retain for a few epochs
+    forget: target = softmax(z_s)      z_s: logits of the understudy
+    retain: target = softmax(z_o)      z_o: logits of the original
+    loss   = mean over the batch of KL(target || softmax(z_u))
+
+Long before a new network is as good as the original it is about as unsure of images that it never
+saw as retrained networks are in the end. What it still lacks does no harm: retain images are
+answered for by the original.
+
+Differs: from oracle matching in that one network, trained for a fraction of the time, stands in for
+many that were retrained; every epoch draws its own retain images.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lotus_unlearning.checks import require
+from lotus_unlearning.losses import distillation
+from lotus_unlearning.runtime import (
+    Runtime,
+    accuracy,
+    cut,
+    reset_parameters,
+    restore,
+    snapshot,
+)
+from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import Recipe, fit
+
+
+def _short() -> Recipe:
+    return Recipe(
+        epochs=3, optimizer="adamw", learning_rate=1.5e-3, batch_size=64, warmup_epochs=0.2
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Understudy:
+    """Train a stranger to the forget images, and learn its answers to them.
+
+    Attributes:
+        recipe: How the understudy is trained: a fraction of what the original took.
+        least_steps: With few images, the recipe has more epochs, until it has as many steps.
+        epochs: Passes of the model over forget and its share of retain, at least.
+        learning_rate: Of the model's AdamW at the start; it falls to 0 along half a cosine.
+        weight_decay: Of the model's AdamW.
+        retain_share: Share of retain images in each pass, drawn anew for each.
+        batch_size: Forget and retain images together.
+        start: A model with the weights that the understudy starts from (pre-trained ones, where the
+            original began with them); ``None``: a fresh random initialisation
+            (:func:`lotus_unlearning.runtime.reset_parameters`), by a seed that the run draws.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    replayable: ClassVar[bool] = True
+    recipe: Recipe = field(default_factory=_short)
+    least_steps: int = 200
+    epochs: int = 4
+    learning_rate: float = 5e-4
+    weight_decay: float = 5e-4
+    retain_share: float = 0.5
+    batch_size: int = 64
+    start: nn.Module | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        limits = {
+            "a recipe without patience": self.recipe.patience is None,
+            "least_steps >= 0": self.least_steps >= 0,
+            "epochs >= 1": self.epochs >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            "weight_decay >= 0": self.weight_decay >= 0,
+            "0 < retain_share <= 1": 0 < self.retain_share <= 1,
+            "batch_size >= 1": self.batch_size >= 1,
+        }
+        require(self, limits)
+
+    def recipe_for(self, retain: int) -> Recipe:
+        """The recipe, with as many epochs as ``least_steps`` takes with ``retain`` images."""
+        least = math.ceil(self.least_steps / cut.count(retain, self.recipe.batch_size))
+        return replace(self.recipe, epochs=max(self.recipe.epochs, least))
+
+    def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
+        """Edit ``model`` in place: let it be the understudy, then itself again, and teach it."""
+        original = run.teacher(model, data.retain)
+        understudy = self._understudy(model, data, run)
+        forget, count = len(data.forget), max(1, round(self.retain_share * len(data.retain)))
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+        steps = self.epochs * cut.count(forget + count, self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        understudy_accuracy = accuracy(understudy, data.forget.labels)
+        for _ in run.epochs(self.epochs, optimizer, schedule):
+            run.log(understudy_accuracy=understudy_accuracy)
+            chosen = run.permutation(len(data.retain))[:count]
+            both, places = data.forget + data.retain.take(chosen), chosen.to(run.device)
+            model.train()
+            for x, _, i in run.batches(both, self.batch_size):
+                of_forget = run.rows(understudy, i.clamp(max=forget - 1))
+                of_retain = run.rows(original, places[(i - forget).clamp(min=0)])
+                target = torch.where(i[:, None] < forget, of_forget, of_retain)
+                run.step(optimizer, distillation(model(x), target))
+                schedule.step()
+
+    def _understudy(self, model: nn.Module, data: Splits, run: Runtime) -> Tensor:
+        """Logits ``[N_f, C]`` of the understudy; ``model`` is lent to it and comes back as it was.
+
+        There is one model that a run trains, shards and keeps in checkpoints: this one.
+        """
+        weights, seed = snapshot(model), run.draw_seed()
+        if self.start is None:
+            reset_parameters(model, seed)
+        else:
+            restore(model, self.start.state_dict())
+        fit(model, data.retain, self.recipe_for(len(data.retain)), run)
+        logits = run.teacher(model, data.forget)
+        restore(model, weights)
+        return logits

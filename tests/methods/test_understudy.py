@@ -1,0 +1,132 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+import toy
+
+from lotus_unlearning import Recipe, Understudy
+from lotus_unlearning.runtime import Runtime, fresh_copy
+from lotus_unlearning.splits import Splits
+from reference.retrain import retrain
+from reference.understudy import taught
+
+SHORT = Recipe(epochs=2, batch_size=8, warmup_epochs=0.5)
+
+
+@pytest.mark.parametrize("make", toy.MODELS.values(), ids=toy.MODELS)
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_equals_its_literal_twin(make, share):
+    model, parts = make(), toy.splits()
+    method = Understudy(
+        recipe=SHORT, least_steps=0, epochs=5, retain_share=share, batch_size=8, learning_rate=1e-2
+    )
+    result = toy.run(model, parts, method)
+    g = torch.Generator().manual_seed(toy.SEED)
+    stranger = fresh_copy(model, int(torch.randint(2**31, (), generator=g)))
+    images, labels = toy.tensors(parts.retain)
+    retrain(
+        stranger,
+        images,
+        labels,
+        [toy.orders(g, len(images), 8) for _ in range(2)],
+        learning_rate=SHORT.learning_rate,
+        momentum=SHORT.momentum,
+        weight_decay=SHORT.weight_decay,
+        warmup_epochs=SHORT.warmup_epochs,
+    )
+    stranger.eval()
+    with torch.no_grad():
+        asked = stranger(toy.tensors(parts.forget)[0])
+    forget, retain = parts.forget.ids.tolist(), parts.retain.ids.tolist()
+    epochs, count = [], round(share * len(retain))
+    for _ in range(5):
+        chosen = torch.randperm(len(retain), generator=g)[:count]
+        both = torch.cat([parts.forget.ids, parts.retain.ids[chosen]])
+        epochs.append([both[i].tolist() for i in toy.orders(g, len(both), 8)])
+    assert sum(map(len, epochs)) >= 20
+    twin = taught(
+        copy.deepcopy(model),
+        parts.forget.source.images.double(),
+        forget,
+        retain,
+        dict(zip(forget, asked, strict=True)),
+        epochs,
+        learning_rate=method.learning_rate,
+        weight_decay=method.weight_decay,
+    )
+    assert toy.difference(result.model, twin) < 1e-10
+    assert toy.change(result.model, model) > 1e-3
+
+
+def test_labels_of_forget_images_have_no_part_in_it():
+    """Neither network is told what they show: wrong labels cannot be learned once more."""
+    model, (images, labels) = toy.trained(), toy.data()
+    forget = list(range(0, toy.SIZE, 5))
+    wrong = labels.clone()
+    wrong[forget] = (wrong[forget] + 1) % toy.CLASSES
+    method = Understudy(recipe=SHORT, least_steps=0, epochs=2, batch_size=8)
+    one, two = (
+        toy.run(model, Splits.from_ids((images, given), forget=forget), method).model
+        for given in (labels, wrong)
+    )
+    assert toy.difference(one, two) == 0
+
+
+def test_the_model_is_lent_to_the_understudy_and_comes_back():
+    model, parts = toy.trained(), toy.splits()
+    still = Understudy(recipe=SHORT, least_steps=0, epochs=1, learning_rate=1e-30, batch_size=8)
+    result = toy.run(model, parts, still).model
+    assert toy.change(result, model) < 1e-20
+
+
+def test_the_understudy_starts_from_start_and_leaves_it_alone():
+    start, parts = toy.norm_model(seed=8), toy.splits()
+    before, run = copy.deepcopy(start), Runtime(precision=torch.float64)
+    still = Understudy(recipe=replace(SHORT, learning_rate=1e-30), least_steps=0, start=start)
+    answers = still._understudy(toy.trained(toy.norm_model), parts, run)
+    assert toy.difference(start, before) == 0
+    assert torch.allclose(answers, run.predict(start, parts.forget), atol=1e-12)
+
+
+def test_the_answers_are_those_of_one_that_never_saw_the_forget_images():
+    """With a rate and epochs to spare the model answers as the understudy, not as it did."""
+    model, parts = toy.trained(steps=60), toy.splits()
+    method = Understudy(
+        recipe=SHORT, least_steps=40, epochs=150, retain_share=1.0, learning_rate=1e-2, batch_size=8
+    )
+    run, lent = Runtime(precision=torch.float64), copy.deepcopy(model)
+    run.generator.manual_seed(toy.SEED)
+    wanted = method._understudy(lent, parts, run).softmax(1)
+    before, after = (
+        run.predict(m, parts.forget).softmax(1)
+        for m in (model, toy.run(model, parts, method).model)
+    )
+    assert toy.difference(lent, model) == 0
+    assert (after - wanted).abs().mean() < 0.2 * (before - wanted).abs().mean()
+
+
+@pytest.mark.parametrize("kind", ["some", "half", "class"])
+def test_forgets_more_than_it_damages(kind):
+    parts, model = toy.splits(kind), toy.trained(steps=60)
+    method = Understudy(recipe=SHORT, least_steps=40, epochs=60, learning_rate=1e-2, batch_size=8)
+    result = toy.run(model, parts, method).model
+    worse = toy.loss(result, parts.forget) - toy.loss(model, parts.forget)
+    damage = toy.loss(result, parts.retain) - toy.loss(model, parts.retain)
+    assert worse > 3 * max(damage, 0.01)
+
+
+def test_the_understudy_has_more_epochs_where_images_are_few():
+    method = Understudy()
+    assert method.recipe_for(4500) == method.recipe
+    assert method.recipe_for(1077).epochs == 12
+    assert method.recipe_for(1077) != Understudy(least_steps=0).recipe_for(1077) == method.recipe
+    parts = toy.splits()
+    short = Understudy(recipe=SHORT, least_steps=21, epochs=3, batch_size=8)
+    history = toy.run(toy.trained(), parts, short).history
+    assert len(history) == short.recipe_for(len(parts.retain)).epochs + 3 > 2 + 3
+
+
+def test_refuses_bad_hyper_parameters_all_in_one_message():
+    with pytest.raises(ValueError, match="a recipe without patience, epochs >= 1, 0 < retain_sh"):
+        Understudy(recipe=Recipe(patience=2), epochs=0, retain_share=0.0)
