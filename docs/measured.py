@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.summary import COSTS, estimate, middle, summarise
+from lotus_unlearning.benchmark.summary import COSTS, by_split, estimate, middle, summarise
 from lotus_unlearning.jobs.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +45,12 @@ def measured(name, block, **changes):
     return part if part.draws[0] else None
 
 
+def paired(line, measure):
+    """By choice of images, where the cell was measured against the table's original and golds."""
+    values = line.values[measure]
+    return by_split({at: value for at, value in values.items() if at not in line.apart})
+
+
 def cell(line, measure):
     """Mean and half the width of its 95% interval over seeds (Student's t); medians of costs."""
     values = line.values.get(measure)
@@ -58,7 +64,9 @@ def cell(line, measure):
         low, high = line.spread[measure]
         return f"{column.text(found.value)} ({column.text(low)} to {column.text(high)})"
     half = (found.high - found.low) / 2
-    return column.text(found.value) + (f" ± {column.text(half)}" if half == half else "")
+    text = column.text(found.value) + (f" ± {column.text(half)}" if half == half else "")
+    few = measure == "closes" and len(values) < len(line.records)
+    return f"{text} ({len(values)} of {len(line.records)})" if few else text
 
 
 def table(rows, measures):

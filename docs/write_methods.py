@@ -120,7 +120,8 @@ gold's:
   so, too, at the LoTUS paper's settings, where each short pass over the class is followed by one
   over nine times as many retained images, which undoes it; with tuned settings both end at a loss
   of 4.
-* **Finetuning, L1-sparse, LoTUS and Regrow** never climb. They come from below and end there.
+* **Finetuning, L1-sparse, LoTUS, Understudy and Regrow** never climb. They come from below and end
+  there.
 
 Above gold's is not nearer to gold: at its authors' settings NegGrad+ on a class of Fashion-MNIST
 ends at a loss above a thousand and a quarter of the test images right.

@@ -44,7 +44,7 @@ def test_pages_of_results_are_what_their_scripts_write(tmp_path):
             shutil.copytree(source, tmp_path / name)
         else:
             shutil.copy(source, tmp_path)
-    for script in ("write_methods.py", "write_results.py"):
+    for script in ("write_methods.py", "write_results.py", "write_beyond.py"):
         subprocess.run([sys.executable, str(tmp_path / "docs" / script)], check=True)
     charts = [f"docs/figures/{file.name}" for file in (tmp_path / "docs" / "figures").iterdir()]
     assert len(charts) > 10

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from lotus_unlearning import datasets, runs
-from lotus_unlearning.cli import choosing, loading, main, options
+from lotus_unlearning.cli import choosing, loading, main, options, parsing
+from lotus_unlearning.cli.methods import add_method, build_method
+from lotus_unlearning.methods import METHODS
 
 CODE = """
 import torch
@@ -155,3 +157,10 @@ def test_the_help_tells_of_both(capsys):
     assert "half of test, as the LoTUS paper does" in shown
     assert "position, from 0, in the data set as it is published, whatever --data_seed" in shown
     assert "drop for published data sets, which hold copies, refuse for those with a colon" in shown
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_named_on_the_command_line_is_the_one_that_python_makes(name):
+    made = parsing.parser("unlearn", "", "")
+    words = add_method(made, ["--method", name])
+    assert build_method(parsing.parse(made, words).method) == METHODS[name]()

@@ -195,8 +195,8 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
             f"Closes: nothing to close that could be measured for {without} of {len(p_values)} "
             "seeds, where the original is not significantly further from the golds than they are "
             f"from each other. Mean distances over all seeds: {1e3 * far:.1f} and {1e3 * near:.1f} "
-            f"x1e3; all seeds together: p = {pooled:.2g} (Stouffer). Other seeds alone are in the "
-            "means of that column."
+            f"x1e3; all seeds together: p = {pooled:.2g} (Stouffer)."
+            + (" The column's means are of the other seeds." if closed else "")
         )
 
 

@@ -152,12 +152,10 @@ def build_method(settings: Any) -> Method:
 
 def _built(field: Any, value: Any) -> Any:
     """Settings that are records of settings (a recipe) become those records."""
-    kind = field.default_factory if field.default_factory is not dataclasses.MISSING else None
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not isinstance(value, kind):
+    made = field.default_factory is not dataclasses.MISSING
+    kind = type(field.default_factory() if made else field.default)
+    if dataclasses.is_dataclass(kind) and not isinstance(value, kind):
         return kind(**vars(value))
-    default = type(field.default)
-    if dataclasses.is_dataclass(default) and not isinstance(value, default):
-        return default(**vars(value))
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -1,0 +1,190 @@
+"""Write the tables and charts of docs/beyond.md from what was measured.
+
+python docs/write_beyond.py
+"""
+
+import json
+import runpy
+import statistics
+
+from charts import ALL, charts, clear
+from findings import said
+from measured import (
+    BLOCKS,
+    ROOT,
+    SCENARIOS,
+    STORE,
+    between,
+    cell,
+    grid_of,
+    measured,
+    methods,
+    paired,
+)
+from tabulate import tabulate
+
+from lotus_unlearning.benchmark import render
+from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.page import page
+from lotus_unlearning.benchmark.significance import paired_p_value
+from lotus_unlearning.benchmark.summary import estimate, middle, summarise
+from lotus_unlearning.benchmark.tables import tables, without_empty_columns
+from lotus_unlearning.metrics import mean_and_interval
+from lotus_unlearning.metrics.holm import holm
+
+OWN = ("understudy", "regrow")
+"""This package's own methods."""
+VIEWED = {
+    "forget_accuracy": "accuracy on forget",
+    "unseen_accuracy": "accuracy on unseen",
+    "forget_entropy": "entropy on forget",
+    "unseen_entropy": "entropy on unseen",
+}
+
+
+def main():
+    """Write the page."""
+    clear("beyond-*.svg")
+    file = ROOT / "docs" / "beyond.md"
+    text = file.read_text("utf-8")
+    for mark, made in (
+        ("views", views()),
+        ("beyond", our_methods("fashion-mnist")),
+        ("goals", goals("fashion-mnist", "digits")),
+        ("elsewhere", elsewhere()),
+        ("memory", memory()),
+    ):
+        text = between(text, mark, made)
+    file.write_text(text, encoding="utf-8")
+
+
+def views():
+    """What benchmarks/views.py found: means over seeds for each strength."""
+    lines = (ROOT / "benchmarks" / "results" / "views.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["block"] == "fashion-mnist"]
+    closes, body = COLUMNS["closes"], []
+    for strength in dict.fromkeys(row["strength"] for row in rows):
+        mine = [row for row in rows if row["strength"] == strength]
+        low, high = (end(row["closes"] for row in mine) for end in (min, max))
+        means = [statistics.mean(row[key] for row in mine) for key in VIEWED]
+        body.append(
+            [strength, f"{closes.text(low)} to {closes.text(high)}", *(f"{m:.3f}" for m in means)]
+        )
+    gold = statistics.mean(row["gold_forget_accuracy"] for row in rows)
+    heads = ["strength of views", "closes %, of all seeds", *VIEWED.values()]
+    table = tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
+    return f"{table}\n\nGold models' accuracy on the forget images: {gold:.3f}."
+
+
+def our_methods(block):
+    """The table of the grid ``beyond``, and its first charts."""
+    grid = grid_of("beyond", block)
+    parts = summarise(grid, STORE)
+    (made,) = (without_empty_columns(table) for table in tables(grid, parts))
+    (drawn,) = page(grid, parts, [made])["sections"]
+    text = [
+        render.as_markdown(made).partition("\n\n")[2],
+        *charts(f"beyond-{block}", drawn),
+    ]
+    return "\n".join(text).strip()
+
+
+def goals(block, harmless):
+    """What was asked of a method beyond the paper, and what came of it."""
+    forget, keep = (measured("table1", name, settings=ALL) for name in (block, harmless))
+    body = [
+        [f"`{own}`", *_goals(forget, own), _harmless(keep, own)]
+        for own in OWN
+        if own in methods(forget, "authors") and own in methods(keep, "authors")
+    ]
+    heads = ["", "closes %: mean (least seed)", "retain, points", "test, points", "times LoTUS's s",
+             "JSD to gold, against other results", "digits, JSD x1e3"]  # fmt: skip
+    return tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
+
+
+def _goals(part, own):
+    mine, lotus = (methods(part, "authors")[name] for name in (own, "lotus"))
+    original = next(line for line in part.lines if line.name == "original")
+    closes = [100 * value for value in mine.values["closes"].values()]
+    yield f"{statistics.mean(closes):.0f} ({min(closes):.0f})"
+    for measure in ("retain_accuracy", "test_accuracy"):
+        yield _interval(_minus(mine, original, measure, 100))
+    seconds = [middle(line.values["seconds"]).value for line in (mine, lotus)]
+    yield f"{seconds[0] / seconds[1]:.1f}"
+    others = {
+        tuple(values.values()): values
+        for line in part.lines
+        if line.is_method and line.name not in OWN and not line.apart
+        if len(values := paired(line, "js_divergence")) == part.draws[0]
+    }
+    before = paired(mine, "js_divergence")
+    p = holm([paired_p_value(values, before) for values in others.values()])
+    further = [
+        statistics.mean(values.values()) > statistics.mean(before.values())
+        for values in others.values()
+    ]
+    told = [value <= 0.05 for value in p]
+    nearer = sum(t and not f for t, f in zip(told, further, strict=True))
+    yield (
+        f"{sum(t and f for t, f in zip(told, further, strict=True))} of {len(told)} further, "
+        f"{told.count(False)} not told apart, {nearer} nearer"
+    )
+
+
+def _harmless(part, own):
+    """How much further from gold than the original it is where there is little to close."""
+    original = next(line for line in part.lines if line.name == "original")
+    gaps = _minus(methods(part, "authors")[own], original, "js_divergence", 1e3)
+    p = paired_p_value(gaps, dict.fromkeys(gaps, 0.0))
+    return f"{_interval(gaps)}, p = {p:.2g}"
+
+
+def _minus(line, other, measure, factor):
+    """By choice of images."""
+    mine, theirs = paired(line, measure), paired(other, measure)
+    return {k: factor * (mine[k] - theirs[k]) for k in mine}
+
+
+def _interval(values):
+    found = mean_and_interval(list(values.values()))
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def elsewhere():
+    """How far our methods go in each scenario, beside the method that goes furthest of the others.
+
+    Where there are too few choices of images to say anything, nothing is said.
+    """
+    body = []
+    for name, block in ((name, block) for name in SCENARIOS for block in BLOCKS):
+        part = measured(name, block, settings=ALL)
+        if part is None or part.draws[0] < 3:
+            continue
+        rows = [ln for ln in part.lines if ln.is_method and ln.values.get("closes")]
+        ours = [methods(part, "authors").get(own) for own in OWN]
+        if not rows or not all(line is not None and line.values.get("closes") for line in ours):
+            continue
+        others = (line for line in rows if line.name not in OWN)
+        best = max(others, key=lambda ln: estimate(ln.values["closes"]).value)
+        kept = ("test_accuracy", "retain_accuracy")
+        body.append(
+            [
+                f"{SCENARIOS[name]}, {block}",
+                *(cell(line, "closes") for line in ours),
+                said(best, "closes"),
+                *(" / ".join(cell(one, key) for one in (*ours, best)) for key in kept),
+            ]
+        )
+    heads = ["", "Understudy closes %", "Regrow closes %", "the other that closes most",
+             "test %: Understudy / Regrow / other", "retain %: the same"]  # fmt: skip
+    return tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
+
+
+def memory():
+    """The table of benchmarks/memory.py."""
+    found = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
+    return found["table"](found["read"](ROOT / "benchmarks" / "results" / "memory.jsonl"))
+
+
+if __name__ == "__main__":
+    main()
