@@ -1,4 +1,4 @@
-r"""Audit the original, four methods and one more gold on digits and Fashion-MNIST.
+r"""Audit the original, five methods and one more gold on digits and Fashion-MNIST.
 
     python benchmarks/audit_all.py digits --golds 64 --shadows 64 \
       --put_back 5 10 20 40 80 --others 7
@@ -9,9 +9,9 @@ r"""Audit the original, four methods and one more gold on digits and Fashion-MNI
 ``--shadows`` adds online likelihood ratios, ``--others`` what needs several models of each kind.
 Each step is a ``lotus`` command, printed before it runs. What is there already is not made again,
 and a bank goes on where it stopped; audits are made anew, with all that the bank then holds. Every
-``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json. Golds that are in no bank, one and
-those of ``--others``, are audited at level 1: how many are found out, to
-benchmarks/results/audits/DATA-held-out.json.
+``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json. Golds that are in no bank, and
+models that Understudy unlearned, one and those of ``--others``, are audited at level 1: how many
+are found out, to benchmarks/results/audits/DATA-held-out.json and DATA-understudy.json.
 """
 
 import argparse
@@ -47,6 +47,8 @@ METHODS = {
         "regrow": "--method.name regrow",
     },
 }
+SEVERAL = ("held-out", "understudy")
+"""Golds that are in no bank, whose finding is a false alarm; and models that may pass for golds."""
 HELD_OUT = 500
 """Seed of the gold in the unlearned model's place; those of banks begin at 1000."""
 OTHERS = 600
@@ -113,10 +115,10 @@ def audits(data, folder, names, options):
         shutil.copyfile(out / "audit.json", kept)
 
 
-def false_alarms(data, folder, names):
-    """Audit golds that are in no bank, at level 1, and keep who is found out."""
+def found_out(data, folder, name, others):
+    """Audit all models of a name at level 1, and keep who is found out."""
     found = []
-    for model in [folder / "held-out", *names["held-out"]]:
+    for model in [folder / name, *others]:
         out = folder / "audits" / f"level-1-{model.name}"
         shutil.rmtree(out, ignore_errors=True)
         run(
@@ -126,7 +128,7 @@ def false_alarms(data, folder, names):
         page = json.loads((out / "audit.json").read_text(encoding="utf-8"))
         seen = [one["name"] for one in page["statistics"] if one["distinguishable"]]
         found.append({"model": model.name, "outcome": page["verdict"]["outcome"], "by": seen})
-    kept = RESULTS / f"{data}-held-out.json"
+    kept = RESULTS / f"{data}-{name}.json"
     kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
@@ -145,7 +147,8 @@ def main():
         names = models(data, folder, options.others)
         bank(folder, options)
         audits(data, folder, names, options)
-        false_alarms(data, folder, names)
+        for name in SEVERAL:
+            found_out(data, folder, name, names[name])
 
 
 if __name__ == "__main__":

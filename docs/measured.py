@@ -12,7 +12,11 @@ from lotus_unlearning.jobs.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")
-SEEDS = {("table1", "fashion-mnist-60000"): 1}
+SEEDS = {
+    ("salun", "digits"): 3,
+    ("salun", "fashion-mnist"): 3,
+    ("table1", "fashion-mnist-60000"): 1,
+}
 """Grid and block -> how many choices of images were run, where it is not 5."""
 BLOCKS = {
     "digits": "digits (1,197 training images, `resnet-thin`)",

@@ -28,6 +28,10 @@ MODELS = {
     "regrow": "Regrow",
     "held-out": "held-out gold",
 }
+SEVERAL = {
+    "held-out": "golds that are in no bank, each in the unlearned model's place",
+    "understudy": "models that Understudy unlearned, each from an original of its own",
+}
 KINDS = {
     "distinguishable": "**distinguishable**",
     "indistinguishable from retraining at the tested power": "indistinguishable at this power",
@@ -170,22 +174,23 @@ def speed():
     return shown.getvalue().strip()
 
 
-def held_out(data):
-    """How many golds that are in no bank are found out."""
-    file = RESULTS / "audits" / f"{data}-held-out.json"
-    if not file.is_file():
-        return
-    outcomes = [one["outcome"] for one in json.loads(file.read_text(encoding="utf-8"))]
-    if len(outcomes) < 2:  # it has a column in the tables
-        return
-    found = outcomes.count("distinguishable")
-    ends = binomtest(found, len(outcomes)).proportion_ci(0.95, method="exact")
-    are = "is" if found == 1 else "are"
-    yield (
-        f"Of {len(outcomes)} golds that are in no bank, each in the unlearned model's place, "
-        f"{found} {are} called distinguishable: {percent(found / len(outcomes))} "
-        f"[{percent(ends.low)}, {percent(ends.high)}], where {percent(0.05)} are expected."
-    )
+def found_out(data, name):
+    """How many models of a name are called distinguishable; nothing where it is one.
+
+    A single one has a column in the tables.
+    """
+    file = RESULTS / "audits" / f"{data}-{name}.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    outcomes = [one["outcome"] for one in known]
+    if len(outcomes) > 1:
+        found = outcomes.count("distinguishable")
+        ends = binomtest(found, len(outcomes)).proportion_ci(0.95, method="exact")
+        are = "is" if found == 1 else "are"
+        yield (
+            f"Of {len(outcomes)} {SEVERAL[name]}, {found} {are} called distinguishable: "
+            f"{percent(found / len(outcomes))} [{percent(ends.low)}, {percent(ends.high)}], where "
+            f"{percent(0.05)} are expected of golds."
+        )
 
 
 def put_back(page):
@@ -201,11 +206,11 @@ def section(data, pages):
     if not pages:
         return "Not measured yet."
     page = next(iter(pages.values()))
-    trust = [*page["self_test"]["sentences"], *put_back(page), *held_out(data)]
+    trust = [*page["self_test"]["sentences"], *put_back(page), *found_out(data, "held-out")]
     parts = [
         about(pages),
         "### Who is distinguishable from retraining?",
-        " ".join(said(pages)),
+        " ".join([*said(pages), *found_out(data, "understudy")]),
         verdicts(pages),
         "How far each model is from the golds' mean, in their standard deviations; bold: "
         "distinguishable.",

@@ -52,7 +52,7 @@ class Understudy:
     Attributes:
         recipe: How the understudy is trained: a fraction of what the original took.
         least_steps: With few images, the recipe has more epochs, until it has as many steps.
-        epochs: Passes of the model over forget and its share of retain, at least.
+        epochs: Passes of the model over forget and its share of retain.
         learning_rate: Of the model's AdamW at the start; it falls to 0 along half a cosine.
         weight_decay: Of the model's AdamW.
         retain_share: Share of retain images in each pass, drawn anew for each.
