@@ -122,8 +122,8 @@ def found_out(data, folder, name, others):
         out = folder / "audits" / f"level-1-{model.name}"
         shutil.rmtree(out, ignore_errors=True)
         run(
-            f"audit --run {model} --original {folder}/original --forget {FORGET} "
-            f"--golds {folder}/bank --level 1 --out {out}"
+            f"audit --run {model} --original {folder / model.name.replace(name, 'original')} "
+            f"--forget {FORGET} --golds {folder}/bank --level 1 --out {out}"
         )
         page = json.loads((out / "audit.json").read_text(encoding="utf-8"))
         seen = [one["name"] for one in page["statistics"] if one["distinguishable"]]
