@@ -111,11 +111,22 @@ def test_lotus_forgets_a_class_with_its_settings_for_classes(tmp_path):
         ({"methods": [{"method": "lotus", "label": "x", "settings": {"alfa": 1}}]}, "alfa"),
         ({"methods": [{"method": "lotus", "label": "x", "settings": {"alpha": -1}}]}, "alpha >= 0"),
         ({"scenarios": [{"kind": "clas"}]}, "clas"),
+        ({"scenarios": [{"fraction": 1.5}]}, "fraction: expected a share between 0 and 1, got 1.5"),
+        ({"scenarios": [{"kind": "group", "fraction": 0}]}, "fraction: expected a share"),
+        ({"blocks": [{**BLOCK, "paper": "lotus-tables-resnet81"}]}, "mean 'lotus-tables-resnet18'"),
+        ({"blocks": [{**BLOCK, "tuned": "tuned-digitz"}]}, "few-digits: tuned: .*'tuned-digits'"),
+        ({"published": "77"}, r"\(1, 2, 3, 4, 7, 9, 10\) or null, got '77'; did you mean '7'"),
     ],
 )
 def test_a_wrong_entry_of_a_grid_is_named_before_anything_runs(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         grid(tmp_path, **changes)
+
+
+def test_all_unknown_names_of_a_grid_are_named_at_once(tmp_path):
+    wrong = {"published": "77", "measures": ["speed"], "blocks": [{**BLOCK, "paper": "x"}]}
+    with pytest.raises(ValueError, match=r"measures: .*\npublished: .*\nblocks: few-digits: paper"):
+        grid(tmp_path, **wrong)
 
 
 def test_a_file_that_is_no_grid_is_refused(tmp_path):

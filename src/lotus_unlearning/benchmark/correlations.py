@@ -1,10 +1,11 @@
 """Table 7: does RF-JSD, which needs no gold model, order methods as JSD does?"""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 from lotus_unlearning import metrics
-from lotus_unlearning.benchmark.grid import Grid
+from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.layout import NOTHING, Entry, Table, scenario_name
 from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.summary import Line, Part, estimate
@@ -31,7 +32,7 @@ def correlations(grid: Grid, parts: Sequence[Part]) -> Table:
         "Rank of gold's RF-JSD among all methods and gold: a measure that retraining does not "
         "win rewards something other than being like retraining.",
     ]
-    return Table("all", grid.title, heads, rows, notes)
+    return Table("all", grid.title, heads, rows, notes, names=3)
 
 
 def _pairs(lines: Sequence[Line]) -> list[tuple[float, float]]:
@@ -48,25 +49,43 @@ def _correlation(
     (reference,) = _pairs([gold])
     pearson, spearman = _correlated(x, y), _correlated(x, y, "spearman")
     with_gold = _correlated([*x, reference[0]], [*y, reference[1]])
-    without = [_correlated(x[:i] + x[i + 1 :], y[:i] + y[i + 1 :]) for i in range(len(x))]
-    values = [found.value for found in without if found is not None]
     rank_of_gold = 1 + sum(value < reference[0] for value in x)
-    place = part.section.block.published or ("", "")
-    key = ("7", *place, scenario_name(part.section), "all", "rf_jsd~jsd pearson")
-    printed = published().get(key)
-    texts = [
-        f"{part.section.name}, {part.section.scenario.fraction:.0%}",
-        part.section.block.setup.model,
-        settings,
-        str(len(pairs)),
+    return [
+        Entry(f"{part.section.name}, {part.section.scenario.fraction:.0%}"),
+        Entry(part.section.block.setup.model),
+        Entry(settings),
+        _number(str(len(pairs)), len(pairs)),
         *_with_interval(pearson),
-        f"{min(values):.2f} to {max(values):.2f}" if values else NOTHING,
+        _leaving_one_out(x, y),
         _with_interval(with_gold)[0],
         *_with_interval(spearman),
-        f"{rank_of_gold} of {len(pairs) + 1}",
-        str(printed or NOTHING),
+        _number(f"{rank_of_gold} of {len(pairs) + 1}", rank_of_gold),
+        _printed(part.section, settings),
     ]
-    return [Entry(text) for text in texts]
+
+
+def _number(text: str, value: float, low: float = math.nan, high: float = math.nan) -> Entry:
+    return Entry(text, estimate=metrics.Interval(value, low, high))
+
+
+def _leaving_one_out(x: Sequence[float], y: Sequence[float]) -> Entry:
+    """Least and most of Pearson's r without one of the methods; there is no value between them."""
+    without = [_correlated([*x[:i], *x[i + 1 :]], [*y[:i], *y[i + 1 :]]) for i in range(len(x))]
+    values = [found.value for found in without if found is not None]
+    if not values:
+        return Entry(NOTHING)
+    low, high = min(values), max(values)
+    return _number(f"{low:.2f} to {high:.2f}", math.nan, low, high)
+
+
+def _printed(section: Section, settings: str) -> Entry:
+    """Pearson's r in the paper, which stands beside the paper's settings alone."""
+    table, place = section.grid.published, section.block.published
+    if settings != "paper" or table is None or place is None:
+        return Entry(NOTHING)
+    key = (table, *place, scenario_name(section), "all", "rf_jsd~jsd pearson")
+    found = published().get(key)
+    return Entry(NOTHING) if found is None else _number(str(found), found.mean)
 
 
 def _correlated(
@@ -76,8 +95,10 @@ def _correlated(
     return metrics.correlation(x, y, kind) if min(len(set(x)), len(set(y))) > 1 else None
 
 
-def _with_interval(found: metrics.Correlation | None) -> tuple[str, str]:
+def _with_interval(found: metrics.Correlation | None) -> tuple[Entry, Entry]:
     """The correlation, and its p-value."""
     if found is None:
-        return NOTHING, NOTHING
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", f"{found.p_value:.2g}"
+        return Entry(NOTHING), Entry(NOTHING)
+    text = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    value = _number(text, found.value, found.low, found.high)
+    return value, _number(f"{found.p_value:.2g}", found.p_value)

@@ -56,11 +56,17 @@ class Scenario:
 
     Attributes:
         kind: The kind of choice of images to forget.
-        fraction: The share of the training images to forget, from 0 to 1.
+        fraction: The share of the training images to forget, between 0 and 1.
     """
 
     kind: Kind = "random"
     fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < 1:
+            raise ValueError(
+                f"scenarios: fraction: expected a share between 0 and 1, got {self.fraction}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ class Table:
         rows: The rows, each with as many entries as there are heads.
         notes: The sentences below the table.
         measures: The measure of each column, ``None`` for words and published values.
+        names: The number of first columns that name a row.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Table:
     rows: list[list[Entry]]
     notes: list[str] = field(default_factory=list)
     measures: list[str | None] = field(default_factory=list)
+    names: int = 2
 
 
 def scenario_name(section: Section) -> str:

@@ -15,6 +15,8 @@ from lotus_unlearning.splits import Splits
 Logits = Mapping[str, NDArray[np.float32]]
 """``"train"``, ``"unseen"``, ``"test"`` -> ``[N, C]``."""
 BINS = 30
+GOLDS_TO_CLOSE = 3
+"""With fewer other golds, how far golds are from each other is not known well enough."""
 _ATTACKS = ("entropy", "confidence", "loss")
 _KNOWN: dict[bytes, dict[str, float]] = {}
 """By content of predictions and splits, what :func:`_alone` found: some 2 kB each."""
@@ -46,7 +48,7 @@ def measure(
     others = [_answers(gold, splits, ("forget",)) for gold in golds]
     if others:
         values |= _beside_golds(mine, values, others, [_alone(gold, splits) for gold in golds])
-    if len(others) >= 3:
+    if len(others) >= GOLDS_TO_CLOSE:
         values |= _closes(mine, before, others)
     return values
 

@@ -1,6 +1,7 @@
 """Grids by name, and from YAML files."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,9 +18,11 @@ from lotus_unlearning.benchmark.grid import (
     Shows,
     block_named,
 )
+from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.rows import Settings, Variant
 from lotus_unlearning.files.plain import from_yaml
 from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.wording import did_you_mean
 
@@ -156,13 +159,8 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
     except Exception as error:  # jsonargparse raises many kinds
         raise ValueError(f"bench: {source}: {error}") from None
     file: GridFile = parsed.grid
-    unknown = [measure for measure in file.measures if measure not in COLUMNS]
-    if unknown:
-        raise ValueError(
-            f"measures: expected some of {', '.join(COLUMNS)}; got {', '.join(unknown)}"
-        )
-    if not 0 <= file.golds <= MOST:
-        raise ValueError(f"golds: expected 0 to {MOST:,}, got {file.golds:,}")
+    if problems := list(_problems(file)):
+        raise ValueError("\n".join(problems))
     blocks = {_name(block): _block(block) for block in file.blocks}
     grid = Grid(
         title=file.title,
@@ -179,6 +177,35 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
     for section in grid.sections():
         section.rows()  # names and settings of methods are checked here
     return grid
+
+
+def _problems(file: GridFile) -> Iterator[str]:
+    """Names that nobody knows, and numbers that nobody means."""
+    unknown = [measure for measure in file.measures if measure not in COLUMNS]
+    if unknown:
+        yield f"measures: expected some of {', '.join(COLUMNS)}; got {', '.join(unknown)}"
+    if not 0 <= file.golds <= MOST:
+        yield f"golds: expected 0 to {MOST:,}, got {file.golds:,}"
+    printed = sorted({table for table, *_ in published()}, key=int)
+    if file.published is not None and file.published not in printed:
+        hint = did_you_mean(file.published, printed)
+        yield (
+            f"published: expected a table of the paper ({', '.join(printed)}) or null, got "
+            f"{file.published!r}{hint}"
+        )
+    for block in file.blocks:
+        if isinstance(block, OwnBlock):
+            yield from _unknown_presets(block)
+
+
+def _unknown_presets(block: OwnBlock) -> Iterator[str]:
+    for key, name in (("paper", block.paper), ("tuned", block.tuned)):
+        if name is not None and name not in PRESETS:
+            known = [preset for preset in PRESETS if not preset.endswith("-class")]
+            yield (
+                f"blocks: {block.name}: {key}: expected one of {', '.join(known)}; got "
+                f"{name!r}{did_you_mean(name, known)}"
+            )
 
 
 def _name(block: str | OwnBlock) -> str:

@@ -69,23 +69,28 @@ def as_latex(table: Table) -> str:
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """One line for each number: unrounded mean and interval; or for each entry, of words."""
+    """One line for each number: unrounded mean and interval; or for each entry, of words.
+
+    Args:
+        tables: The tables of a grid: the same columns name the rows of all of them.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["block", "method", "settings", "measure", "mean", "low", "high", "mark", "text"]
-    )
+    names = tables[0].names
+    heads = [head.lower() for head in tables[0].heads[:names]]
+    value = "mean" if tables[0].measures else "value"  # of correlations there are no means
+    writer.writerow(["block", *heads, "measure", value, "low", "high", "mark", "text"])
     for table in tables:
         for row in table.rows:
             measures = table.measures or [None] * len(row)
             before = ""
-            for head, measure, entry in list(zip(table.heads, measures, row, strict=True))[2:]:
+            for head, measure, entry in list(zip(table.heads, measures, row, strict=True))[names:]:
                 found = entry.estimate
                 head = f"{PRINTED} {before}" if head == PRINTED else head
                 before = measure or before
                 numbers = [found.value, found.low, found.high] if found else ["", "", ""]
-                names = [table.name, row[0].text, row[1].text, measure or head]
-                writer.writerow([*names, *numbers, entry.mark, entry.text])
+                where = [table.name, *(named.text for named in row[:names]), measure or head]
+                writer.writerow([*where, *numbers, entry.mark, entry.text])
     return stream.getvalue()
 
 

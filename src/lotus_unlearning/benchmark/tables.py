@@ -8,7 +8,8 @@ from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.correlations import correlations
 from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.layout import NOTHING, PRINTED, Entry, Mark, Table, scenario_name
-from lotus_unlearning.benchmark.published import published
+from lotus_unlearning.benchmark.measures import GOLDS_TO_CLOSE
+from lotus_unlearning.benchmark.published import Published, published
 from lotus_unlearning.benchmark.significance import stouffer
 from lotus_unlearning.benchmark.summary import (
     COSTS,
@@ -47,7 +48,7 @@ def of_methods(part: Part) -> Table:
         if any(printed):
             heads.append(PRINTED)
             measures.append(None)
-            columns.append([Entry(text or NOTHING) for text in printed])
+            columns.append([Entry(NOTHING if one is None else str(one)) for one in printed])
     names = [[Entry(_name(line)), Entry(", ".join(line.settings))] for line in lines]
     rows = [[*n, *(c[i] for c in columns)] for i, n in enumerate(names)]
     name = part.section.name
@@ -81,7 +82,8 @@ _SCENARIOS = {
 def _entry(part: Part, line: Line, at: int, measure: str, ranking: Ranking | None) -> Entry:
     values, column = line.values.get(measure), COLUMNS[measure]
     if not values:
-        nothing = measure == "closes" and line.is_method and line.values
+        closable = measure == "closes" and _golds(part) >= GOLDS_TO_CLOSE
+        nothing = closable and line.is_method and line.values
         return Entry("failed" if line.failed else "nothing" if nothing else NOTHING)
     found = estimate(values) if measure not in COSTS else middle(values)
     text = column.text(found.value)
@@ -111,15 +113,15 @@ def expected(part: Part, measure: str) -> int:
     )
 
 
-def _printed(section: Section, line: Line, measure: str) -> str:
+def _printed(section: Section, line: Line, measure: str) -> Published | None:
     """What the paper prints for this line, if it is in the paper's settings."""
     name, table, place = COLUMNS[measure].published, section.grid.published, section.block.published
     if table is None or place is None or name is None:
-        return ""
+        return None
     if line.is_method and "paper" not in line.settings:
-        return ""
+        return None
     found = published().get((table, *place, scenario_name(section), line.label, name))
-    return str(found) if found is not None else ""
+    return found and found.scaled(COLUMNS[measure].scale)
 
 
 def _notes(part: Part) -> Iterator[str]:
@@ -135,6 +137,7 @@ def _notes(part: Part) -> Iterator[str]:
     if done < planned:
         yield f"{planned - done} of {planned} seeds are not finished."
     lines = [line for line in part.lines if line.is_known]
+    yield from _spread_of_printed(part, lines)
     tests = [r.tests for m in grid.measures if (r := rank(lines, m)) is not None]
     if any(tests):
         yield (
@@ -176,10 +179,31 @@ def _notes_of_rows(part: Part) -> Iterator[str]:
         yield f"No settings {' or '.join(without)} for this data and kind of request{search}."
 
 
+def _golds(part: Part) -> int:
+    """For each choice of images; none where models are not trained."""
+    return len(next(part.section.draws()).reference.golds)
+
+
+def _spread_of_printed(part: Part, lines: Sequence[Line]) -> Iterator[str]:
+    """It is not ours, beside which it stands."""
+    measures = part.section.grid.measures
+    printed = [_printed(part.section, line, measure) for line in lines for measure in measures]
+    if any(one is not None and one.std is not None for one in printed):
+        yield (
+            "Printed: as in the paper, where ± is the standard deviation over three seeds; ours is "
+            "half of the 95% interval."
+        )
+
+
 def _nothing_to_close(part: Part) -> Iterator[str]:
     reference = next(line for line in part.lines if line.name == "original")
     p_values = reference.values.get("p_something_to_close", {})
     closed = reference.values.get("closes", {})
+    if (golds := _golds(part)) < GOLDS_TO_CLOSE:
+        yield (
+            f"Closes: left out; it needs {GOLDS_TO_CLOSE} or more gold models for each choice of "
+            f"images (--golds), got {golds}."
+        )
     if closed:
         yield (
             "Closes: 0 is the original, 100 gold; of gold, the mean and the range of single gold "
@@ -201,11 +225,11 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
 
 
 def without_empty_columns(table: Table) -> Table:
-    """Columns that say nothing anywhere are left out."""
+    """Columns that say nothing anywhere are left out, but for those that name the rows."""
     kept = [
         i
         for i in range(len(table.heads))
-        if any(r[i].text not in ("", NOTHING) for r in table.rows)
+        if i < table.names or any(r[i].text not in ("", NOTHING) for r in table.rows)
     ]
     return dataclasses.replace(
         table,
