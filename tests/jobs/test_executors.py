@@ -77,6 +77,6 @@ def test_errors_come_back_as_they_are(executor):
         error = made.submit("a", {}).exception(timeout=60)
         assert isinstance(error, FinalError)
         assert error.reason == "refused"
-        made.call(partial(int, "3"))
+        assert made.call(partial(int, "3")) == 3
         with pytest.raises(ValueError, match="invalid literal"):
             made.call(partial(int, "x"))

@@ -7,8 +7,8 @@ import pytest
 from small import grid
 
 from lotus_unlearning.benchmark import preflight
-from lotus_unlearning.benchmark.cells import DataChoice, Gold
-from lotus_unlearning.benchmark.materials import Place
+from lotus_unlearning.benchmark.cells import DataChoice, Gold, Original, Setup
+from lotus_unlearning.benchmark.materials import Place, load
 from lotus_unlearning.benchmark.work import run
 from lotus_unlearning.jobs.job import FinalError
 from lotus_unlearning.jobs.on_ray import OnRay
@@ -77,10 +77,15 @@ def test_what_cannot_run_is_refused_and_what_is_not_needed_any_more_is_freed(clu
     assert not ray.is_initialized()
     ray.init(address=cluster.address, logging_level="warning")
     executor = OnRay(cluster.address, WORK)
-    executor.call(partial(preflight.check, [DataChoice(name="digits")], Place("cpu")))
-    wanted = [DataChoice(name="digits"), DataChoice(name="fingers")]
+    wanted = [
+        Original(setup=Setup(data=DataChoice(name=name), model="resnet-thin"))
+        for name in ("digits", "fingers")
+    ]
+    found = executor.call(partial(preflight.look, wanted, Place("cpu")))
+    (problem,) = found.problems
+    assert "got 'fingers'; did you mean 'digits'?" in problem
     with pytest.raises(ValueError, match=r"^data: expected one of"):
-        executor.call(partial(preflight.check, wanted, Place("cpu")))
+        executor.call(partial(load, wanted[1].setup.data, None))
     executor = OnRay(cluster.address, lambda job, needs: list(needs.values())[-1])
     futures = [executor.submit(None, {"shared": {}, f"gold {i}": {"w": b"1"}}) for i in range(40)]
     assert len(executor._kept) == 16

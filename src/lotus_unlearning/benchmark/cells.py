@@ -229,6 +229,11 @@ class Unlearning:
 Cell = Original | Gold | Reference | Unlearning
 
 
+def setup_of(cell: Cell) -> Setup:
+    """The data, the model and the recipe that a cell works with."""
+    return cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+
+
 def title(cell: Cell) -> str:
     """A cell in a few words.
 

@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F
 
 from lotus_unlearning.benchmark import scenarios
-from lotus_unlearning.benchmark.cells import Cell, Gold, Original, Setup, Unlearning
+from lotus_unlearning.benchmark.cells import (
+    Cell,
+    Gold,
+    Original,
+    Setup,
+    Unlearning,
+    setup_of,
+)
 from lotus_unlearning.benchmark.materials import Place, build, load
 from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.methods import Finetune
@@ -21,12 +28,15 @@ from lotus_unlearning.unlearning import Method
 
 _PROBED = 64
 _REPEATS = 3
+_DEAR = 0.1
+_ENOUGH = 0.5
+"""Seconds: of the prediction of one image that costs much, and of what is worth timing."""
 
 
 def estimates(
-    todo: Iterable[Cell], known: Iterable[Cell], store: Store, place: Place
+    todo: Iterable[Cell], known: Iterable[Cell], store: Store, place: Place | None
 ) -> dict[Cell, float]:
-    """Seconds of each cell that is to be run.
+    """Seconds of each cell that is to be run, as far as they can be told.
 
     A cell takes as long as finished ones that differ in seeds alone; where there is none, as long
     as the images that it sends through the model take, by a few timed steps.
@@ -35,7 +45,8 @@ def estimates(
         todo: The cells that are to be run.
         known: Cells that may be finished, to estimate from.
         store: The store with the finished cells.
-        place: The device, and the folder of the data sets.
+        place: The device, and the folder of the data sets; ``None``: cells will run on other
+            machines, so that nothing is timed here.
     """
     taken: dict[object, list[float]] = {}
     for cell in known:
@@ -43,7 +54,10 @@ def estimates(
         if record is not None and "cell_seconds" in record:
             taken.setdefault(_alike(cell), []).append(record["cell_seconds"])
     medians = {kind: statistics.median(values) for kind, values in taken.items()}
-    return {c: medians[k] if (k := _alike(c)) in medians else _counted(c, place) for c in todo}
+    found = {cell: medians.get(_alike(cell)) for cell in todo}
+    if place is not None:
+        found = {c: _counted(c, place) if taken is None else taken for c, taken in found.items()}
+    return {cell: taken for cell, taken in found.items() if taken is not None}
 
 
 def _alike(cell: Cell) -> object:
@@ -57,7 +71,7 @@ def _alike(cell: Cell) -> object:
 
 
 def _counted(cell: Cell, place: Place) -> float:
-    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+    setup = setup_of(cell)
     data = load(setup.data, place.root)
     whole = len(data.train) + len(data.unseen) + len(data.test)
     training, forward = _seconds_per_image(setup, place)
@@ -91,12 +105,21 @@ def _sizes(cell: Unlearning, place: Place) -> Sizes:
 
 @cache
 def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
-    """Of a training step and of a prediction, in evaluation precision."""
+    """Of a training step and of a prediction, in evaluation precision.
+
+    So many images are taken as cost little; where a single one costs much, as with a large model on
+    a CPU, no step is made: forward and backward take three times as long as forward.
+    """
     data, device = load(setup.data, place.root), choose_device(place.device)
     run = Runtime(device, choose_precision(setup.precision, device), replays=True)
-    count = min(_PROBED, len(data.train))
-    some = Split("train", data.train, torch.arange(count))
     with run.prepared(build(setup, data, 0, pretrained=False)) as model:
+        one = Split("train", data.train, torch.arange(1))
+        run.predict(model, one)
+        forward = _timed(lambda: run.predict(model, one))
+        if forward > _DEAR:
+            return 3 * forward, forward
+        count = min(_PROBED, len(data.train), max(2, int(_ENOUGH / forward)))
+        some = Split("train", data.train, torch.arange(count))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
 
         def step() -> None:
@@ -109,8 +132,8 @@ def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
 
 
 def _timed(action: object) -> float:
-    times = []
-    for _ in range(_REPEATS):
+    times: list[float] = []
+    while len(times) < _REPEATS and sum(times) < _ENOUGH:
         start = time.perf_counter()
         action()  # type: ignore[operator]
         times.append(time.perf_counter() - start)

@@ -1,36 +1,132 @@
-"""Before the first cell: is all there that the cells of a grid need?"""
+"""Before the first cell: is all there that the cells of a grid need, and does it fit together?"""
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from lotus_unlearning.benchmark.cells import Cell, DataChoice, Gold, Original
+from lotus_unlearning import models
+from lotus_unlearning.benchmark import scenarios
+from lotus_unlearning.benchmark.cells import Cell, Original, Setup, setup_of
+from lotus_unlearning.benchmark.grid import Grid
 from lotus_unlearning.benchmark.materials import Place, load
-from lotus_unlearning.runtime import choose_device
+from lotus_unlearning.datasets.files import AbsentDataError
+from lotus_unlearning.jobs.schedule import order, unfinished
+from lotus_unlearning.jobs.store import Store
+from lotus_unlearning.runtime import choose_device, choose_precision
 
 
-def choices(cells: Iterable[Cell]) -> list[DataChoice]:
-    """One choice of each data set that ``cells`` read: who finds it finds the others, too."""
-    found: dict[str, DataChoice] = {}
-    for cell in cells:
-        setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
-        found.setdefault(setup.data.name, setup.data)
-    return list(found.values())
+@dataclass(frozen=True)
+class Findings:
+    """What stands in the way of cells.
+
+    Attributes:
+        problems: What is wrong, whatever data are there.
+        absent: The name of a data set -> what is missing of it, and where to get it.
+    """
+
+    problems: list[str]
+    absent: dict[str, str]
 
 
-def check(wanted: Sequence[DataChoice], place: Place) -> None:
-    """The data sets are there, and so is the device.
+@dataclass(frozen=True)
+class Ready:
+    """What of a grid can be run.
+
+    Attributes:
+        grid: The grid with the blocks whose data are there.
+        skipped: The names of the others.
+        absent: What is missing, and where to get it: a message for each data set.
+    """
+
+    grid: Grid
+    skipped: list[str]
+    absent: list[str]
+
+
+def ready(
+    grid: Grid,
+    store: Store,
+    place: Place,
+    call: Callable[[Callable[[], Findings]], Findings],
+    *,
+    may_skip: bool,
+) -> Ready:
+    """What of a grid can be run; a block that is finished needs no data.
+
+    Args:
+        grid: The grid.
+        store: The store with the finished cells.
+        place: The device, and the folder of the data sets.
+        call: Calls a function where cells run.
+        may_skip: Whether blocks whose data are absent may be left out.
 
     Raises:
-        ValueError: If not; one message says all that is missing.
+        ValueError: If something is wrong; if data are absent and no block may be left out, or none
+            would be left. One message says all.
     """
-    problems = []
-    try:
-        choose_device(place.device)
-    except ValueError as error:
-        problems.append(str(error))
-    for choice in wanted:
+    todo = unfinished(order(grid.cells()), store)
+    found = call(partial(look, samples(todo), place))
+    waiting = {setup_of(cell) for cell in todo if setup_of(cell).data.name in found.absent}
+    skipped = [name for name, block in grid.blocks.items() if block.setup in waiting]
+    absent = list(found.absent.values())
+    if found.problems or (skipped and not (may_skip and len(skipped) < len(grid.blocks))):
+        raise ValueError("\n\n".join([*found.problems, *absent]))
+    left = {name: block for name, block in grid.blocks.items() if name not in skipped}
+    return Ready(dataclasses.replace(grid, blocks=left), skipped, absent)
+
+
+def samples(cells: Iterable[Cell]) -> list[Cell]:
+    """One cell of each setup and each way to choose images: others differ in seeds or methods."""
+    return list({(setup_of(cell), _way(cell)): cell for cell in cells}.values())
+
+
+def _way(cell: Cell) -> tuple[object, ...]:
+    if isinstance(cell, Original):
+        return ()
+    return cell.forget.kind, cell.forget.fraction, cell.forget.label
+
+
+def look(cells: Sequence[Cell], place: Place) -> Findings:
+    """What stands in the way of ``cells``, to be called where they are to run.
+
+    Of each data set one choice is loaded: who finds it finds the others, too. No model is built.
+    """
+    problems, absent = _said(partial(choose_device, place.device)), dict[str, str]()
+    for setup in dict.fromkeys(setup_of(cell) for cell in cells):
+        problems += _said(partial(models.check, setup.model, pretrained=setup.pretrained))
+        problems += _said(partial(_check_precision, setup, place))
+    by_data: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_data.setdefault(setup_of(cell).data.name, []).append(cell)
+    for name, readers in by_data.items():
         try:
-            load(choice, place.root)
-        except (ValueError, OSError) as error:
-            problems.append(str(error))
-    if problems:
-        raise ValueError("\n\n".join(problems))
+            problems += _said(partial(_check_data, readers, place))
+        except AbsentDataError as error:
+            absent[name] = str(error)
+    return Findings(list(dict.fromkeys(problems)), absent)
+
+
+def _said(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except AbsentDataError:
+        raise
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    return []
+
+
+def _check_precision(setup: Setup, place: Place) -> None:
+    choose_precision(setup.precision, choose_device(place.device))
+
+
+def _check_data(readers: Sequence[Cell], place: Place) -> None:
+    """Of one data set: it is there, and what is to be forgotten can be chosen from it."""
+    data = load(setup_of(readers[0]).data, place.root)
+    wrong: list[str] = []
+    for cell in readers:
+        if not isinstance(cell, Original):
+            wrong += _said(partial(scenarios.check, cell.forget, data))
+    if wrong:
+        raise ValueError("\n".join(dict.fromkeys(wrong)))

@@ -22,6 +22,7 @@ from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.cells import Forget
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.splits import Splits, stratified
+from lotus_unlearning.wording import did_you_mean
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,6 +53,20 @@ def splits(forget: Forget, data: Data, chosen: Ints | None = None) -> Splits:
     return Splits.from_ids(data, mask, on_overlap="drop")
 
 
+def check(forget: Forget, data: Data) -> None:
+    """What can be said of a choice before any model is trained.
+
+    Raises:
+        ValueError: If the data set has no such class, no groups, or no choice of its authors.
+    """
+    if forget.kind == "class":
+        label(forget, data)
+    if forget.kind == "official":
+        _official(data)
+    if forget.kind == "group":
+        _groups(data, forget.fraction, forget.seed)
+
+
 def label(forget: Forget, data: Data) -> int:
     """The class that is forgotten: the one named, or number ``seed`` of a shuffled list of all.
 
@@ -61,9 +76,10 @@ def label(forget: Forget, data: Data) -> int:
         shuffled = np.random.default_rng(0).permutation(len(data.classes))
         return int(shuffled[forget.seed % len(shuffled)])
     if forget.label not in data.classes:
+        hint = did_you_mean(forget.label, data.classes)
         raise ValueError(
             f"forget: expected a class of {data.name} ({', '.join(data.classes[:20])}), got "
-            f"{forget.label!r}"
+            f"{forget.label!r}{hint}"
         )
     return data.classes.index(forget.label)
 

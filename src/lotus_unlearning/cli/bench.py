@@ -1,7 +1,7 @@
 """``lotus bench``: a table of the paper, or a grid of your own."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("--dry_run", action="store_true", help="list what would be run, and stop")
     parser.add_argument("--show", action="store_true", help="only the tables, of what is finished")
     chosen = parsing.parse(parser, words)
+    if chosen.jobs < 1:
+        raise ValueError(f"jobs: expected at least 1, got {chosen.jobs}")
     changes = {key: value for key in _CHANGES if (value := getattr(chosen, key)) is not None}
     grid = read_grid(chosen.grid, changes)
     if chosen.pretrained is not None:
@@ -68,7 +70,7 @@ def main(words: list[str]) -> int:
     store = Store(Path(chosen.out))
     place = Place(chosen.device, chosen.root)
     if chosen.dry_run:
-        _list(list(grid.cells()), store, place)
+        _list(grid, store, place, chosen)
         return 0
     failed = (
         failures(grid.cells(), store) if chosen.show else _run(grid, store, place, chosen).failed
@@ -123,17 +125,43 @@ def _add_place(made: ArgumentParser) -> None:
     )
 
 
-def _list(targets: Sequence[Cell], store: Store, place: Place) -> None:
+def _list(grid: Grid, store: Store, place: Place, chosen: Any) -> None:
+    with closing(_executor(place, chosen, jobs=1)) as executor:
+        targets = list(_ready(grid, store, place, executor, chosen).cells())
     cells = order(targets)
     todo = unfinished(cells, store)
-    expected = estimates(todo, cells, store, place)
+    on_cluster = chosen.ray is not None
+    expected = estimates(todo, cells, store, None if on_cluster else place)
     for cell in todo:
-        show(f"{seconds(expected[cell]):>12}  {title(cell)}")
-    total = sum(expected.values())
+        took = seconds(expected[cell]) if cell in expected else "no estimate"
+        show(f"{took:>12}  {title(cell)}")
+    jobs = 1 if on_cluster else chosen.jobs
     print(
-        f"{len(todo)} cells to run of {len(cells)}, about {seconds(total)} one after another; "
-        f"the tables need {len(targets)} of them, the others are models that these share"
+        f"{len(todo)} cells to run of {len(cells)}, {_time(todo, expected, jobs)}; the tables need "
+        f"{len(targets)} of them, the others are models that these share"
     )
+
+
+def _time(todo: Sequence[Cell], expected: Mapping[Cell, float], jobs: int) -> str:
+    """For how long they run, in words."""
+    if todo and not expected:
+        return "for how long is not known before some are finished"
+    total, unknown = sum(expected.values()), len(todo) - len(expected)
+    others = f" (without {unknown} of which nothing is known)" if unknown else ""
+    alone = f"about {seconds(total)} one after another{others}"
+    return alone if jobs == 1 else f"{alone}, {seconds(total / jobs)} at best with {jobs} at once"
+
+
+def _ready(grid: Grid, store: Store, place: Place, executor: Executor[Cell], chosen: Any) -> Grid:
+    """The grid without the blocks whose data are absent; they are named."""
+    found = preflight.ready(grid, store, place, executor.call, may_skip=chosen.blocks is None)
+    if found.skipped:
+        say(
+            f"skipped, as their data are absent: {', '.join(found.skipped)}; the same command runs "
+            f"them when the data are there. It goes on with {', '.join(found.grid.blocks)}.\n"
+            + "\n".join(found.absent)
+        )
+    return found.grid
 
 
 def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress[Cell]:
@@ -147,20 +175,18 @@ def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress[Cell]:
         for watcher in watchers:
             watcher(progress, cell, made)
 
-    targets, keep = list(grid.cells()), chosen.keep_predictions
-    with closing(_executor(place, chosen)) as executor:
+    with closing(_executor(place, chosen, chosen.jobs)) as executor:
         store.tidy()
-        wanted = preflight.choices(unfinished(order(targets), store))
-        executor.call(partial(preflight.check, wanted, place))
-        return run_all(targets, store, executor, watch, keep_files=keep)
+        targets = _ready(grid, store, place, executor, chosen).cells()
+        return run_all(targets, store, executor, watch, keep_files=chosen.keep_predictions)
 
 
-def _executor(place: Place, chosen: Any) -> Executor[Cell]:
+def _executor(place: Place, chosen: Any, jobs: int) -> Executor[Cell]:
     work = partial(run, place=place)
     if chosen.ray is not None:
         return OnRay(chosen.ray, work, cpus=chosen.cpus, gpus=chosen.gpus, called="cell")
-    if chosen.jobs > 1:
-        return InProcesses(chosen.jobs, work)
+    if jobs > 1:
+        return InProcesses(jobs, work)
     return InThisProcess(work)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from lotus_unlearning.datasets.cifar import read_cifar
 from lotus_unlearning.datasets.data import OWN_UNSEEN, Cut, Data, assemble, forbid_unseen_from_test
 from lotus_unlearning.datasets.files import (
+    AbsentDataError,
     File,
     Reader,
     folder_with,
@@ -48,8 +49,8 @@ def load_cifake(*, root: str | None, size: int | None, cut: Cut) -> Data:
     absent = missing(_NAME, folder, problems, _GET, _LAYOUT) if problems else None
     try:
         train, test = read_cifar("cifar-10", root, size, download=absent is None)
-    except ValueError as error:
-        raise ValueError(f"{absent}\n{error}" if absent else f"{_NAME}: {error}") from None
+    except AbsentDataError as error:
+        raise AbsentDataError(f"{absent}\n{error}" if absent else f"{_NAME}: {error}") from None
     if absent is not None:
         raise absent
     classes = train.classes or ()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
-from lotus_unlearning.datasets.files import CACHE
+from lotus_unlearning.datasets.files import CACHE, AbsentDataError
 from lotus_unlearning.images import ImageTensors
 
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -63,7 +63,7 @@ def _download(root: Path) -> Path:
     try:
         FashionMNIST(str(root), download=True)
     except Exception as error:  # urllib, ssl and torchvision raise many kinds
-        raise ValueError(
+        raise AbsentDataError(
             "fashion-mnist: expected the images in one of three places: (1) Debian's package "
             f"(apt-get install dataset-fashion-mnist, read from {_DEBIAN}), (2) the four idx "
             f"files or a torchvision folder FashionMNIST/raw, given by --root (now {root}), "

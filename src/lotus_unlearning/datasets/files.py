@@ -38,7 +38,13 @@ _WORTH_A_THREAD = 200
 """Pixels of the side: handing smaller images over costs about as much as decoding them."""
 
 
-def missing(name: str, place: Path, problems: Sequence[str], get: str, layout: str) -> ValueError:
+class AbsentDataError(ValueError):
+    """The files of a data set are not there, or not as they were published."""
+
+
+def missing(
+    name: str, place: Path, problems: Sequence[str], get: str, layout: str
+) -> AbsentDataError:
     """The error for a data set that is not there as a whole, for the caller to raise.
 
     Args:
@@ -49,7 +55,7 @@ def missing(name: str, place: Path, problems: Sequence[str], get: str, layout: s
         layout: The folders and files as they are expected, one per line.
     """
     pieces = "\n".join(f"- {problem}" for problem in problems)
-    return ValueError(
+    return AbsentDataError(
         f"{name}: expected the data set in {place} (choose with --root), but:\n{pieces}\n"
         f"Get {get}, and lay it out like this:\n{textwrap.indent(layout, '  ')}"
     )

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
@@ -18,6 +18,7 @@ from lotus_unlearning.cores import usable_cores
 from lotus_unlearning.jobs.job import Files, J, J_contra, Made, Work
 
 _WORK, _ASKED, _MADE = "work", "asked", "made"
+T = TypeVar("T")
 
 
 class Executor(Protocol[J_contra]):
@@ -35,8 +36,8 @@ class Executor(Protocol[J_contra]):
             needs: Key of each of its needs -> files.
         """
 
-    def call(self, function: Callable[[], object], /) -> None:
-        """Run a function where jobs run, wait for it, and raise what it raises."""
+    def call(self, function: Callable[[], T], /) -> T:
+        """Run a function where jobs run, wait for it, and give or raise what it does."""
 
     def close(self) -> None:
         """Let go of everything; jobs that run are given up."""
@@ -63,9 +64,9 @@ class InThisProcess(Generic[J]):
             future.set_exception(error)
         return future
 
-    def call(self, function: Callable[[], object]) -> None:
+    def call(self, function: Callable[[], T]) -> T:
         """Call it."""
-        function()
+        return function()
 
     def close(self) -> None:
         """Nothing to do."""
@@ -117,9 +118,10 @@ class InProcesses(Generic[J]):
         self._last[free] = future
         return future
 
-    def call(self, function: Callable[[], object]) -> None:
+    def call(self, function: Callable[[], T]) -> T:
         """Run a function in a process that will run jobs."""
-        self._send(0, _call, function).result()
+        found: T = self._send(0, _call, function).result()
+        return found
 
     def close(self) -> None:
         """End the processes; what they were doing is lost."""
@@ -130,7 +132,7 @@ class InProcesses(Generic[J]):
             pool.shutdown(wait=True, cancel_futures=True)
         self._temporary.cleanup()
 
-    def _send(self, to: int, function: Callable[..., None], *words: object) -> "Future[None]":
+    def _send(self, to: int, function: Callable[..., T], *words: object) -> "Future[T]":
         try:
             return self._pools[to].submit(function, *words)
         except BrokenProcessPool:  # this process died
@@ -148,8 +150,8 @@ def _begin(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
 
 
-def _call(function: Callable[[], object]) -> None:
-    function()
+def _call(function: Callable[[], T]) -> T:
+    return function()
 
 
 def _run(work: Path, folder: Path) -> None:

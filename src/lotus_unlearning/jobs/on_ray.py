@@ -8,10 +8,11 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from lotus_unlearning.jobs.job import Files, J, Made, Work
 
+T = TypeVar("T")
 RETRIES = 3
 """How often Ray begins a job again whose machine or process was lost."""
 _KEPT = 16
@@ -90,16 +91,17 @@ class OnRay(Generic[J]):
         future: Future[Made] = made.future()
         return future
 
-    def call(self, function: Callable[[], object]) -> None:
+    def call(self, function: Callable[[], T]) -> T:
         """Run a function on a machine of the cluster."""
         task = self._ray.remote(_call)
         asked = task.options(num_cpus=self._cpus, num_gpus=self._gpus)
         try:
-            self._ray.get(asked.remote(function))
+            found: T = self._ray.get(asked.remote(function))
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ValueError):
                 raise error.cause from None
             raise
+        return found
 
     def close(self) -> None:
         """Let go of all results, and leave the cluster if it was entered here."""
@@ -128,8 +130,8 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _call(function: Callable[[], object]) -> None:
-    function()
+def _call(function: Callable[[], T]) -> T:
+    return function()
 
 
 def _run(work: Work[J], job: J, keys: list[str], *files: Files) -> Made:

@@ -62,19 +62,40 @@ def build(
     >>> model(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
+    check(name, pretrained=pretrained)
     kind, _, rest = name.partition(":")
     known = {key.partition(":")[0]: info for key, info in MODELS.items()}
-    if kind not in known or bool(rest) != (kind in ("timm", "torchvision", "python")):
-        hint = did_you_mean(name, MODELS)
-        raise ValueError(f"model: expected one of {', '.join(MODELS)}; got {name!r}{hint}")
-    if pretrained and kind not in ("timm", "torchvision", "vit-b16", "vit-tiny"):
-        raise ValueError(f"model: expected a model with published weights, got {name!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = known[kind].build(rest, classes, channels, image_size, pretrained)
     again = partial(build, name, classes=classes, channels=channels, image_size=image_size)
     model.fresh = again  # type: ignore[assignment]  # no module, no part of its state
     return model
+
+
+def check(name: str, *, pretrained: bool = False) -> None:
+    """There is a model of this name: known before it is built, which takes time and memory.
+
+    Args:
+        name: As for :func:`build`.
+        pretrained: Whether it is to have published weights.
+
+    Raises:
+        ValueError: If the name is unknown, or there are no published weights for such models.
+    """
+    kind, _, rest = name.partition(":")
+    kinds = {key.partition(":")[0] for key in MODELS}
+    if kind not in kinds or bool(rest) != (kind in ("timm", "torchvision", "python")):
+        hint = did_you_mean(name, MODELS)
+        raise ValueError(f"model: expected one of {', '.join(MODELS)}; got {name!r}{hint}")
+    if pretrained and kind not in ("timm", "torchvision", "vit-b16", "vit-tiny"):
+        raise ValueError(f"model: expected a model with published weights, got {name!r}")
+    if kind == "timm":
+        _check_timm(rest)
+    elif kind == "torchvision":
+        _check_torchvision(rest)
+    elif kind == "python":
+        imported(name, "model")
 
 
 def _resnet18(_: str, classes: int, channels: int, image_size: int, __: bool) -> nn.Module:
@@ -111,13 +132,18 @@ def _resnet_thin(_: str, classes: int, channels: int, __: int, ___: bool) -> nn.
     return model  # type: ignore[no-any-return]
 
 
-def _timm(name: str, classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
+def _check_timm(name: str) -> None:
     import timm
 
     if not timm.is_model(name.partition(".")[0]):
         near = difflib.get_close_matches(name.lower(), timm.list_models(), n=3, cutoff=0.4)
         hint = f"; the nearest are {', '.join(near)}" if near else ""
         raise ValueError(f"model: timm has no {name!r}{hint}")
+
+
+def _timm(name: str, classes: int, channels: int, image_size: int, pretrained: bool) -> nn.Module:
+    import timm
+
     options: dict[str, Any] = {
         "pretrained": pretrained,
         "num_classes": classes,
@@ -157,13 +183,18 @@ def _vit_b16(_: str, classes: int, channels: int, image_size: int, pretrained: b
     return _timm("vit_base_patch16_224", classes, channels, image_size, pretrained)
 
 
-def _torchvision(name: str, classes: int, channels: int, _: int, pretrained: bool) -> nn.Module:
-    from torchvision.models import get_model, list_models
+def _check_torchvision(name: str) -> None:
+    from torchvision.models import list_models
 
     if name not in list_models():
         near = difflib.get_close_matches(name.lower(), list_models(), n=3, cutoff=0.4)
         hint = f"; the nearest are {', '.join(near)}" if near else ""
         raise ValueError(f"model: torchvision has no {name!r}{hint}")
+
+
+def _torchvision(name: str, classes: int, channels: int, _: int, pretrained: bool) -> nn.Module:
+    from torchvision.models import get_model
+
     if not pretrained:
         model = get_model(name, num_classes=classes)
     else:

@@ -1,0 +1,170 @@
+"""What is wrong or absent is said before anything is trained, and a dry run says it, too."""
+
+import os
+
+import pytest
+import torchvision.datasets
+from small import BLOCK, YAML, grid
+from test_blocks import cifar100
+from test_cifake import cifar
+
+from lotus_unlearning.benchmark import preflight
+from lotus_unlearning.benchmark.materials import Place
+from lotus_unlearning.benchmark.read import read_grid
+from lotus_unlearning.cli import main
+from lotus_unlearning.jobs.store import Store
+
+RANDOM = {"kind": "random"}
+ONE_ABSENT = """
+title: "Some of the data"
+blocks:
+  - name: few-digits
+    data: {name: digits, limit: 200}
+    model: resnet-thin
+    recipe: {epochs: 1}
+  - name: faces
+    data: {name: mufac, limit: 40, size: 8}
+    model: resnet-thin
+    recipe: {epochs: 1}
+methods: [{method: finetune, label: finetune, settings: {epochs: 1}}]
+measures: [js_divergence, forget_accuracy]
+seeds: 1
+golds: 1
+"""
+
+
+def ready(chosen, folder, root=None, may_skip=True):
+    place = Place("cpu", str(root or folder))
+    return preflight.ready(
+        chosen, Store(folder / "r"), place, lambda look: look(), may_skip=may_skip
+    )
+
+
+@pytest.fixture
+def words(tmp_path):
+    (tmp_path / "some.yaml").write_text(ONE_ABSENT)
+    words = ["bench", str(tmp_path / "some.yaml"), "--out", str(tmp_path / "r")]
+    return [*words, "--root", str(tmp_path / "data"), "--device", "cpu"]
+
+
+@pytest.fixture
+def _only_what_is_on_disk(monkeypatch):
+    for reader in (torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100):
+        monkeypatch.setattr(reader, "download", lambda _: None)
+        monkeypatch.setattr(
+            reader,
+            "_check_integrity",
+            lambda self: os.path.isdir(f"{self.root}/{self.base_folder}"),
+        )
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+
+
+@pytest.mark.usefixtures("_only_what_is_on_disk")
+def test_table_2_needs_no_cifake_to_run_the_blocks_of_cifar_10(tmp_path):
+    cifar(tmp_path)
+    found = ready(read_grid("table2", {"seeds": 1}), tmp_path)
+    assert found.skipped == ["cifake-vit", "cifake"]
+    assert list(found.grid.blocks) == ["cifar-10-vit", "cifar-10"]
+    (absent,) = found.absent
+    assert "test/FAKE: no images" in absent
+    assert "birdy654/cifake-real-and-ai-generated-synthetic-images" in absent
+
+
+@pytest.mark.usefixtures("_only_what_is_on_disk")
+def test_without_any_data_all_that_is_missing_is_said_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r"(?s)cifar-10: expected .*cifake: expected "):
+        ready(read_grid("table2", {"seeds": 1}), tmp_path)
+
+
+@pytest.mark.usefixtures("_only_what_is_on_disk")
+def test_blocks_that_were_named_are_not_skipped(tmp_path, capsys):
+    cifar100(tmp_path)
+    words = ["bench", "table3", "--blocks", "cifar-100", "cifar-10", "--seeds", "1", "--dry_run"]
+    assert main([*words, "--root", str(tmp_path), "--device", "cpu"]) == 1
+    said = capsys.readouterr()
+    assert "cifar-10: expected the data set in" in said.err
+    assert said.out == ""
+
+
+def test_what_can_run_is_run_and_its_table_comes_again(words, tmp_path, capsys):
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "skipped, as their data are absent: faces; the same command runs them" in said.err
+    assert "It goes on with few-digits." in said.err
+    assert said.err.count("mufac: expected the data set in") == 1
+    assert "4 of 4 done" in said.err
+    assert "Some of the data: few-digits" in said.out
+    assert main([*words, "--show"]) == 0
+    assert capsys.readouterr().out == said.out
+    assert main(words) == 0  # all that can be run is finished
+    assert capsys.readouterr().out == said.out
+    assert (tmp_path / "r/tables/some.html").exists()
+
+
+def test_a_dry_run_lists_what_would_run_without_the_absent_data(words, monkeypatch, capsys):
+    monkeypatch.setattr("lotus_unlearning.cli.bench.estimates", lambda cells, *_: {})
+    assert main([*words, "--dry_run"]) == 0
+    said = capsys.readouterr()
+    assert "skipped, as their data are absent: faces" in said.err
+    assert "4 cells to run of 4, for how long is not known" in said.out
+    assert said.out.count("no estimate") == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "scenario", "message"),
+    [
+        ({"label": "11"}, {"kind": "class"}, r"a class of digits \(0, .*, got '11'"),
+        ({}, {"kind": "group"}, "expected a data set with groups, but digits has none"),
+        ({}, {"kind": "official"}, "whose authors chose images to forget, got digits"),
+        ({"model": "resnet-thim"}, RANDOM, "got 'resnet-thim'; did you mean 'resnet-thin'"),
+        ({"model": "timm:resnet10x"}, RANDOM, "timm has no 'resnet10x'; the nearest are resnet10t"),
+        ({"model": "torchvision:resnet81"}, RANDOM, "torchvision has no 'resnet81'"),
+        ({"model": "python:nowhere:net"}, RANDOM, "expected a module 'nowhere'"),
+        (
+            {"pretrained": True},
+            RANDOM,
+            "expected a model with published weights, got 'resnet-thin'",
+        ),
+        ({"precision": "float61"}, RANDOM, "precision: expected auto"),
+        ({"data": {"name": "digitz"}}, RANDOM, "did you mean 'digits'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_trained(
+    wrong, scenario, message, tmp_path
+):
+    changes = {"blocks": [BLOCK, {**BLOCK, **wrong, "name": "wrong"}], "scenarios": [scenario]}
+    with pytest.raises(ValueError, match=message):
+        ready(grid(tmp_path, **changes), tmp_path)
+
+
+def test_every_problem_is_said_once_and_a_run_begins_nothing(tmp_path, capsys):
+    text = YAML.replace("resnet-thin", "resnet-thim").replace("golds: 3", "golds: 1")
+    (tmp_path / "wrong.yaml").write_text(f"{text}scenarios: [{{kind: group}}, {{kind: random}}]\n")
+    words = ["bench", str(tmp_path / "wrong.yaml"), "--out", str(tmp_path / "r")]
+    for more in ([], ["--dry_run"]):
+        assert main([*words, "--device", "cuda:99", *more]) == 1
+        said = capsys.readouterr().err
+        for once in ('got "cuda:99"', "got 'resnet-thim'", "digits has none"):
+            assert said.count(once) == 1
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("jobs", ["0", "-3"])
+def test_fewer_than_one_job_is_refused(jobs, tmp_path, capsys):
+    assert main(["bench", "table2", "--jobs", jobs, "--out", str(tmp_path)]) == 1
+    assert f"jobs: expected at least 1, got {jobs}" in capsys.readouterr().err
+
+
+def test_the_time_of_a_dry_run_is_divided_by_the_jobs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "lotus_unlearning.cli.bench.estimates", lambda cells, *_: dict.fromkeys(cells, 60.0)
+    )
+    (tmp_path / "small.yaml").write_text(YAML)
+    words = ["bench", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "r"), "--dry_run"]
+    assert main([*words, "--jobs", "2"]) == 0
+    assert (
+        "about 14 min 00 s one after another, 7 min 00 s at best with 2 at once"
+        in capsys.readouterr().out
+    )
+    assert main(words) == 0
+    assert "at once" not in capsys.readouterr().out
