@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
 from lotus_unlearning.requests import entries, index, ledger
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
+from lotus_unlearning.requests.plan import new_images
 from lotus_unlearning.requests.workspace import Workspace
 from lotus_unlearning.wording import harmless
 
@@ -74,6 +76,7 @@ def add(
         files,
         forgotten=entries.forgotten(workspace.db),
         distance=settings.near_distance,
+        new=partial(new_images, settings),
     )
     alike, decision = _decided(found.near, near)
     images = [*found.images, *alike]
