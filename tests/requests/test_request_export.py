@@ -73,7 +73,10 @@ def test_the_record_says_what_was_asked_found_and_done(record, served):
         "state": "served",
         "why": "",
     }
-    assert record["answer"].startswith("The request was served by run 1.")
+    assert record["answer"] == (
+        "The request was served by run 1. Its images: 2 unlearned by Finetune, 1 never trained on. "
+        "No audit was made."
+    )
     assert [f["verdict"] for f in record["images"]] == [
         "to forget",
         "to forget",
@@ -120,6 +123,8 @@ def test_nothing_is_told_of_the_images_of_other_requests(exported, record):
 def test_the_page_is_one_file_that_loads_nothing(exported):
     page = (exported / "record.html").read_text("utf-8")
     assert "ticket &lt;812&gt; &amp; more" in page
+    title = "Deletion request 1: served; unlearned by Finetune; no audit was made"
+    assert f"<h1>{title}</h1>" in page
     assert "Content-Security-Policy" in page
     for what in ("<script", "src=", "@import", "url("):
         assert what not in page

@@ -7,7 +7,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from lotus_unlearning.report.page import ARROWS, formatted
 from lotus_unlearning.report.view import environment
-from lotus_unlearning.requests.record import in_words
+from lotus_unlearning.requests.answers import deed, headline, in_words
 
 _SHORT = 16
 
@@ -27,11 +27,12 @@ def render(record: Mapping[str, Any], fingerprint: str) -> str:
 def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """What the template shows, as text."""
     request, run, evidence = record["request"], record["run"], record["evidence"]
+    state, done = request["state"], "" if run is None else deed(run)
     return {
-        "title": f"Deletion request {request['id']}: {request['state']}",
+        "title": headline(request["id"], state, done, record["audit"]),
         "summary": [record["answer"]],
         "request": _request(record),
-        "images": [_image(image, request["state"]) for image in record["images"]],
+        "images": [_image(image, state, done) for image in record["images"]],
         "run": {} if run is None else _run(run),
         "method": {} if run is None else run["method"],
         "own": [] if evidence is None else _own(evidence["of_this_request"], record["since_then"]),
@@ -104,7 +105,7 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "similar images": record["similar_images"]}
 
 
-def _image(image: Mapping[str, Any], state: str) -> dict[str, str]:
+def _image(image: Mapping[str, Any], state: str, done: str) -> dict[str, str]:
     by = image["found_by"]
     if image["distance"] is not None:
         by += f", {image['distance']} of 64 bits apart"
@@ -113,7 +114,7 @@ def _image(image: Mapping[str, Any], state: str) -> dict[str, str]:
         "found_by": by,
         "image": image["image"] or "–",
         "content": (image["content"] or "–")[:_SHORT],
-        "verdict": in_words(image["verdict"], state)
+        "verdict": in_words(image["verdict"], state, done)
         + (f": {image['note']}" if image["note"] else ""),
     }
 

@@ -1,13 +1,13 @@
 """The record of one request: what was asked, found and done, and what is not claimed."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import lotus_unlearning
 from lotus_unlearning.requests import entries, ledger
-from lotus_unlearning.requests.entries import Request, Run
+from lotus_unlearning.requests.answers import answer
+from lotus_unlearning.requests.entries import Run
 from lotus_unlearning.requests.workspace import WEIGHTS, Workspace, served_run
 
 FORMAT = "lotus-deletion-record/1"
@@ -65,7 +65,7 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
     tries = [r for r in all_runs.values() if r.state == "kept" and number in r.requests]
     return {
         "format": FORMAT,
-        "answer": answer(request),
+        "answer": answer(request, run),
         "request": {
             key: getattr(request, key)
             for key in ("id", "reference", "received", "due", "state", "why")
@@ -86,40 +86,6 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
         "ledger": {"rows": last.number, "last_hash": last.hash},
         "issued": {"at": ledger.now(), "by": f"lotus-unlearning {lotus_unlearning.__version__}"},
     }
-
-
-def answer(request: Request) -> str:
-    """What became of a request, in one sentence or two."""
-    counts = Counter(in_words(found.verdict, request.state) for found in request.images)
-    parts = [f"{n:,} {verdict}" for verdict, n in counts.items()]
-    found = f" Its images: {', '.join(parts)}." if parts else ""
-    first = {
-        "pending": "The request is pending: no model without these images is served yet.",
-        "served": f"The request was served by run {request.run}.",
-        "refused": "The request was refused.",
-        "withdrawn": "The request was withdrawn.",
-    }[request.state]
-    why = f" {request.why[0].upper()}{request.why[1:]}." if request.why else ""
-    return f"{first}{why}{found}"
-
-
-def in_words(verdict: str, state: str) -> str:
-    """What became of an image of a request in ``state``."""
-    return _TO_FORGET[state] if verdict == "to forget" else _VERDICTS[verdict]
-
-
-_TO_FORGET = {
-    "pending": "to be forgotten",
-    "served": "forgotten",
-    "refused": "not forgotten for this request",
-    "withdrawn": "not forgotten for this request",
-}
-_VERDICTS = {
-    "already forgotten": "forgotten for an earlier request",
-    "never trained on": "never trained on",
-    "not found": "not found among the training images",
-    "left": "similar, left as decided",
-}
 
 
 def _run(run: Run, known: Mapping[int, Run]) -> dict[str, Any]:
