@@ -29,7 +29,12 @@ def table(requests: Sequence[Request], today: date) -> str:
         )
         for found in requests
     ]
-    return str(tabulate(rows, _HEADS, tablefmt="simple"))
+    return _table(rows, _HEADS)
+
+
+def _table(rows: Sequence[Sequence[object]], heads: Sequence[str]) -> str:
+    """References and names stay as they were written: 0812 and 1e3 are no numbers."""
+    return str(tabulate(rows, heads, tablefmt="simple", disable_numparse=True))
 
 
 def is_overdue(request: Request, today: date) -> bool:
@@ -85,8 +90,8 @@ def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
         f"request {request.id}: {request.state}\n{answer(request, run)}",
         f"reference: {request.reference or 'none given'}\nreceived: {request.received}\n"
         f"due: {request.due}\nsimilar images: {request.near}",
-        tabulate(images, ("asked for", "found by", "image", "hash of pixels", "answer")),
-        tabulate(rows, ("row", "time (UTC)", "run", "state", "why", "hash")),
+        _table(images, ("asked for", "found by", "image", "hash of pixels", "answer")),
+        _table(rows, ("row", "time (UTC)", "run", "state", "why", "hash")),
     ]
     if run is not None:
         parts.append("\n".join(outcome(run)))
