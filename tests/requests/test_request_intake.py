@@ -268,6 +268,8 @@ def test_dates_have_defaults_and_limits(workspace):
         asked(workspace, ids=[one], received="2020-02-01", due="2020-01-01")
     with pytest.raises(ValueError, match="received: expected a date such as"):
         asked(workspace, ids=[one], received="yesterday")
+    with pytest.raises(ValueError, match=r"another 28 days later, got 9999-12-31; check the year"):
+        asked(workspace, ids=[one], received="9999-12-31")
 
 
 def test_a_pending_request_can_be_withdrawn_or_refused_once(workspace):

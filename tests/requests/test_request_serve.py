@@ -293,6 +293,7 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
             {"due_days": "soon", "colour": 1},
             r"due_days \(expected a whole number, got 'soon'\); colour \(expected one of",
         ),
+        ({"due_days": 10**10}, "due_days 0 to 36500, got 10000000000"),
         ({"format": 2}, "expected format 1, got 2; a newer"),
         ({"data": {}}, r"data.name \(expected text, got none\)"),
     ],

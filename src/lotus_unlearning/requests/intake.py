@@ -67,7 +67,7 @@ def add(
         )
     settings = workspace.settings
     came = _date(received, "received") or date.today()
-    until = _date(due, "due") or came + timedelta(days=settings.due_days)
+    until = _date(due, "due") or _later(came, settings.due_days)
     if until < came:
         raise ValueError(f"due: expected a date from received, {came}, on, got {until}")
     found = search(
@@ -157,6 +157,16 @@ def _warnings(received: date, due: date) -> list[str]:
     if received > today:
         found.append(f"received: {received} is in the future")
     return found
+
+
+def _later(came: date, days: int) -> date:
+    try:
+        return came + timedelta(days=days)
+    except OverflowError:
+        raise ValueError(
+            f"received: expected a date with another {days} days later, got {came}; check the "
+            "year, or name the day with --due"
+        ) from None
 
 
 def _date(text: str | None, name: str) -> date | None:

@@ -11,6 +11,8 @@ from lotus_unlearning.files.plain import from_yaml
 
 FILE = "lotus.yaml"
 FORMAT = 1
+LONGEST_DUE = 36_500
+"""Days, a hundred years."""
 ATTACKS = ("auc_loss", "auc_entropy", "auc_confidence")
 _HEAD = """\
 # A workspace of deletion requests. The method, the limits and the recipe may be changed here; they
@@ -118,7 +120,7 @@ class Settings:
             f"audit_put_back >= 1, got {self.audit_put_back}": min(self.audit_put_back, default=1)
             >= 1,
             f"near_distance 0 to 31, got {self.near_distance}": self.near_distance in range(32),
-            f"due_days >= 0, got {self.due_days}": self.due_days >= 0,
+            f"due_days 0 to {LONGEST_DUE}, got {self.due_days}": 0 <= self.due_days <= LONGEST_DUE,
             f"seed >= 0, got {self.seed}": self.seed >= 0,
             f"batch_size >= 1, got {self.batch_size}": self.batch_size >= 1,
             f"guards.attack one of {', '.join(ATTACKS)}, null, got {self.guards.attack}": (
