@@ -54,7 +54,12 @@ def init(words: list[str]) -> int:
     for record, name in ((Recipe, "recipe"), (Guards, "guards"), (Drift, "drift")):
         parser.add_class_arguments(record, name)
     parser.add_argument(
-        "--audit_level", type=int, default=0, help="from 1 on each run is compared with retraining"
+        "--audit_level",
+        type=int,
+        default=0,
+        help="0: no audit; 1: each run is compared with retraining; 2: and by likelihood ratios, "
+        "without shadow models (LiRA is offline, by the golds alone) and without other runs (no "
+        "KLOM, U-LiRA, forgetting quality); 3: and by relearning and probes",
     )
     parser.add_argument("--audit_golds", type=int, default=16, help="retrained models for that")
     parser.add_argument(

@@ -21,6 +21,7 @@ from lotus_unlearning.splits import Split, Splits
 BANKS = "banks"
 _FINDING = ("name", "label", "unit", "value", "gold", "effect", "corrected", "distinguishable")
 _REACH = ("found_below", "found_above")
+_RUNG = ("level", "measure", "label", "direction", "unit", "values", "intervals", "note")
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,7 @@ def _facts(page: Mapping[str, Any], chosen: Settings) -> dict[str, Any]:
         "golds_needed": verdict["golds_needed"],
         "recipe_of_golds": dict(chosen.recipe),
         "statistics": rows,
+        "ladder": [{key: row[key] for key in _RUNG} for row in page["ladder"]],
         "self_test": {
             "sentences": list(self_test.get("sentences", ())),
             "held_out": self_test.get("held_out"),

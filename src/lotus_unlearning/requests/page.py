@@ -54,7 +54,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     }
 
 
-_SHOWN_APART = ("sentences", "statistics", "self_test", "notes")
+_SHOWN_APART = ("sentences", "statistics", "ladder", "self_test", "notes", "new_images")
 
 
 def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,11 +66,39 @@ def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
         "why": audit["why"],
         "sentences": facts.get("sentences", ()),
         "rows": [_statistic(row) for row in facts.get("statistics", ())],
+        "ladder": [_rung(row) for row in facts.get("ladder", ())],
         "trust": self_test.pop("sentences", ()),
         "tested": self_test,
         "notes": facts.get("notes", ()),
-        "how": {k.replace("_", " "): v for k, v in facts.items() if k not in _SHOWN_APART},
+        "how": {
+            **{k.replace("_", " "): v for k, v in facts.items() if k not in _SHOWN_APART},
+            **_new_images(facts.get("new_images")),
+            "SHA-256 of the run's audit.json": audit.get("audit_json_sha256") or "none written",
+        },
     }
+
+
+def _new_images(facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was found on the new images alone; all of it is in ``record.json``."""
+    if facts is None:
+        return {}
+    outcome = facts.get("outcome", "see record.json")
+    return {f"the {facts['images']:,} new images alone": outcome}
+
+
+def _rung(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the ladder, each value with its interval."""
+    shown: dict[str, Any] = {"label": f"{row['label']} {ARROWS[row['direction']]}"}
+    for key in ("level", "note"):
+        shown[key] = row[key]
+    for column in ("original", "unlearned", "gold"):
+        shown[column] = formatted(row["values"].get(column), row["unit"])
+        shown[f"{column}_interval"] = _ends(row["intervals"].get(column), row["unit"])
+    return shown
+
+
+def _ends(ends: Sequence[float] | None, unit: str) -> str:
+    return " to ".join(formatted(end, unit) for end in ends) if ends else ""
 
 
 def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
@@ -127,11 +155,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, str]:
     shown = {"label": f"{row['label']} {ARROWS[row['direction']]}", "definition": row["definition"]}
     for column in ("before", "after"):
         shown[column] = formatted(row["values"].get(column), row["unit"])
-        ends = row["intervals"].get(column)
-        shown[f"{column}_interval"] = ""
-        if ends:
-            low, high = (formatted(end, row["unit"]) for end in ends)
-            shown[f"{column}_interval"] = f"{low} to {high}"
+        shown[f"{column}_interval"] = _ends(row["intervals"].get(column), row["unit"])
     return shown
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -202,6 +203,7 @@ def _kept(
         reasons.append(record["audit"]["why"])
     folder = workspace.run_folder(batch.number)
     with folders.folder(folder) as path:
+        record = {**record, "audit": _written(record["audit"], audited, path)}
         runs.write(
             path,
             config={"lotus.yaml": asdict(chosen)},
@@ -211,9 +213,6 @@ def _kept(
             manifest={"command": "request run", **_public(record)},
             evaluation=evaluation,
         )
-        if audited is not None and audited.page:
-            audits.Audit(audited.page).to_json(path / "audit.json")
-            audits.Audit(audited.page).to_html(path / "audit.html")
     settle(folder)
     _write(workspace, batch, record, reasons)
     if not reasons:
@@ -221,6 +220,18 @@ def _kept(
         point_to(workspace, batch.number)
         mark_served(workspace, entries.runs(workspace.db, "prepared")[-1])
     return entries.runs(workspace.db)[-1]
+
+
+def _written(
+    audit: dict[str, Any] | None, audited: Audited | None, path: Path
+) -> dict[str, Any] | None:
+    """Write the page of the audit into the run's folder; ``audit`` then knows the hash of it."""
+    if audit is None or audited is None or not audited.page:
+        return audit
+    path.mkdir(exist_ok=True)
+    page = audits.Audit(audited.page)
+    page.to_html(path / "audit.html")
+    return {**audit, "audit_json_sha256": file_digest(page.to_json(path / "audit.json"))}
 
 
 def _write(

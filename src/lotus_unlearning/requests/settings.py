@@ -18,6 +18,12 @@ _HEAD = """\
 # A workspace of deletion requests. The method, the limits and the recipe may be changed here; they
 # count from the next `lotus request run` on. `data` and `architecture` belong to the served model:
 # whoever changes them makes a new workspace.
+#
+# audit_level: 0 makes no audit. 1 compares each run with retraining: distances to golds, which are
+# models retrained without the images. 2 adds likelihood ratios, with less than `lotus audit` has:
+# there are no shadow models here, so that LiRA is offline, by the golds alone; and no other runs of
+# the method, so that KLOM, U-LiRA and forgetting quality are left out. 3 adds relearning and linear
+# probes, without triggers of poisons, and keeps the weights of golds until a run is served.
 """
 
 
@@ -79,7 +85,8 @@ class Settings:
         guards: The limits that a new model must keep.
         drift: The loss of accuracy from which on retraining is recommended.
         audit_level: The level of the audit. 0: the attacks of ``lotus evaluate``; from 1 on as for
-            ``lotus audit``, against models that are retrained without the images.
+            ``lotus audit``, against models that are retrained without the images. 2 and 3 have no
+            shadow models and no other runs of the method: LiRA is offline, by the golds alone.
         audit_golds: The number of such models. With fewer than 8 the verdict can find a difference,
             but cannot say that there is none.
         audit_put_back: Numbers of images: so many are put back into two golds each, to see from how
