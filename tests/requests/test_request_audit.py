@@ -53,6 +53,12 @@ def test_the_record_of_a_run_holds_the_verdict_and_the_test_of_the_yardstick(aud
     for row in facts["statistics"]:
         assert row["before"] is not None
         assert row["value"] is not None
+        low, high = row["expected"]
+        assert low < row["gold"] < high
+        assert " to " in view_of_audit(run.record["audit"])["rows"][0]["expected"]
+    accuracy = next(row for row in facts["ladder"] if row["measure"] == "forget_accuracy")
+    row = next(row for row in facts["statistics"] if row["name"] == "forget_accuracy")
+    assert row["expected"] == pytest.approx(accuracy["intervals"]["gold"])
     assert facts["self_test"]["held_out"]["golds"] == GOLDS
     assert any(
         "gold models, each judged by the others" in s for s in facts["self_test"]["sentences"]

@@ -20,7 +20,7 @@ from lotus_unlearning.splits import Split, Splits
 
 BANKS = "banks"
 _FINDING = ("name", "label", "unit", "value", "gold", "effect", "corrected", "distinguishable")
-_REACH = ("found_below", "found_above")
+_REACH = ("expected", "found_below", "found_above")
 _RUNG = ("level", "measure", "label", "direction", "unit", "values", "intervals", "note")
 
 

@@ -111,6 +111,7 @@ def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "label": row["label"],
         **shown,
+        "expected": _ends(row.get("expected"), row["unit"]),
         "effect": "–" if effect is None else f"{effect:+.1f} sd",
         "found": " or ".join(seen) or "–",
         "differs": "yes" if row["distinguishable"] else "no",

@@ -14,7 +14,9 @@ FORMAT = "lotus-deletion-record/1"
 _LIMITS = (
     "What is shown is shown by these measures, for these images and seeds. Other attacks may find "
     "more; who tests with an attack learns about that attack.",
-    "Intervals are 95%. They cover the choice of images, not the randomness of training.",
+    "Intervals are 95%. They cover the choice of images, not the randomness of training; those of "
+    "accuracies are by Clopper and Pearson. Those of golds cover the randomness of training: they "
+    "are where one more gold is expected.",
     "An AUC of 0.5 is a coin toss. A model that never saw the images need not be at 0.5, if they "
     "differ from the unseen images they are compared with.",
     "Measures of all forgotten images are of those of all requests so far; those of one request "

@@ -137,7 +137,7 @@ def _measured(
     first = entries.runs(workspace.db)[0].record["first"]
     record = {
         **_facts(chosen, batch, made),
-        **evidence.of_evaluation(evaluation, audited is not None),
+        **evidence.of_evaluation(evaluation, splits, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
         "guard_rails": [
             asdict(guards.changed(fingerprint(model), fingerprint(made.model))),
