@@ -11,6 +11,7 @@ from PIL import Image
 
 from lotus_unlearning import runs
 from lotus_unlearning.requests import entries, index, plan
+from lotus_unlearning.requests.record import record
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.settings import DataChoice, Guards
 from lotus_unlearning.requests.start import start
@@ -130,6 +131,11 @@ def test_files_that_were_forgotten_may_be_deleted_and_nothing_is_drawn_anew(file
     }
     before = {n: p.ids.tolist() for n, p in known(files).parts.items()}
     assert parts_now(files) == {**before, "train": [i for i in before["train"] if i != one]}
+    workspaces.ask(files.workspace, one)
+    with opened(files.workspace) as workspace:
+        again = record(workspace, 3)["evidence"]
+    assert again["of_this_request"] is None
+    assert again["of_this_request_measured"].endswith("none of its images is in the data any more")
 
 
 def test_images_that_are_new_belong_to_nobody_and_were_never_trained_on(files):

@@ -295,6 +295,26 @@ def test_a_request_that_is_not_served_has_a_record_too(workspace):
     assert names == ["request-1", "request-2", "request-2-2"]
 
 
+def test_a_request_that_was_answered_at_once_is_measured_when_its_record_is_issued(
+    served, tmp_path
+):
+    folder = workspaces.copied(served, tmp_path / "deletion")
+    workspaces.ask(folder, workspaces.ids()[0])
+    record = of(folder, 3)
+    assert record["request"]["why"].startswith("all of these images that were trained on")
+    found = record["evidence"]["of_this_request"]
+    assert found["images"] == 1
+    for name in ("before", "after"):
+        low, high = found[name]["accuracy_interval"]
+        assert low <= found[name]["accuracy"] <= high
+    how = record["evidence"]["of_this_request_measured"]
+    assert how.startswith("when this record was issued, on 1 of its 1 images; after is the model")
+    page = (folder / "exports" / "request-3" / "record.html").read_text("utf-8")
+    assert how in page
+    (folder / "runs" / "0000" / "model.safetensors").unlink()
+    assert of(folder, 3)["evidence"]["of_this_request"].keys() == {"images", "after"}
+
+
 def test_a_model_before_may_be_deleted_and_the_record_says_so(served, tmp_path):
     folder = workspaces.copied(served, tmp_path / "deletion")
     (folder / "runs" / "0000" / "model.safetensors").unlink()

@@ -36,6 +36,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
         "run": {} if run is None else _run(run),
         "method": {} if run is None else run["method"],
         "own": [] if evidence is None else _own(evidence["of_this_request"], record["since_then"]),
+        "own_measured": "" if evidence is None else evidence["of_this_request_measured"],
         "rows": [] if evidence is None else [_row(r) for r in evidence["of_all_forgotten_images"]],
         "rails": [] if evidence is None else evidence["guard_rails"],
         "drift": {} if evidence is None else _drift(evidence["drift"]),
@@ -164,7 +165,7 @@ def _own(own: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> list
     """One row per model: before, after, and the one that is served now."""
     rows = []
     if own is not None:
-        rows = [("before", own["before"]), ("after", own["after"])]
+        rows = [(name, own[name]) for name in ("before", "after") if name in own]
     if since is not None and since["of_this_request"] is not None:
         rows.append((f"served now (run {since['run']})", since["of_this_request"]["after"]))
     return [

@@ -7,7 +7,8 @@ from typing import Any
 import lotus_unlearning
 from lotus_unlearning.requests import entries, ledger
 from lotus_unlearning.requests.answers import answer
-from lotus_unlearning.requests.entries import Run
+from lotus_unlearning.requests.entries import Request, Run
+from lotus_unlearning.requests.later import measured
 from lotus_unlearning.requests.workspace import WEIGHTS, Workspace, served_run
 
 FORMAT = "lotus-deletion-record/1"
@@ -75,7 +76,7 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
         "images": [asdict(image) for image in request.images],
         "similar_images": request.near,
         "run": None if run is None else _run(run, all_runs),
-        "evidence": None if run is None else _evidence(run, number),
+        "evidence": None if run is None else _evidence(workspace, run, request, current),
         "since_then": None if run is None else _since(current, run, number),
         "earlier_models_kept": _kept(workspace, all_runs, current),
         "kept_from_being_served": [
@@ -109,10 +110,15 @@ def _run(run: Run, known: Mapping[int, Run]) -> dict[str, Any]:
     }
 
 
-def _evidence(run: Run, number: int) -> dict[str, Any]:
-    found = run.record
+def _evidence(workspace: Workspace, run: Run, request: Request, current: Run) -> dict[str, Any]:
+    found, key = run.record, str(request.id)
+    own, how = found["of_requests"].get(key), f"by run {run.number}"
+    if own is None and current.record["of_requests"].get(key) is None:
+        later = measured(workspace, request, current)
+        own, how = later["found"], later["how"]
     return {
-        "of_this_request": found["of_requests"].get(str(number)),
+        "of_this_request": own,
+        "of_this_request_measured": how,
         "of_all_forgotten_images": found["measures"],
         "guard_rails": found["guard_rails"],
         "drift": found["drift"],
