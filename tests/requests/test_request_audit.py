@@ -59,6 +59,8 @@ def test_the_record_of_a_run_holds_the_verdict_and_the_test_of_the_yardstick(aud
     accuracy = next(row for row in facts["ladder"] if row["measure"] == "forget_accuracy")
     row = next(row for row in facts["statistics"] if row["name"] == "forget_accuracy")
     assert row["expected"] == pytest.approx(accuracy["intervals"]["gold"])
+    assert len({*facts["seeds_of_golds"]}) == GOLDS
+    assert facts["golds_trained_on"]["precision"] in ("float32", "bfloat16")
     assert facts["self_test"]["held_out"]["golds"] == GOLDS
     assert any(
         "gold models, each judged by the others" in s for s in facts["self_test"]["sentences"]

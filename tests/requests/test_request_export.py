@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 import pytest
 import workspaces
@@ -88,7 +88,15 @@ def test_the_record_says_what_was_asked_found_and_done(record, served):
     assert made["method"]["name"] == "Finetune"
     assert made["method"]["settings"]["learning_rate"] == 0.001
     assert made["seeds"]["unlearning"] == 1
-    assert {"torch", "lotus-unlearning", "python"} <= made["versions"].keys()
+    named = {"torch", "torchvision", "timm", "numpy", "lotus-unlearning", "python"}
+    assert named <= made["versions"].keys()
+    assert made["made_on"]["batch_size"] == 128
+    assert {made["made_on"]["device"], made["made_on"]["precision"]}.isdisjoint({"auto", ""})
+    first = workspaces.data().train.images[0]
+    shape = f"{tuple(first.shape)}torch.uint8".encode()
+    by_hand = blake2b(shape + first.numpy().tobytes(), digest_size=16).hexdigest()
+    assert record["images"][0]["content"] == by_hand
+    assert "BLAKE2b with a digest of 16 bytes" in record["hash_of_images"]
     own = record["evidence"]["of_this_request"]
     assert own["images"] == 2
     low, high = own["after"]["accuracy_interval"]

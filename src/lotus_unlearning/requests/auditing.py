@@ -16,6 +16,8 @@ from lotus_unlearning.audit.members import Chosen, digest
 from lotus_unlearning.requests.plan import architecture_of, recipe_of
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
+from lotus_unlearning.runtime import choose_device, choose_precision
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.splits import Split, Splits
 
 BANKS = "banks"
@@ -95,7 +97,7 @@ def against_golds(
         )
         page = _without_pictures(found.page)
         passed, why = judged(page)
-        return Audited(passed, why, _facts(page, chosen), page)
+        return Audited(passed, why, {**_facts(page, chosen), **_of_bank(bank, chosen)}, page)
 
     return compare
 
@@ -215,6 +217,16 @@ def _bank(
     for member, error in made.failed().items():
         say(f"audit: {member.title} could not be trained: {error.strip().splitlines()[-1]}")
     return made
+
+
+def _of_bank(bank: audits.Bank, chosen: Settings) -> dict[str, Any]:
+    """What is needed to train its golds again, besides recipe, data and model."""
+    place = choose_device(chosen.device)
+    return {
+        "seeds_of_golds": [member.seed for member in bank.members("gold")],
+        "seeds_of_put_back": [member.seed for member in bank.members("put-back")],
+        "golds_trained_on": machine(place, choose_precision(chosen.precision, place)),
+    }
 
 
 def _put_back(chosen: Settings, splits: Splits) -> tuple[int, ...]:

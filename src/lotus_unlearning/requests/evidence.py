@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
 
+_ALSO = ("torchvision", "timm")
+"""Packages that results depend on: how images are read, how models are built."""
 _COLUMNS = {"original": "before", "unlearned": "after"}
 
 
@@ -31,7 +34,7 @@ def of_evaluation(evaluation: Evaluation, splits: Splits, audited: bool) -> dict
     return {
         "measures": _measures(evaluation, splits),
         "notes": notes,
-        "versions": page["manifest"]["versions"],
+        "versions": {**page["manifest"]["versions"], **{name: version(name) for name in _ALSO}},
         "measured_on": page["manifest"]["evaluated on"],
     }
 

@@ -132,7 +132,8 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     shown = {named.get(str(key), str(key)): value or "none given" for key, value in found.items()}
     if not found["why"]:
         del shown["why"]
-    return {**shown, "similar images": record["similar_images"]}
+    more = {"similar images": record["similar_images"], "hash of pixels": record["hash_of_images"]}
+    return {**shown, **more}
 
 
 def _image(image: Mapping[str, Any], state: str, done: str) -> dict[str, str]:

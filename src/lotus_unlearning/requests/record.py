@@ -12,6 +12,13 @@ from lotus_unlearning.requests.later import measured
 from lotus_unlearning.requests.workspace import WEIGHTS, Workspace, served_run
 
 FORMAT = "lotus-deletion-record/1"
+HASH_OF_IMAGES = (
+    "BLAKE2b with a digest of 16 bytes, in hexadecimal, of a header and the pixels behind it. The "
+    "header is the shape and the type as Python and PyTorch write them, such as "
+    "(3, 224, 224)torch.uint8; pixels are bytes by channel, row and column, of the image as the "
+    "training data hold it: decoded, resized, cut to a square. Floats that are 256 levels of "
+    "[0, 1] count as these levels."
+)
 _LIMITS = (
     "What is shown is shown by these measures, for these images and seeds. Other attacks may find "
     "more; who tests with an attack learns about that attack.",
@@ -74,6 +81,7 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
             for key in ("id", "reference", "received", "due", "state", "why")
         },
         "images": [asdict(image) for image in request.images],
+        "hash_of_images": HASH_OF_IMAGES,
         "similar_images": request.near,
         "run": None if run is None else _run(run, all_runs),
         "evidence": None if run is None else _evidence(workspace, run, request, current),
@@ -105,7 +113,8 @@ def _run(run: Run, known: Mapping[int, Run]) -> dict[str, Any]:
         },
         "model_after": {"weights_sha256": run.weights, "file_sha256": run.file},
         **{key: found[key] for key in keys},
-        "parameters": found.get("parameters"),  # older ledgers do not say
+        # older ledgers do not say:
+        **{key: found.get(key) for key in ("parameters", "made_on", "pretrained")},
         "images": found["images"],
     }
 

@@ -34,7 +34,8 @@ from lotus_unlearning.requests.workspace import (
     point_to,
     served_run,
 )
-from lotus_unlearning.runtime import fingerprint
+from lotus_unlearning.runtime import choose_device, choose_precision, fingerprint
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.unlearning import Unlearned, unlearn
 
 
@@ -168,12 +169,21 @@ def _facts(chosen: Settings, batch: Batch, made: Unlearned) -> dict[str, Any]:
         "parameters": sum(values.numel() for values in made.model.parameters()),
         "method": describe(made.method),
         "retrained": isinstance(made.method, Retrain),
+        "made_on": _made_on(chosen),
+        "pretrained": chosen.pretrained,
         "seeds": {"unlearning": seed, "evaluation": seed, "data": chosen.data.seed},
         "data": asdict(chosen.data),
         "seconds": made.seconds,
         "peak_memory_bytes": made.peak_memory_bytes,
         "images": {**counts, "gone_from_the_data": batch.gone},
     }
+
+
+def _made_on(chosen: Settings) -> dict[str, Any]:
+    """What bits depend on besides the method, data, seeds and versions; no ``auto`` is left."""
+    place = choose_device(chosen.device)
+    precision = choose_precision(chosen.precision, place)
+    return {**machine(place, precision), "batch_size": chosen.batch_size}
 
 
 def _rails(
