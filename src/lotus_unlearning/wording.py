@@ -4,6 +4,10 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
+ZERO_WIDTH_NON_JOINER, ZERO_WIDTH_JOINER = "\u200c", "\u200d"
+_LINE_ENDS = ("Cc", "Zl", "Zp")
+_KEPT = ("\n", ZERO_WIDTH_NON_JOINER, ZERO_WIDTH_JOINER)
+
 
 def did_you_mean(name: str, known: Iterable[str], *, before: str = "") -> str:
     """The end of a sentence about an unknown name: the nearest known one, if one is near.
@@ -21,12 +25,33 @@ def did_you_mean(name: str, known: Iterable[str], *, before: str = "") -> str:
     return f"; did you mean {before + names[near[0]]!r}?" if near else ""
 
 
+def refused(text: str) -> list[str]:
+    r"""Names of the characters in ``text`` that do not belong in one line of text, each once.
+
+    >>> refused("two\nlines \u202e")
+    ['\\n', '\\u202e (RIGHT-TO-LEFT OVERRIDE)']
+    """
+    found = {c: None for c in text if harmless(c) != c or unicodedata.category(c) in _LINE_ENDS}
+    return [f"{ascii(c)[1:-1]}{_in_brackets(unicodedata.name(c, ''))}" for c in found]
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of ``text`` can be seen."""
+    return all(c.isspace() or c in _KEPT for c in text)
+
+
+def _in_brackets(name: str) -> str:
+    return f" ({name})" if name else ""
+
+
 def harmless(text: str) -> str:
     r"""Characters that would steer a terminal, written out; lines stay lines.
+
+    The two joiners stay: they steer nothing, and Persian words and many emoji need them.
 
     >>> print(harmless("ticket 812 \x1b[2J"))
     ticket 812 \x1b[2J
     """
     return "".join(
-        ascii(c)[1:-1] if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in text
+        ascii(c)[1:-1] if unicodedata.category(c)[0] == "C" and c not in _KEPT else c for c in text
     )

@@ -121,9 +121,11 @@ def test_the_settings_are_those_of_the_models_own_run_unless_told(request_, orig
     assert values["method"]["name"] == "finetune"
     assert values["method"]["settings"]["learning_rate"] == 0.001
     words = ["init", "--workspace", "other", "--model", str(original), "--recipe.epochs", "2"]
+    words += ["--audit_put_back", "5", "20"]
     assert request_(*words, "--method", "retrain", "--method.recipe.epochs", "1") == 0
     other = settings.read(_path("other"))
     assert other.recipe["epochs"] == 2
+    assert other.audit_put_back == [5, 20]
     assert other.recipe["batch_size"] == 32
     assert other.method.settings["recipe.epochs"] == 1
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 import workspaces
@@ -9,6 +10,7 @@ import yaml
 
 from lotus_unlearning.requests import auditing, entries
 from lotus_unlearning.requests.auditing import against_golds, judged
+from lotus_unlearning.requests.page import _audit as view_of_audit
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.workspace import opened
 
@@ -21,7 +23,7 @@ def audited(tmp_path_factory):
     folder = workspaces.make(
         tmp_path_factory.mktemp("audit") / "deletion",
         recipe={"epochs": 2, "batch_size": 32},
-        audit_level=1,
+        audit_level=2,
         audit_golds=GOLDS,
         guards=replace(workspaces.LENIENT, test_accuracy_loss=0.0, attack=None),
         method=replace(workspaces.SETTINGS.method, settings={"epochs": 1, "learning_rate": 30.0}),
@@ -46,11 +48,19 @@ def _run(folder, said):
 def test_the_record_of_a_run_holds_the_verdict_and_the_test_of_the_yardstick(audited):
     _, (_, run), _ = audited
     facts = run.record["audit"]["facts"]
-    assert (facts["level"], facts["golds"]) == (1, GOLDS)
+    assert (facts["level"], facts["golds"]) == (2, GOLDS)
     assert {row["name"] for row in facts["statistics"]} >= {"jsd_to_golds", "forget_accuracy"}
     for row in facts["statistics"]:
         assert row["before"] is not None
         assert row["value"] is not None
+        low, high = row["expected"]
+        assert low < row["gold"] < high
+        assert " to " in view_of_audit(run.record["audit"])["rows"][0]["expected"]
+    accuracy = next(row for row in facts["ladder"] if row["measure"] == "forget_accuracy")
+    row = next(row for row in facts["statistics"] if row["name"] == "forget_accuracy")
+    assert row["expected"] == pytest.approx(accuracy["intervals"]["gold"])
+    assert len({*facts["seeds_of_golds"]}) == GOLDS
+    assert facts["golds_trained_on"]["precision"] in ("float32", "bfloat16")
     assert facts["self_test"]["held_out"]["golds"] == GOLDS
     assert any(
         "gold models, each judged by the others" in s for s in facts["self_test"]["sentences"]
@@ -82,6 +92,23 @@ def test_the_folder_of_a_run_holds_the_page_of_its_audit_without_pictures(audite
     assert [image["png"] for image in page["worst"]] == [None] * len(page["worst"])
     html = (folder / "current" / "audit.html").read_text("utf-8")
     assert "data:image/png" not in html
+
+
+def test_the_record_holds_the_ladder_with_its_intervals_and_the_hash_of_all_that_was_found(audited):
+    folder, (_, run), _ = audited
+    audit = run.record["audit"]
+    rows = {row["measure"]: row for row in audit["facts"]["ladder"]}
+    assert {row["level"] for row in rows.values()} == {0, 1, 2}
+    lira = rows["auc_lira"]
+    for column in ("unlearned", "gold"):
+        low, high = lira["intervals"][column]
+        assert low <= high
+    assert "No shadow models were given: LiRA is offline only." in audit["facts"]["notes"]
+    file = (folder / "current" / "audit.json").read_bytes()
+    assert audit["audit_json_sha256"] == sha256(file).hexdigest()
+    shown = view_of_audit(audit)
+    assert len(shown["ladder"]) == len(rows)
+    assert shown["how"]["SHA-256 of the run's audit.json"] == sha256(file).hexdigest()
 
 
 CHANCE = "golds agree on another value, which the verdict does not find to matter"

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 import pytest
 import workspaces
@@ -73,7 +73,10 @@ def test_the_record_says_what_was_asked_found_and_done(record, served):
         "state": "served",
         "why": "",
     }
-    assert record["answer"].startswith("The request was served by run 1.")
+    assert record["answer"] == (
+        "The request was served by run 1. Its images: 2 unlearned by Finetune, 1 never trained on. "
+        "No audit was made."
+    )
     assert [f["verdict"] for f in record["images"]] == [
         "to forget",
         "to forget",
@@ -85,7 +88,15 @@ def test_the_record_says_what_was_asked_found_and_done(record, served):
     assert made["method"]["name"] == "Finetune"
     assert made["method"]["settings"]["learning_rate"] == 0.001
     assert made["seeds"]["unlearning"] == 1
-    assert {"torch", "lotus-unlearning", "python"} <= made["versions"].keys()
+    named = {"torch", "torchvision", "timm", "numpy", "lotus-unlearning", "python"}
+    assert named <= made["versions"].keys()
+    assert made["made_on"]["batch_size"] == 128
+    assert {made["made_on"]["device"], made["made_on"]["precision"]}.isdisjoint({"auto", ""})
+    first = workspaces.data().train.images[0]
+    shape = f"{tuple(first.shape)}torch.uint8".encode()
+    by_hand = blake2b(shape + first.numpy().tobytes(), digest_size=16).hexdigest()
+    assert record["images"][0]["content"] == by_hand
+    assert "BLAKE2b with a digest of 16 bytes" in record["hash_of_images"]
     own = record["evidence"]["of_this_request"]
     assert own["images"] == 2
     low, high = own["after"]["accuracy_interval"]
@@ -120,6 +131,8 @@ def test_nothing_is_told_of_the_images_of_other_requests(exported, record):
 def test_the_page_is_one_file_that_loads_nothing(exported):
     page = (exported / "record.html").read_text("utf-8")
     assert "ticket &lt;812&gt; &amp; more" in page
+    title = "Deletion request 1: served; unlearned by Finetune; no audit was made"
+    assert f"<h1>{title}</h1>" in page
     assert "Content-Security-Policy" in page
     for what in ("<script", "src=", "@import", "url("):
         assert what not in page
@@ -288,6 +301,26 @@ def test_a_request_that_is_not_served_has_a_record_too(workspace):
     assert of(workspace, 2)["answer"].startswith("The request was withdrawn. Taken back.")
     names = sorted(path.name for path in (workspace / "exports").iterdir())
     assert names == ["request-1", "request-2", "request-2-2"]
+
+
+def test_a_request_that_was_answered_at_once_is_measured_when_its_record_is_issued(
+    served, tmp_path
+):
+    folder = workspaces.copied(served, tmp_path / "deletion")
+    workspaces.ask(folder, workspaces.ids()[0])
+    record = of(folder, 3)
+    assert record["request"]["why"].startswith("all of these images that were trained on")
+    found = record["evidence"]["of_this_request"]
+    assert found["images"] == 1
+    for name in ("before", "after"):
+        low, high = found[name]["accuracy_interval"]
+        assert low <= found[name]["accuracy"] <= high
+    how = record["evidence"]["of_this_request_measured"]
+    assert how.startswith("when this record was issued, on 1 of its 1 images; after is the model")
+    page = (folder / "exports" / "request-3" / "record.html").read_text("utf-8")
+    assert how in page
+    (folder / "runs" / "0000" / "model.safetensors").unlink()
+    assert of(folder, 3)["evidence"]["of_this_request"].keys() == {"images", "after"}
 
 
 def test_a_model_before_may_be_deleted_and_the_record_says_so(served, tmp_path):

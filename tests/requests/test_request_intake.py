@@ -213,10 +213,36 @@ def test_similar_images_want_a_decision(workspace):
     assert next(f for f in left.images if f.image == other).verdict == "left"
 
 
-@pytest.mark.parametrize("reference", ["two\nlines", "\x1b[2J", "x" * 201, "\udcff"])
-def test_a_reference_is_one_line_of_text(workspace, reference):
-    with pytest.raises(ValueError, match="reference: expected one line of at most 200"):
-        asked(workspace, ids=[workspaces.ids()[0]], reference=reference)
+WRONG = {
+    "two\nlines": r"with \\n in it",
+    "\x1b[2J": r"with \\x1b in it",
+    "bo\u202ess": r"with \\u202e \(RIGHT-TO-LEFT OVERRIDE\) in it",
+    "two\u2028lines": r"with \\u2028 \(LINE SEPARATOR\) in it",
+    "\udcff": r"with \\udcff in it",
+    "   ": "not blank, got '   '",
+    "\u200d": "not blank",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG.items())
+def test_references_and_reasons_are_one_line_of_text_each(workspace, text, message):
+    with pytest.raises(ValueError, match=f"reference: expected one line of at most 200.*{message}"):
+        asked(workspace, ids=[workspaces.ids()[0]], reference=text)
+    with opened(workspace) as found:
+        with pytest.raises(
+            ValueError, match=f"reason: expected one line of at most 1000.*{message}"
+        ):
+            close(found, 1, "refused", text)
+        with pytest.raises(ValueError, match=r"reason: expected .* not blank, got ''"):
+            close(found, 1, "refused", "")
+
+
+@pytest.mark.parametrize("reference", ["\U0001f469\u200d\U0001f4bb 12", "\u0645\u06cc\u200c\u0631"])
+def test_joiners_of_emoji_and_of_persian_words_belong_to_a_reference(workspace, reference):
+    request = asked(workspace, ids=[workspaces.ids()[0]], reference=reference).request
+    assert request.reference == reference
+    with pytest.raises(ValueError, match="got 201, 'xxx"):
+        asked(workspace, ids=[workspaces.ids()[0]], reference="x" * 201)
 
 
 def test_files_that_are_no_images_are_not_left_out_without_a_word(workspace, tmp_path):
@@ -268,6 +294,8 @@ def test_dates_have_defaults_and_limits(workspace):
         asked(workspace, ids=[one], received="2020-02-01", due="2020-01-01")
     with pytest.raises(ValueError, match="received: expected a date such as"):
         asked(workspace, ids=[one], received="yesterday")
+    with pytest.raises(ValueError, match=r"another 28 days later, got 9999-12-31; check the year"):
+        asked(workspace, ids=[one], received="9999-12-31")
 
 
 def test_a_pending_request_can_be_withdrawn_or_refused_once(workspace):

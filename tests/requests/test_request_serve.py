@@ -14,6 +14,7 @@ import workspaces
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from scipy.stats import binomtest
 
 from lotus_unlearning import datasets, runs
 from lotus_unlearning.requests import entries, ledger, plan
@@ -61,6 +62,10 @@ def test_all_pending_requests_are_served_in_one_batch(workspace):
     loss = next(row for row in record["measures"] if row["measure"] == "auc_loss")
     low, high = loss["intervals"]["after"]
     assert low <= loss["values"]["after"] <= high
+    test = next(row for row in record["measures"] if row["measure"] == "test_accuracy")
+    count = len(workspaces.data().test)
+    ends = binomtest(round(test["values"]["after"] * count), count).proportion_ci(method="exact")
+    assert test["intervals"]["after"] == pytest.approx([ends.low, ends.high])
     folder = runs.read(workspace / "current")
     assert folder.manifest["weights_sha256"] == made.weights
     folder.model()  # says so if the weights are others
@@ -293,6 +298,7 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
             {"due_days": "soon", "colour": 1},
             r"due_days \(expected a whole number, got 'soon'\); colour \(expected one of",
         ),
+        ({"due_days": 10**10}, "due_days 0 to 36500, got 10000000000"),
         ({"format": 2}, "expected format 1, got 2; a newer"),
         ({"data": {}}, r"data.name \(expected text, got none\)"),
     ],

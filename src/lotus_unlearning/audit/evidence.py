@@ -14,6 +14,7 @@ from lotus_unlearning.audit.judge import (
     STATISTICS,
     Judge,
     effects,
+    expected,
     plain,
 )
 from lotus_unlearning.audit.judge import self_test as tested
@@ -118,7 +119,7 @@ class Evidence:
         found = judge.verdict(self.bench.unlearned) if self.level >= 1 else None
         if found is None:
             return []
-        golds = effects(judge, found)
+        golds, ends = effects(judge, found), expected(judge, found)
         original = (checks or {}).get("original")
         theirs = {f["name"]: f for f in original["findings"]} if original else {}
         return [
@@ -127,6 +128,7 @@ class Evidence:
                 "label": LABELS[finding["name"]],
                 "unit": sentences.unit(finding["name"]),
                 "golds": golds[finding["name"]],
+                "expected": ends[finding["name"]],
                 "original": theirs.get(finding["name"]),
                 "reach": _reach(len(self.bench.golds), len(verdict["findings"])),
             }

@@ -11,7 +11,7 @@ from lotus_unlearning.audit.subjects import Subject, margins
 from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.metrics import Scale, Verdict
 from lotus_unlearning.metrics.power import FEWEST
-from lotus_unlearning.metrics.verdict import scaled
+from lotus_unlearning.metrics.verdict import scaled, unscaled
 
 STATISTICS: Mapping[str, Scale] = {
     "jsd_to_golds": "cube root",
@@ -112,6 +112,20 @@ def effects(judge: Judge, found: Verdict) -> dict[str, list[float]]:
         spread = values.std(ddof=1)
         away = values - values.mean()
         there[finding.name] = (away / spread if spread > 0 else np.zeros(len(values))).tolist()
+    return there
+
+
+def expected(judge: Judge, found: Verdict) -> dict[str, list[float]]:
+    """Statistic -> low and high end of where one more gold is expected with 95%, on its scale."""
+    rows = np.array([judge.row(g, frozenset({i})) for i, g in enumerate(judge.golds)])
+    there: dict[str, list[float]] = {}
+    for column, finding in zip(rows.T, found.findings, strict=True):
+        band = metrics.gold_band(scaled(column, finding.scale)[:, None], 1 - LEVEL)
+        ends = unscaled(np.array([band.low[0], band.high[0]]), finding.scale)
+        metric = metrics.METRICS.get(finding.name)  # margins have no bounds
+        if metric is not None:
+            ends = np.clip(ends, metric.lower, metric.upper)
+        there[finding.name] = ends.tolist()
     return there
 
 

@@ -131,8 +131,8 @@ def _add_images(parser: ArgumentParser) -> None:
 
 
 def _add(chosen: Any) -> int:
+    from lotus_unlearning.requests.answers import answer, in_words
     from lotus_unlearning.requests.intake import add
-    from lotus_unlearning.requests.record import answer
     from lotus_unlearning.requests.workspace import opened
 
     if chosen.include_near and chosen.only:
@@ -154,7 +154,7 @@ def _add(chosen: Any) -> int:
     for found in request.images:
         if found.verdict != "to forget" or found.note:
             note = f" ({found.note})" if found.note else ""
-            _print(f"{found.asked}: {found.verdict}{note}")
+            _print(f"{found.asked}: {in_words(found.verdict, request.state)}{note}")
     _print(f"request {request.id}, due {request.due}. {answer(request)}")
     return 0
 
@@ -266,8 +266,8 @@ def _refuse(chosen: Any) -> int:
 
 
 def _close(chosen: Any, state: str) -> int:
+    from lotus_unlearning.requests.answers import answer
     from lotus_unlearning.requests.intake import close
-    from lotus_unlearning.requests.record import answer
     from lotus_unlearning.requests.workspace import opened
 
     with opened(chosen.workspace) as workspace:

@@ -54,9 +54,22 @@ def init(words: list[str]) -> int:
     for record, name in ((Recipe, "recipe"), (Guards, "guards"), (Drift, "drift")):
         parser.add_class_arguments(record, name)
     parser.add_argument(
-        "--audit_level", type=int, default=0, help="from 1 on each run is compared with retraining"
+        "--audit_level",
+        type=int,
+        default=0,
+        help="0: no audit; 1: each run is compared with retraining; 2: and by likelihood ratios, "
+        "without shadow models (LiRA is offline, by the golds alone) and without other runs (no "
+        "KLOM, U-LiRA, forgetting quality); 3: and by relearning and probes",
     )
     parser.add_argument("--audit_golds", type=int, default=16, help="retrained models for that")
+    parser.add_argument(
+        "--audit_put_back",
+        nargs="+",
+        type=int,
+        default=[],
+        help="numbers of images: put back into two models each, to see from how many on the audit "
+        "notices",
+    )
     parser.add_argument("--near_distance", type=int, default=2, help="of 64 bits: similar images")
     parser.add_argument("--due_days", type=int, default=28, help="from received to due")
     parser.add_argument("--seed", type=int, default=0, help="run N takes this number plus N")
@@ -127,6 +140,7 @@ def _make(chosen: Any) -> None:
 _AS_THEY_ARE = (
     "audit_level",
     "audit_golds",
+    "audit_put_back",
     "near_distance",
     "due_days",
     "seed",

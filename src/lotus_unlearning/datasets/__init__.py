@@ -1,6 +1,6 @@
 """Data sets by name: real images, with some of them set aside as never trained on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from lotus_unlearning.datasets.cifake import load_cifake
@@ -145,6 +145,7 @@ def load(
     unseen_share: float | None = None,
     unseen_from: Part = "train",
     size: int | None = None,
+    kept: Mapping[str, Collection[str]] | None = None,
 ) -> Data:
     """Load a data set; same arguments, same images in the same order.
 
@@ -161,6 +162,10 @@ def load(
         unseen_from: ``"test"`` takes unseen images from the official test images and trains on
             all official training images, as the LoTUS paper cuts CIFAR and Tiny-ImageNet.
         size: Height and width of the model's input in pixels; default: the images' own.
+        kept: Names of the images in ``"train"``, ``"unseen"`` and ``"test"``, as an earlier call
+            drew them. Then nothing is drawn, files may be gone or new meanwhile, and what has
+            another name is in no part. Only for image folders, tar shards and your own code, where
+            images have names.
 
     Raises:
         ValueError: If the name is unknown, files are missing or broken, or a value does not fit.
@@ -170,7 +175,7 @@ def load(
     (1197, 300, 300, 1, 8)
     """
     kind, _, rest = name.partition(":")
-    cut = Cut(seed=seed, limit=limit, unseen_share=unseen_share, unseen_from=unseen_from)
+    cut = Cut(seed=seed, limit=limit, unseen_share=unseen_share, unseen_from=unseen_from, kept=kept)
     yours = {key.partition(":")[0]: info for key, info in DATASETS.items() if ":" in key}
     if kind in yours and rest:
         return yours[kind].load(rest, root=root, size=size, cut=cut)

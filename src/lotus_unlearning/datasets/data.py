@@ -1,6 +1,6 @@
 """How a data set is cut into training, unseen and test images, and their preprocessing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -50,6 +50,8 @@ class Cut:
         unseen_share: Of the official part that unseen images are taken from; ``None``: the data
             set's default.
         unseen_from: That part.
+        kept: Names of the images of each part, as drawn before: then nothing is drawn, and what has
+            another name is in no part. ``None``: draw. Only of images that have names.
 
     Raises:
         ValueError: If a field is out of range; one message lists all that are.
@@ -59,6 +61,7 @@ class Cut:
     limit: int | None = None
     unseen_share: float | None = None
     unseen_from: Part = "train"
+    kept: Mapping[str, Collection[str]] | None = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -179,7 +182,8 @@ def own_parts(
     train, test = numbered(parts["train"]), parts.get("test")
     if test is None:
         forbid_unseen_from_test(cut, name, "has no test images of its own")
-        train, test = carve(train, _TEST_SHARE, cut.seed)
+        drawn = _was_drawn(train, cut)
+        train, test = (train, train) if drawn else carve(train, _TEST_SHARE, cut.seed)
     return assemble(name, train, test, classes, shape, cut, parts.get("unseen"))
 
 
@@ -209,15 +213,50 @@ def assemble(
     """
     if official_train.official is None:
         official_train = numbered(official_train)
-    rest, share = official_train, cut.unseen_share or _UNSEEN_SHARE[cut.unseen_from]
     if unseen is not None:
         forbid_unseen_from_test(cut, name, OWN_UNSEEN)
-    elif cut.unseen_from == "test":
+    choose = _as_before if _was_drawn(official_train, cut) else _drawn
+    return Data(*choose(official_train, unseen, test, cut), tuple(classes), name, *shape)
+
+
+def _drawn(
+    official_train: Images, unseen: Images | None, test: Images, cut: Cut
+) -> tuple[Images, Images, Images]:
+    """Images to train on, unseen and test images; see :func:`assemble`."""
+    rest, share = official_train, cut.unseen_share or _UNSEEN_SHARE[cut.unseen_from]
+    if unseen is None and cut.unseen_from == "test":
         test, unseen = carve(test, share, cut.seed)
-    else:
+    elif unseen is None:
         rest, unseen = carve(official_train, share, cut.seed)
     train = limited(rest, cut.limit, cut.seed)
     if cut.limit is not None:
         count = max(1, round(len(unseen) * len(train) / len(rest)))
         unseen = limited(unseen, count, cut.seed)
-    return Data(train, unseen, test, tuple(classes), name, *shape)
+    return train, unseen, test
+
+
+def _was_drawn(images: Images, cut: Cut) -> bool:
+    """Whether it is known by name which images an earlier call drew."""
+    return cut.kept is not None and images.names is not None
+
+
+def _as_before(
+    official_train: Images, unseen: Images | None, test: Images, cut: Cut
+) -> tuple[Images, Images, Images]:
+    """As :func:`_drawn`, but those that an earlier call drew, as far as they are still there."""
+    if unseen is None:
+        unseen = test if cut.unseen_from == "test" else official_train
+    kept = cut.kept or {}
+    train, unseen, test = (
+        _called(images, kept[part])
+        for part, images in (("train", official_train), ("unseen", unseen), ("test", test))
+    )
+    return train, unseen, test
+
+
+def _called(images: Images, names: Collection[str]) -> Images:
+    """Those of ``images`` that have one of ``names``, in their own order."""
+    if images.names is None:
+        return images
+    wanted = {*names}
+    return take(images, np.flatnonzero([name in wanted for name in images.names]))

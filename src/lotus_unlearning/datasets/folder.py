@@ -33,10 +33,11 @@ def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> D
     folder, name = Path(root or ".") / path, f"imagefolder:{path}"
     if not folder.is_dir():
         raise ValueError(f"imagefolder: expected a folder of images, found none at {str(folder)!r}")
-    parts = _parts(folder)
+    parts = _parts(folder, may_be_empty=cut.kept is not None)
     first = (parts["train"].names or ())[0]
     size = photo_size(size, lambda _: as_it_is(folder / first))
-    chosen = own_parts(name, parts, parts["train"].classes or (), (3, size), cut)
+    classes = parts["train"].classes or ()
+    chosen = own_parts(name, parts, classes, (3, size), _with_folders(cut, folder))
     reader = Reader("imagefolder", size, advice="repair or remove it")
     data = opened(chosen, folder, reader, OF_PHOTOS)
     if not (folder / "train").is_dir():
@@ -45,11 +46,25 @@ def load_folder(path: str, *, root: str | None, size: int | None, cut: Cut) -> D
     return replace(data, train=train, unseen=unseen, test=test)
 
 
-def _parts(folder: Path) -> dict[str, Images]:
-    """Unread images by part; all of ``folder`` is to train where it has no folder ``train``."""
+def _with_folders(cut: Cut, folder: Path) -> Cut:
+    """``cut`` with names as they are here, where ``train/`` stands before them."""
+    if cut.kept is None:
+        return cut
+    places = _places(folder).values()
+    kept = {part: [f"{p}{n}" for p in places for n in names] for part, names in cut.kept.items()}
+    return replace(cut, kept=kept)
+
+
+def _parts(folder: Path, may_be_empty: bool) -> dict[str, Images]:
+    """Unread images by part; all of ``folder`` is to train where it has no folder ``train``.
+
+    Args:
+        folder: The folder.
+        may_be_empty: Whether a class may have lost all of its images.
+    """
     places = _places(folder)
     problems: list[str] = []
-    parts = {part: _listed(folder, inner, problems) for part, inner in places.items()}
+    parts = {part: _listed(folder, inner, problems, may_be_empty) for part, inner in places.items()}
     if problems:
         raise ValueError(
             f"imagefolder: expected a folder per class, with images in it, in {folder}, but found "
@@ -89,7 +104,7 @@ def _folders(place: Path) -> list[Path]:
     return [p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")]
 
 
-def _listed(folder: Path, part: str, problems: list[str]) -> Images:
+def _listed(folder: Path, part: str, problems: list[str], may_be_empty: bool) -> Images:
     """Images of one part, named by their paths relative to ``folder``."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
@@ -107,7 +122,9 @@ def _listed(folder: Path, part: str, problems: list[str]) -> Images:
     else:
         problems.append(f"no folders of classes in {place}")
     filled = {label for _, label in samples}
-    problems += [f"no images in {place / name}" for name in classes if number[name] not in filled]
+    if not (may_be_empty and filled):
+        bare = [name for name in classes if number[name] not in filled]
+        problems += [f"no images in {place / name}" for name in bare]
     files = [(Path(path).relative_to(folder).as_posix(), label) for path, label in samples]
     _require_text(files, folder)
     return listed(files, tuple(classes))

@@ -178,6 +178,17 @@ def scaled(values: Floats, scale: Scale) -> Floats:
     return found
 
 
+def unscaled(values: Floats, scale: Scale) -> Floats:
+    """What :func:`scaled` was given.
+
+    >>> unscaled(np.array([0.0, 2.0]), "cube root")
+    array([0., 8.])
+    """
+    _, back = _SCALES[scale]
+    found: Floats = back(values)
+    return found
+
+
 @dataclass(frozen=True)
 class _Compared:
     """One statistic on its scale."""

@@ -16,11 +16,14 @@ from lotus_unlearning.audit.members import Chosen, digest
 from lotus_unlearning.requests.plan import architecture_of, recipe_of
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
+from lotus_unlearning.runtime import choose_device, choose_precision
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.splits import Split, Splits
 
 BANKS = "banks"
 _FINDING = ("name", "label", "unit", "value", "gold", "effect", "corrected", "distinguishable")
-_REACH = ("found_below", "found_above")
+_REACH = ("expected", "found_below", "found_above")
+_RUNG = ("level", "measure", "label", "direction", "unit", "values", "intervals", "note")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def against_golds(
         )
         page = _without_pictures(found.page)
         passed, why = judged(page)
-        return Audited(passed, why, _facts(page, chosen), page)
+        return Audited(passed, why, {**_facts(page, chosen), **_of_bank(bank, chosen)}, page)
 
     return compare
 
@@ -216,6 +219,16 @@ def _bank(
     return made
 
 
+def _of_bank(bank: audits.Bank, chosen: Settings) -> dict[str, Any]:
+    """What is needed to train its golds again, besides recipe, data and model."""
+    place = choose_device(chosen.device)
+    return {
+        "seeds_of_golds": [member.seed for member in bank.members("gold")],
+        "seeds_of_put_back": [member.seed for member in bank.members("put-back")],
+        "golds_trained_on": machine(place, choose_precision(chosen.precision, place)),
+    }
+
+
 def _put_back(chosen: Settings, splits: Splits) -> tuple[int, ...]:
     """How many images are put back into some golds: no more than there are."""
     return tuple(sorted({min(k, len(splits.forget)) for k in chosen.audit_put_back}))
@@ -250,6 +263,7 @@ def _facts(page: Mapping[str, Any], chosen: Settings) -> dict[str, Any]:
         "golds_needed": verdict["golds_needed"],
         "recipe_of_golds": dict(chosen.recipe),
         "statistics": rows,
+        "ladder": [{key: row[key] for key in _RUNG} for row in page["ladder"]],
         "self_test": {
             "sentences": list(self_test.get("sentences", ())),
             "held_out": self_test.get("held_out"),

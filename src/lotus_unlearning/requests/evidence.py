@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import torch.nn.functional as F
@@ -13,35 +14,42 @@ from lotus_unlearning.evaluation.compare import NO_GOLD
 from lotus_unlearning.evaluation.measures import finite
 from lotus_unlearning.requests.entries import Request
 from lotus_unlearning.runtime import Runtime
-from lotus_unlearning.splits import Split
+from lotus_unlearning.splits import Split, Splits
 
+_ALSO = ("torchvision", "timm")
+"""Packages that results depend on: how images are read, how models are built."""
 _COLUMNS = {"original": "before", "unlearned": "after"}
 
 
-def of_evaluation(evaluation: Evaluation, audited: bool) -> dict[str, Any]:
+def of_evaluation(evaluation: Evaluation, splits: Splits, audited: bool) -> dict[str, Any]:
     """Measures, caveats, versions, and on what it was measured.
 
     Args:
         evaluation: The evaluation, which knows of no gold model.
+        splits: The images that it is of; accuracies have intervals by their numbers.
         audited: Whether the audit knows gold models: then their absence here is no caveat.
     """
     page = evaluation.page
     notes = [note for note in page["notes"] if not (audited and note == NO_GOLD)]
     return {
-        "measures": _measures(evaluation),
+        "measures": _measures(evaluation, splits),
         "notes": notes,
-        "versions": page["manifest"]["versions"],
+        "versions": {**page["manifest"]["versions"], **{name: version(name) for name in _ALSO}},
         "measured_on": page["manifest"]["evaluated on"],
     }
 
 
-def _measures(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _measures(evaluation: Evaluation, splits: Splits) -> list[dict[str, Any]]:
     """Rows of the table, with the columns ``before`` and ``after``."""
     rows = []
     for row in evaluation.page["table"]:
         values = {new: row["values"].get(old) for old, new in _COLUMNS.items()}
         intervals = row.get("intervals") or {}
         ends = {new: list(intervals[old]) for old, new in _COLUMNS.items() if old in intervals}
+        part = getattr(splits, row["measure"].removesuffix("_accuracy"), None)
+        if row["measure"].endswith("_accuracy") and part is not None:
+            known = {new: share for new, share in values.items() if share is not None}
+            ends = {new: _interval(round(v * len(part)), len(part)) for new, v in known.items()}
         keys = ("measure", "label", "direction", "unit", "definition")
         rows.append({**{k: row.get(k, "") for k in keys}, "values": values, "intervals": ends})
     return rows
@@ -90,9 +98,14 @@ def _logits(model: nn.Module, split: Split, run: Runtime) -> Tensor:
 def _answers(logits: Tensor, labels: Tensor) -> dict[str, Any]:
     right, count = int((logits.argmax(dim=1) == labels).sum()), len(labels)
     loss = float(F.cross_entropy(logits, labels))
-    ends = binomtest(right, count).proportion_ci(method="exact")
     return {
         "accuracy": right / count,
-        "accuracy_interval": [float(ends.low), float(ends.high)],
+        "accuracy_interval": _interval(right, count),
         "loss": finite(loss),
     }
+
+
+def _interval(right: int, count: int) -> list[float]:
+    """Of an accuracy, by Clopper and Pearson."""
+    ends = binomtest(right, count).proportion_ci(method="exact")
+    return [float(ends.low), float(ends.high)]

@@ -1,7 +1,7 @@
 """Which training images are meant: by id, by equal pixels, or by looking alike."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def search(
     *,
     forgotten: Mapping[str, str | None],
     distance: int,
+    new: Callable[[Sequence[str]], Mapping[str, Print]] = lambda names: {},
 ) -> Search:
     """Find what is asked for.
 
@@ -48,13 +49,15 @@ def search(
         forgotten: The ids of images that the served model forgot already -> the hash of their
             pixels.
         distance: The largest number of bits in which perceptual hashes of similar images differ.
+        new: A function that gives the prints of those among some names that are in the data, though
+            the index does not know them.
 
     Raises:
         ValueError: If something is asked for that is neither a training image nor known to be
             none; one message lists all of it.
     """
     problems: list[str] = []
-    asked = _by_ids(index, _expanded(ids, index, problems), problems)
+    asked = _by_ids(index, _expanded(ids, index, problems), new, problems)
     asked += _by_files(index, _files(files, problems), problems)
     if not problems and not asked:
         problems.append("expected at least one image, by id or as a file; got none")
@@ -103,7 +106,12 @@ def _expanded(words: Sequence[str], index: Index, problems: list[str]) -> list[s
     return found
 
 
-def _by_ids(index: Index, words: Sequence[str], problems: list[str]) -> list[Asked]:
+def _by_ids(
+    index: Index,
+    words: Sequence[str],
+    new: Callable[[Sequence[str]], Mapping[str, Print]],
+    problems: list[str],
+) -> list[Asked]:
     places = {name: _places(part.ids) for name, part in index.parts.items() if not part.apart}
     found: list[Asked] = []
     unknown = []
@@ -122,12 +130,27 @@ def _by_ids(index: Index, words: Sequence[str], problems: list[str]) -> list[Ask
             found.append((Found(word, "id", None, None, "never trained on", note), None))
         else:
             unknown.append(word)
+    try:
+        later = new(unknown) if unknown and not index.official else {}
+    except ValueError as error:  # the data cannot be read
+        later = {}
+        problems.append(str(error))
+    found += [(_new(_by_content(index, word, what)), what.bits) for word, what in later.items()]
+    unknown = [word for word in unknown if word not in later]
     if unknown:
         problems.append(
             f"expected {_kind(index)}, got {len(unknown)} that are not known: {some(unknown)}; "
             "correct them, or pass the images themselves with --images" + _no_files(unknown)
         )
     return found
+
+
+def _new(image: Found) -> Found:
+    """An image that is new since the workspace was made; it may be a copy of an older one."""
+    if image.verdict != "not found":
+        return image
+    note = f"new since the workspace was made; {image.note}"
+    return replace(image, found_by="id", verdict="never trained on", note=note)
 
 
 def _no_files(words: Sequence[str]) -> str:

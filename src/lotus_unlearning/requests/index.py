@@ -5,7 +5,7 @@ and no pixels. When images are deleted from the data afterwards, as they should 
 that they were trained on; and it notices if other images have become training images since.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,17 +55,25 @@ class Index:
         official: The number of images in the published list that ids are positions in; 0 where ids
             are names.
         exact: Whether a file can be turned into the same pixels, so that equal ones are found.
+        classes: The names of the classes, in the order of the labels; empty: not known.
     """
 
     parts: dict[str, Part]
     shape: tuple[int, ...]
     official: int
     exact: bool
+    classes: tuple[str, ...] = ()
 
     @property
     def train(self) -> Part:
         """Images that were trained on."""
         return self.parts["train"]
+
+    def names(self) -> Mapping[str, Sequence[str]] | None:
+        """The names of the images of each part; ``None``: ids are positions in a list."""
+        if self.official:
+            return None
+        return {name: part.ids.tolist() for name, part in self.parts.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +96,8 @@ def build(data: Data) -> Index:
     size = len(train) if train.official is None else train.official.size
     first = next(_pixels(train, torch.arange(1)))[0]
     parts = {name: _part(getattr(data, name), train) for name in PARTS}
-    return Index(parts, tuple(first.shape), 0 if names else size, isinstance(train, ImageTensors))
+    exact = isinstance(train, ImageTensors)
+    return Index(parts, tuple(first.shape), 0 if names else size, exact, data.classes)
 
 
 def save(index: Index, path: Path) -> None:
@@ -104,7 +113,8 @@ def save(index: Index, path: Path) -> None:
         )
     }
     facts = np.array([index.official, int(index.exact), *index.shape])
-    np.savez_compressed(path, facts=facts, **arrays)  # type: ignore[arg-type]
+    classes = np.array(index.classes, dtype=np.str_)
+    np.savez_compressed(path, facts=facts, classes=classes, **arrays)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> Index:
@@ -126,12 +136,13 @@ def load(path: Path) -> Index:
             )
             for name in PARTS
         }
+        classes = tuple(arrays.get("classes", np.array([])).tolist())  # older indices hold none
     except Exception as error:  # NumPy and zipfile raise many kinds
         raise ValueError(
             f"{path}: expected the index of the workspace's images, but it cannot be read "
             f"({error}); restore it from a backup"
         ) from None
-    return Index(parts, tuple(shape), official, bool(exact))
+    return Index(parts, tuple(shape), official, bool(exact), classes)
 
 
 def print_of_file(path: Path, index: Index) -> Print:
@@ -154,14 +165,34 @@ def changes(index: Index, data: Data) -> list[str]:
     Images that are gone are no problem: what is deleted cannot be learnt again.
     """
     found = []
+    if any(old != new for old, new in zip(index.classes, data.classes, strict=False)):
+        found.append(
+            f"data: expected the classes {some(index.classes)} in this order, as the labels follow "
+            f"it, got {some(data.classes)}; keep the folder of a class that has lost its images, "
+            "and leave out new classes"
+        )
     for name in PARTS:
         new = sorted({*ids_of(getattr(data, name))} - {*index.parts[name].ids.tolist()})
         if new:
             found.append(
                 f"data: {len(new)} of the {name} images were no {name} images when the workspace "
-                f"was made ({some(new)}); perhaps deleting files changed which are drawn: keep "
-                "folders train, unseen and test, and set no limit"
+                f"was made ({some(new)}); expected the data as they were but for images that "
+                "are gone: put them back"
             )
+    return found
+
+
+def prints(data: Data, names: Sequence[str]) -> dict[str, Print]:
+    """The print of each image of ``data`` that has one of ``names``, whatever its part."""
+    wanted = {*names}
+    found: dict[str, Print] = {}
+    for images in (data.train, data.unseen, data.test):
+        called = ids_of(images)
+        at = [i for i, name in enumerate(called) if name in wanted - found.keys()]
+        positions = torch.tensor(at, dtype=torch.long)
+        pixels = (image for batch in _pixels(images, positions) for image in batch)
+        for i, image in zip(at, pixels, strict=True):
+            found[called[i]] = Print(digests(image[None])[0].hex(), _bits(image))
     return found
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
+from lotus_unlearning.files.id_lists import some
 from lotus_unlearning.requests import entries, index, ledger
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
+from lotus_unlearning.requests.plan import new_images
 from lotus_unlearning.requests.workspace import Workspace
-from lotus_unlearning.wording import harmless
+from lotus_unlearning.wording import is_blank, refused
 
-LONGEST_REFERENCE = 200
+LONGEST_REFERENCE, LONGEST_REASON = 200, 1000
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,11 @@ def add(
         ValueError: If an image is not known, a date is none, the reference is no line of text, or
             similar images want a decision; nothing is written then.
     """
-    longest = LONGEST_REFERENCE
-    if harmless(reference) != reference or "\n" in reference or len(reference) > longest:
-        raise ValueError(
-            f"reference: expected one line of at most {longest} characters, got "
-            f"{reference[:40]!r}; a ticket number is enough"
-        )
+    if reference:
+        _require_line(reference, "reference", LONGEST_REFERENCE, "a ticket number is enough")
     settings = workspace.settings
     came = _date(received, "received") or date.today()
-    until = _date(due, "due") or came + timedelta(days=settings.due_days)
+    until = _date(due, "due") or _later(came, settings.due_days)
     if until < came:
         raise ValueError(f"due: expected a date from received, {came}, on, got {until}")
     found = search(
@@ -74,6 +73,7 @@ def add(
         files,
         forgotten=entries.forgotten(workspace.db),
         distance=settings.near_distance,
+        new=partial(new_images, settings),
     )
     alike, decision = _decided(found.near, near)
     images = [*found.images, *alike]
@@ -95,8 +95,9 @@ def close(workspace: Workspace, number: int, state: str, why: str) -> Request:
     """Withdraw or refuse a pending request.
 
     Raises:
-        ValueError: If there is no such request, or it is not pending.
+        ValueError: If there is no such request, it is not pending, or ``why`` is no line of text.
     """
+    _require_line(why, "reason", LONGEST_REASON, "say in a sentence why")
     with ledger.transaction(workspace.db):
         found = entries.request(workspace.db, number)
         if found.state != "pending":
@@ -106,6 +107,23 @@ def close(workspace: Workspace, number: int, state: str, why: str) -> Request:
             )
         entries.change_request(workspace.db, number, state, why=why)
     return entries.request(workspace.db, number)
+
+
+def _require_line(text: str, name: str, longest: int, advice: str) -> None:
+    """``text`` is a line that can be read.
+
+    Raises:
+        ValueError: If not; names the characters that do not belong there.
+    """
+    wrong = refused(text)
+    if not wrong and not is_blank(text) and len(text) <= longest:
+        return
+    got = f"{text[:40]!r}" if len(text) <= longest else f"{len(text):,}, {text[:40]!r}..."
+    because = f" with {some(wrong)} in it" if wrong else ""
+    raise ValueError(
+        f"{name}: expected one line of at most {longest} characters, not blank, got "
+        f"{got}{because}; {advice}"
+    )
 
 
 def _decided(near: Sequence[Found], decision: bool | None) -> tuple[list[Found], Near]:
@@ -154,6 +172,16 @@ def _warnings(received: date, due: date) -> list[str]:
     if received > today:
         found.append(f"received: {received} is in the future")
     return found
+
+
+def _later(came: date, days: int) -> date:
+    try:
+        return came + timedelta(days=days)
+    except OverflowError:
+        raise ValueError(
+            f"received: expected a date with another {days} days later, got {came}; check the "
+            "year, or name the day with --due"
+        ) from None
 
 
 def _date(text: str | None, name: str) -> date | None:

@@ -7,7 +7,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from lotus_unlearning.report.page import ARROWS, formatted
 from lotus_unlearning.report.view import environment
-from lotus_unlearning.requests.record import in_words
+from lotus_unlearning.requests.answers import deed, headline, in_words
 
 _SHORT = 16
 
@@ -27,14 +27,16 @@ def render(record: Mapping[str, Any], fingerprint: str) -> str:
 def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """What the template shows, as text."""
     request, run, evidence = record["request"], record["run"], record["evidence"]
+    state, done = request["state"], "" if run is None else deed(run)
     return {
-        "title": f"Deletion request {request['id']}: {request['state']}",
+        "title": headline(request["id"], state, done, record["audit"]),
         "summary": [record["answer"]],
         "request": _request(record),
-        "images": [_image(image, request["state"]) for image in record["images"]],
+        "images": [_image(image, state, done) for image in record["images"]],
         "run": {} if run is None else _run(run),
         "method": {} if run is None else run["method"],
         "own": [] if evidence is None else _own(evidence["of_this_request"], record["since_then"]),
+        "own_measured": "" if evidence is None else evidence["of_this_request_measured"],
         "rows": [] if evidence is None else [_row(r) for r in evidence["of_all_forgotten_images"]],
         "rails": [] if evidence is None else evidence["guard_rails"],
         "drift": {} if evidence is None else _drift(evidence["drift"]),
@@ -53,7 +55,7 @@ def view(record: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     }
 
 
-_SHOWN_APART = ("sentences", "statistics", "self_test", "notes")
+_SHOWN_APART = ("sentences", "statistics", "ladder", "self_test", "notes", "new_images")
 
 
 def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,11 +67,39 @@ def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
         "why": audit["why"],
         "sentences": facts.get("sentences", ()),
         "rows": [_statistic(row) for row in facts.get("statistics", ())],
+        "ladder": [_rung(row) for row in facts.get("ladder", ())],
         "trust": self_test.pop("sentences", ()),
         "tested": self_test,
         "notes": facts.get("notes", ()),
-        "how": {k.replace("_", " "): v for k, v in facts.items() if k not in _SHOWN_APART},
+        "how": {
+            **{k.replace("_", " "): v for k, v in facts.items() if k not in _SHOWN_APART},
+            **_new_images(facts.get("new_images")),
+            "SHA-256 of the run's audit.json": audit.get("audit_json_sha256") or "none written",
+        },
     }
+
+
+def _new_images(facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was found on the new images alone; all of it is in ``record.json``."""
+    if facts is None:
+        return {}
+    outcome = facts.get("outcome", "see record.json")
+    return {f"the {facts['images']:,} new images alone": outcome}
+
+
+def _rung(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the ladder, each value with its interval."""
+    shown: dict[str, Any] = {"label": f"{row['label']} {ARROWS[row['direction']]}"}
+    for key in ("level", "note"):
+        shown[key] = row[key]
+    for column in ("original", "unlearned", "gold"):
+        shown[column] = formatted(row["values"].get(column), row["unit"])
+        shown[f"{column}_interval"] = _ends(row["intervals"].get(column), row["unit"])
+    return shown
+
+
+def _ends(ends: Sequence[float] | None, unit: str) -> str:
+    return " to ".join(formatted(end, unit) for end in ends) if ends else ""
 
 
 def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
@@ -82,6 +112,7 @@ def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "label": row["label"],
         **shown,
+        "expected": _ends(row.get("expected"), row["unit"]),
         "effect": "–" if effect is None else f"{effect:+.1f} sd",
         "found": " or ".join(seen) or "–",
         "differs": "yes" if row["distinguishable"] else "no",
@@ -101,10 +132,11 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     shown = {named.get(str(key), str(key)): value or "none given" for key, value in found.items()}
     if not found["why"]:
         del shown["why"]
-    return {**shown, "similar images": record["similar_images"]}
+    more = {"similar images": record["similar_images"], "hash of pixels": record["hash_of_images"]}
+    return {**shown, **more}
 
 
-def _image(image: Mapping[str, Any], state: str) -> dict[str, str]:
+def _image(image: Mapping[str, Any], state: str, done: str) -> dict[str, str]:
     by = image["found_by"]
     if image["distance"] is not None:
         by += f", {image['distance']} of 64 bits apart"
@@ -113,7 +145,7 @@ def _image(image: Mapping[str, Any], state: str) -> dict[str, str]:
         "found_by": by,
         "image": image["image"] or "–",
         "content": (image["content"] or "–")[:_SHORT],
-        "verdict": in_words(image["verdict"], state)
+        "verdict": in_words(image["verdict"], state, done)
         + (f": {image['note']}" if image["note"] else ""),
     }
 
@@ -126,11 +158,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, str]:
     shown = {"label": f"{row['label']} {ARROWS[row['direction']]}", "definition": row["definition"]}
     for column in ("before", "after"):
         shown[column] = formatted(row["values"].get(column), row["unit"])
-        ends = row["intervals"].get(column)
-        shown[f"{column}_interval"] = ""
-        if ends:
-            low, high = (formatted(end, row["unit"]) for end in ends)
-            shown[f"{column}_interval"] = f"{low} to {high}"
+        shown[f"{column}_interval"] = _ends(row["intervals"].get(column), row["unit"])
     return shown
 
 
@@ -138,7 +166,7 @@ def _own(own: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> list
     """One row per model: before, after, and the one that is served now."""
     rows = []
     if own is not None:
-        rows = [("before", own["before"]), ("after", own["after"])]
+        rows = [(name, own[name]) for name in ("before", "after") if name in own]
     if since is not None and since["of_this_request"] is not None:
         rows.append((f"served now (run {since['run']})", since["of_this_request"]["after"]))
     return [

@@ -13,7 +13,7 @@ from lotus_unlearning.images.sources import content_hashes
 from lotus_unlearning.methods.settings import starting_from, with_settings
 from lotus_unlearning.requests import entries, index
 from lotus_unlearning.requests.entries import Request, Run
-from lotus_unlearning.requests.index import Index
+from lotus_unlearning.requests.index import Index, Print
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
@@ -89,9 +89,25 @@ def runtime(chosen: Settings) -> Runtime:
     return Runtime(place, choose_precision("float32", place), chosen.batch_size)
 
 
-def load_data(chosen: Settings) -> Data:
-    """The data that ``lotus.yaml`` names."""
-    return datasets.load(**asdict(chosen.data))
+def load_data(chosen: Settings, known: Index | None = None) -> Data:
+    """The data that ``lotus.yaml`` names.
+
+    Args:
+        chosen: The settings.
+        known: The index that was made of them: images are in the parts that they were in then, and
+            new ones in none. ``None``: there is none yet, and parts are drawn.
+    """
+    kept = None if known is None else known.names()
+    return datasets.load(**asdict(chosen.data), kept=kept)
+
+
+def new_images(chosen: Settings, names: Sequence[str]) -> dict[str, Print]:
+    """The prints of those images among ``names`` that the data hold now.
+
+    Only these are read, and no part is drawn: for images that the index does not know.
+    """
+    kept = {part: names for part in index.PARTS}
+    return index.prints(datasets.load(**asdict(chosen.data), kept=kept), names)
 
 
 def plan(
@@ -102,7 +118,8 @@ def plan(
     Raises:
         ValueError: If the data are not those the model was trained on, or lack pending images.
     """
-    data, known = load_data(chosen), index.load(workspace.folder / index.FILE)
+    known = index.load(workspace.folder / index.FILE)
+    data = load_data(chosen, known)
     problems = index.changes(known, data)
     there = {*index.ids_of(data.train)}
     asked = {image for request in pending for image in request.to_forget}

@@ -1,20 +1,30 @@
 """The record of one request: what was asked, found and done, and what is not claimed."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import lotus_unlearning
 from lotus_unlearning.requests import entries, ledger
+from lotus_unlearning.requests.answers import answer
 from lotus_unlearning.requests.entries import Request, Run
+from lotus_unlearning.requests.later import measured
 from lotus_unlearning.requests.workspace import WEIGHTS, Workspace, served_run
 
 FORMAT = "lotus-deletion-record/1"
+HASH_OF_IMAGES = (
+    "BLAKE2b with a digest of 16 bytes, in hexadecimal, of a header and the pixels behind it. The "
+    "header is the shape and the type as Python and PyTorch write them, such as "
+    "(3, 224, 224)torch.uint8; pixels are bytes by channel, row and column, of the image as the "
+    "training data hold it: decoded, resized, cut to a square. Floats that are 256 levels of "
+    "[0, 1] count as these levels."
+)
 _LIMITS = (
     "What is shown is shown by these measures, for these images and seeds. Other attacks may find "
     "more; who tests with an attack learns about that attack.",
-    "Intervals are 95%. They cover the choice of images, not the randomness of training.",
+    "Intervals are 95%. They cover the choice of images, not the randomness of training; those of "
+    "accuracies are by Clopper and Pearson. Those of golds cover the randomness of training: they "
+    "are where one more gold is expected.",
     "An AUC of 0.5 is a coin toss. A model that never saw the images need not be at 0.5, if they "
     "differ from the unseen images they are compared with.",
     "Measures of all forgotten images are of those of all requests so far; those of one request "
@@ -65,15 +75,16 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
     tries = [r for r in all_runs.values() if r.state == "kept" and number in r.requests]
     return {
         "format": FORMAT,
-        "answer": answer(request),
+        "answer": answer(request, run),
         "request": {
             key: getattr(request, key)
             for key in ("id", "reference", "received", "due", "state", "why")
         },
         "images": [asdict(image) for image in request.images],
+        "hash_of_images": HASH_OF_IMAGES,
         "similar_images": request.near,
         "run": None if run is None else _run(run, all_runs),
-        "evidence": None if run is None else _evidence(run, number),
+        "evidence": None if run is None else _evidence(workspace, run, request, current),
         "since_then": None if run is None else _since(current, run, number),
         "earlier_models_kept": _kept(workspace, all_runs, current),
         "kept_from_being_served": [
@@ -86,40 +97,6 @@ def record(workspace: Workspace, number: int) -> dict[str, Any]:
         "ledger": {"rows": last.number, "last_hash": last.hash},
         "issued": {"at": ledger.now(), "by": f"lotus-unlearning {lotus_unlearning.__version__}"},
     }
-
-
-def answer(request: Request) -> str:
-    """What became of a request, in one sentence or two."""
-    counts = Counter(in_words(found.verdict, request.state) for found in request.images)
-    parts = [f"{n:,} {verdict}" for verdict, n in counts.items()]
-    found = f" Its images: {', '.join(parts)}." if parts else ""
-    first = {
-        "pending": "The request is pending: no model without these images is served yet.",
-        "served": f"The request was served by run {request.run}.",
-        "refused": "The request was refused.",
-        "withdrawn": "The request was withdrawn.",
-    }[request.state]
-    why = f" {request.why[0].upper()}{request.why[1:]}." if request.why else ""
-    return f"{first}{why}{found}"
-
-
-def in_words(verdict: str, state: str) -> str:
-    """What became of an image of a request in ``state``."""
-    return _TO_FORGET[state] if verdict == "to forget" else _VERDICTS[verdict]
-
-
-_TO_FORGET = {
-    "pending": "to be forgotten",
-    "served": "forgotten",
-    "refused": "not forgotten for this request",
-    "withdrawn": "not forgotten for this request",
-}
-_VERDICTS = {
-    "already forgotten": "forgotten for an earlier request",
-    "never trained on": "never trained on",
-    "not found": "not found among the training images",
-    "left": "similar, left as decided",
-}
 
 
 def _run(run: Run, known: Mapping[int, Run]) -> dict[str, Any]:
@@ -136,15 +113,21 @@ def _run(run: Run, known: Mapping[int, Run]) -> dict[str, Any]:
         },
         "model_after": {"weights_sha256": run.weights, "file_sha256": run.file},
         **{key: found[key] for key in keys},
-        "parameters": found.get("parameters"),  # older ledgers do not say
+        # older ledgers do not say:
+        **{key: found.get(key) for key in ("parameters", "made_on", "pretrained")},
         "images": found["images"],
     }
 
 
-def _evidence(run: Run, number: int) -> dict[str, Any]:
-    found = run.record
+def _evidence(workspace: Workspace, run: Run, request: Request, current: Run) -> dict[str, Any]:
+    found, key = run.record, str(request.id)
+    own, how = found["of_requests"].get(key), f"by run {run.number}"
+    if own is None and current.record["of_requests"].get(key) is None:
+        later = measured(workspace, request, current)
+        own, how = later["found"], later["how"]
     return {
-        "of_this_request": found["of_requests"].get(str(number)),
+        "of_this_request": own,
+        "of_this_request_measured": how,
         "of_all_forgotten_images": found["measures"],
         "guard_rails": found["guard_rails"],
         "drift": found["drift"],

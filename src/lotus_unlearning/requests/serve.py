@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -33,7 +34,8 @@ from lotus_unlearning.requests.workspace import (
     point_to,
     served_run,
 )
-from lotus_unlearning.runtime import fingerprint
+from lotus_unlearning.runtime import choose_device, choose_precision, fingerprint
+from lotus_unlearning.runtime.hardware import machine
 from lotus_unlearning.unlearning import Unlearned, unlearn
 
 
@@ -136,7 +138,7 @@ def _measured(
     first = entries.runs(workspace.db)[0].record["first"]
     record = {
         **_facts(chosen, batch, made),
-        **evidence.of_evaluation(evaluation, audited is not None),
+        **evidence.of_evaluation(evaluation, splits, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
         "guard_rails": [
             asdict(guards.changed(fingerprint(model), fingerprint(made.model))),
@@ -167,12 +169,21 @@ def _facts(chosen: Settings, batch: Batch, made: Unlearned) -> dict[str, Any]:
         "parameters": sum(values.numel() for values in made.model.parameters()),
         "method": describe(made.method),
         "retrained": isinstance(made.method, Retrain),
+        "made_on": _made_on(chosen),
+        "pretrained": chosen.pretrained,
         "seeds": {"unlearning": seed, "evaluation": seed, "data": chosen.data.seed},
         "data": asdict(chosen.data),
         "seconds": made.seconds,
         "peak_memory_bytes": made.peak_memory_bytes,
         "images": {**counts, "gone_from_the_data": batch.gone},
     }
+
+
+def _made_on(chosen: Settings) -> dict[str, Any]:
+    """What bits depend on besides the method, data, seeds and versions; no ``auto`` is left."""
+    place = choose_device(chosen.device)
+    precision = choose_precision(chosen.precision, place)
+    return {**machine(place, precision), "batch_size": chosen.batch_size}
 
 
 def _rails(
@@ -202,6 +213,7 @@ def _kept(
         reasons.append(record["audit"]["why"])
     folder = workspace.run_folder(batch.number)
     with folders.folder(folder) as path:
+        record = {**record, "audit": _written(record["audit"], audited, path)}
         runs.write(
             path,
             config={"lotus.yaml": asdict(chosen)},
@@ -211,9 +223,6 @@ def _kept(
             manifest={"command": "request run", **_public(record)},
             evaluation=evaluation,
         )
-        if audited is not None and audited.page:
-            audits.Audit(audited.page).to_json(path / "audit.json")
-            audits.Audit(audited.page).to_html(path / "audit.html")
     settle(folder)
     _write(workspace, batch, record, reasons)
     if not reasons:
@@ -221,6 +230,18 @@ def _kept(
         point_to(workspace, batch.number)
         mark_served(workspace, entries.runs(workspace.db, "prepared")[-1])
     return entries.runs(workspace.db)[-1]
+
+
+def _written(
+    audit: dict[str, Any] | None, audited: Audited | None, path: Path
+) -> dict[str, Any] | None:
+    """Write the page of the audit into the run's folder; ``audit`` then knows the hash of it."""
+    if audit is None or audited is None or not audited.page:
+        return audit
+    path.mkdir(exist_ok=True)
+    page = audits.Audit(audited.page)
+    page.to_html(path / "audit.html")
+    return {**audit, "audit_json_sha256": file_digest(page.to_json(path / "audit.json"))}
 
 
 def _write(

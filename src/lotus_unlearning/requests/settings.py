@@ -11,11 +11,19 @@ from lotus_unlearning.files.plain import from_yaml
 
 FILE = "lotus.yaml"
 FORMAT = 1
+LONGEST_DUE = 36_500
+"""Days, a hundred years."""
 ATTACKS = ("auc_loss", "auc_entropy", "auc_confidence")
 _HEAD = """\
 # A workspace of deletion requests. The method, the limits and the recipe may be changed here; they
 # count from the next `lotus request run` on. `data` and `architecture` belong to the served model:
 # whoever changes them makes a new workspace.
+#
+# audit_level: 0 makes no audit. 1 compares each run with retraining: distances to golds, which are
+# models retrained without the images. 2 adds likelihood ratios, with less than `lotus audit` has:
+# there are no shadow models here, so that LiRA is offline, by the golds alone; and no other runs of
+# the method, so that KLOM, U-LiRA and forgetting quality are left out. 3 adds relearning and linear
+# probes, without triggers of poisons, and keeps the weights of golds until a run is served.
 """
 
 
@@ -77,7 +85,8 @@ class Settings:
         guards: The limits that a new model must keep.
         drift: The loss of accuracy from which on retraining is recommended.
         audit_level: The level of the audit. 0: the attacks of ``lotus evaluate``; from 1 on as for
-            ``lotus audit``, against models that are retrained without the images.
+            ``lotus audit``, against models that are retrained without the images. 2 and 3 have no
+            shadow models and no other runs of the method: LiRA is offline, by the golds alone.
         audit_golds: The number of such models. With fewer than 8 the verdict can find a difference,
             but cannot say that there is none.
         audit_put_back: Numbers of images: so many are put back into two golds each, to see from how
@@ -118,7 +127,7 @@ class Settings:
             f"audit_put_back >= 1, got {self.audit_put_back}": min(self.audit_put_back, default=1)
             >= 1,
             f"near_distance 0 to 31, got {self.near_distance}": self.near_distance in range(32),
-            f"due_days >= 0, got {self.due_days}": self.due_days >= 0,
+            f"due_days 0 to {LONGEST_DUE}, got {self.due_days}": 0 <= self.due_days <= LONGEST_DUE,
             f"seed >= 0, got {self.seed}": self.seed >= 0,
             f"batch_size >= 1, got {self.batch_size}": self.batch_size >= 1,
             f"guards.attack one of {', '.join(ATTACKS)}, null, got {self.guards.attack}": (

@@ -7,9 +7,9 @@ from typing import Any
 
 from tabulate import tabulate
 
+from lotus_unlearning.requests.answers import answer, deed, in_words
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.ledger import Event
-from lotus_unlearning.requests.record import answer, in_words
 from lotus_unlearning.requests.workspace import RUNS, WEIGHTS
 
 _HEADS = ("id", "received", "due", "state", "images", "run", "reference")
@@ -29,7 +29,12 @@ def table(requests: Sequence[Request], today: date) -> str:
         )
         for found in requests
     ]
-    return str(tabulate(rows, _HEADS, tablefmt="simple"))
+    return _table(rows, _HEADS)
+
+
+def _table(rows: Sequence[Sequence[object]], heads: Sequence[str]) -> str:
+    """References and names stay as they were written: 0812 and 1e3 are no numbers."""
+    return str(tabulate(rows, heads, tablefmt="simple", disable_numparse=True))
 
 
 def is_overdue(request: Request, today: date) -> bool:
@@ -65,13 +70,15 @@ def drift(found: Mapping[str, Any]) -> list[str]:
 
 def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
     """Everything about a request."""
+    done = "unlearned" if run is None else deed(run.record)
     images = [
         (
             found.asked,
             found.found_by,
             found.image or "",
             (found.content or "")[:16],
-            in_words(found.verdict, request.state) + (f" ({found.note})" if found.note else ""),
+            in_words(found.verdict, request.state, done)
+            + (f" ({found.note})" if found.note else ""),
         )
         for found in request.images
     ]
@@ -80,11 +87,11 @@ def details(request: Request, history: Sequence[Event], run: Run | None) -> str:
         for e in history
     ]
     parts = [
-        f"request {request.id}: {request.state}\n{answer(request)}",
+        f"request {request.id}: {request.state}\n{answer(request, run)}",
         f"reference: {request.reference or 'none given'}\nreceived: {request.received}\n"
         f"due: {request.due}\nsimilar images: {request.near}",
-        tabulate(images, ("asked for", "found by", "image", "hash of pixels", "answer")),
-        tabulate(rows, ("row", "time (UTC)", "run", "state", "why", "hash")),
+        _table(images, ("asked for", "found by", "image", "hash of pixels", "answer")),
+        _table(rows, ("row", "time (UTC)", "run", "state", "why", "hash")),
     ]
     if run is not None:
         parts.append("\n".join(outcome(run)))
