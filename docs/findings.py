@@ -3,8 +3,9 @@
 from measured import BLOCKS, SCENARIOS, cell, paired, seeds
 
 from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.ranking import rank
 from lotus_unlearning.benchmark.significance import paired_p_value, stouffer
-from lotus_unlearning.benchmark.summary import by_split, estimate, rank
+from lotus_unlearning.benchmark.summary import by_split, estimate
 from lotus_unlearning.benchmark.tables import tables
 from lotus_unlearning.metrics import mean_and_interval
 from lotus_unlearning.metrics.holm import holm

@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.ranking import rank
 from lotus_unlearning.benchmark.significance import paired_p_value, stouffer
 from lotus_unlearning.benchmark.summary import (
     Line,
@@ -10,7 +11,6 @@ from lotus_unlearning.benchmark.summary import (
     _is_apart,
     by_split,
     estimate,
-    rank,
 )
 
 

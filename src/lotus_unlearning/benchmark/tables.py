@@ -10,18 +10,9 @@ from lotus_unlearning.benchmark.grid import Grid, Section
 from lotus_unlearning.benchmark.layout import NOTHING, PRINTED, Entry, Mark, Table, scenario_name
 from lotus_unlearning.benchmark.measures import GOLDS_TO_CLOSE
 from lotus_unlearning.benchmark.published import Published, published
+from lotus_unlearning.benchmark.ranking import TESTED_FROM, Ranking, rank
 from lotus_unlearning.benchmark.significance import stouffer
-from lotus_unlearning.benchmark.summary import (
-    COSTS,
-    TESTED_FROM,
-    Line,
-    Part,
-    Ranking,
-    estimate,
-    failures,
-    middle,
-    rank,
-)
+from lotus_unlearning.benchmark.summary import COSTS, Line, Part, estimate, failures, middle
 
 
 def tables(grid: Grid, parts: Sequence[Part]) -> list[Table]:
