@@ -157,7 +157,7 @@ def _new(image: Found) -> Found:
 
 
 def _meant(words: Sequence[str], places: Mapping[str, Mapping[str, int]]) -> str:
-    """The known path that the first of ``words`` ends with; ``train/0/a.png`` ends with ``0/a.png``.
+    """The known path that ends the first of ``words``, as ``0/a.png`` ends ``train/0/a.png``.
 
     Paths are relative to the folder that is trained on.
     """
