@@ -141,6 +141,10 @@ def test_level_3_takes_a_trigger(work, tmp_path, monkeypatch):
         (["bank", "--model", "nowhere", "--out", "x"], "expected a run folder"),
         (["audit", "--run", "{unlearned}", "--level", "1"], "expected gold models for level 1"),
         (["audit", "--run", "{unlearned}", "--shadows", "nowhere"], "made by lotus bank"),
+        (
+            ["audit", "--run", "{unlearned}", "--golds", "typo"],
+            "expected a bank made by lotus bank",
+        ),
         (["audit", "--run", "{unlearned}", "--trigger", "x.py"], "python:MODULE:NAME"),
         (["audit", "--run", "{original}"], "expected the images that were to be forgotten"),
         (["audit", "--run", "{unlearned}", "--forget", "ids:1", "--golds", "{bank}"], "saw others"),

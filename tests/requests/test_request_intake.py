@@ -109,6 +109,12 @@ def test_what_is_not_known_is_an_error_and_nothing_is_written(workspace, tmp_pat
         assert entries.requests(found.db) == []
 
 
+@pytest.mark.parametrize("word", ["./cat/0.png", "train/cat/0.png", "photos\\train\\cat\\0.png"])
+def test_a_path_that_ends_with_a_known_one_is_told_which(photos, word):
+    with pytest.raises(ValueError, match=r"not known: .*; did you mean 'cat/0\.png'\?"):
+        find.search(photos, [word], [], forgotten={}, distance=0)
+
+
 def test_images_that_another_request_asks_for_already_are_told(workspace):
     one, two, *_ = workspaces.ids()
     assert asked(workspace, ids=[one]).warnings == []

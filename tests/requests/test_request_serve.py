@@ -242,6 +242,24 @@ def test_a_link_that_was_changed_behind_our_back_is_noticed(workspace):
         run(workspace)
 
 
+def test_lost_settings_can_be_put_back_from_the_last_run(workspace):
+    (workspace / "lotus.yaml").rename(workspace / "lost")
+    with pytest.raises(
+        ValueError, match=r"found none; .*0000/config\.yaml holds the choice of data"
+    ):
+        states(workspace)
+    (workspace / "lost").rename(workspace / "lotus.yaml")
+    before = _settings(workspace)
+    workspaces.ask(workspace, workspaces.ids()[0])
+    run(workspace)
+    (workspace / "lotus.yaml").unlink()
+    with pytest.raises(ValueError, match=r"0001/config\.yaml holds those of the last run, under"):
+        states(workspace)
+    kept = yaml.safe_load((workspace / "runs" / "0001" / "config.yaml").read_text("utf-8"))
+    (workspace / "lotus.yaml").write_text(yaml.safe_dump(kept["lotus.yaml"]), "utf-8")
+    assert _settings(workspace) == before
+
+
 def test_an_older_ledger_that_is_put_back_takes_no_run_away(workspace, tmp_path):
     older = tmp_path / "ledger.sqlite"
     workspaces.ask(workspace, workspaces.ids()[0])

@@ -158,6 +158,12 @@ def _golds(
         if len(paths) > 1:
             raise ValueError(f"golds: expected one bank, or run folders, got {', '.join(paths)}")
         return read_bank(paths[0])
+    none = [path for path in paths if not Path(path).exists()]
+    if none:
+        raise ValueError(
+            f"golds: expected a bank made by lotus bank, or run folders of lotus train --without, "
+            f"found nothing at {', '.join(map(repr, none))}"
+        )
     found = []
     for path in paths:
         gold: Loaded = load("golds", path)

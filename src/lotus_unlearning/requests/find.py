@@ -1,9 +1,10 @@
 """Which training images are meant: by id, by equal pixels, or by looking alike."""
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,9 @@ def _by_ids(
     if unknown:
         problems.append(
             f"expected {_kind(index)}, got {len(unknown)} that are not known: {some(unknown)}; "
-            "correct them, or pass the images themselves with --images" + _no_files(unknown)
+            "correct them, or pass the images themselves with --images"
+            + _meant(unknown, places)
+            + _no_files(unknown)
         )
     return found
 
@@ -151,6 +154,17 @@ def _new(image: Found) -> Found:
         return image
     note = f"new since the workspace was made; {image.note}"
     return replace(image, found_by="id", verdict="never trained on", note=note)
+
+
+def _meant(words: Sequence[str], places: Mapping[str, Mapping[str, int]]) -> str:
+    """The known path that ends the first of ``words``, as ``0/a.png`` ends ``train/0/a.png``.
+
+    Paths are relative to the folder that is trained on.
+    """
+    parts = PurePosixPath(posixpath.normpath(words[0].replace("\\", "/"))).parts
+    ends = ("/".join(parts[at:]) for at in range(len(parts)))
+    near = next((end for end in ends if any(end in known for known in places.values())), None)
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 def _no_files(words: Sequence[str]) -> str:

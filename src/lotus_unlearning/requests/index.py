@@ -167,9 +167,9 @@ def changes(index: Index, data: Data) -> list[str]:
     found = []
     if any(old != new for old, new in zip(index.classes, data.classes, strict=False)):
         found.append(
-            f"data: expected the classes {some(index.classes)} in this order, as the labels follow "
-            f"it, got {some(data.classes)}; keep the folder of a class that has lost its images, "
-            "and leave out new classes"
+            f"data: expected the classes {some([*index.classes])} in this order, as the labels "
+            f"follow it, got {some([*data.classes])}; keep the folder of a class that has lost its "
+            "images, and leave out new classes"
         )
     for name in PARTS:
         new = sorted({*ids_of(getattr(data, name))} - {*index.parts[name].ids.tolist()})

@@ -22,7 +22,8 @@ def measured(workspace: Workspace, request: Request, current: Run) -> dict[str, 
         ``how``, in words; and under ``found`` what :func:`evidence.of_requests` gives, or ``None``
         if the data hold none of the images any more.
     """
-    wanted = {f.image: f.content for f in request.images if f.image in request.trained_on}
+    known = {*request.trained_on}
+    wanted = {f.image: f.content for f in request.images if f.image and f.image in known}
     try:
         there = _still_there(workspace, wanted)
     except ValueError as error:
@@ -40,7 +41,7 @@ def measured(workspace: Workspace, request: Request, current: Run) -> dict[str, 
     return {"found": found, "how": how}
 
 
-def _still_there(workspace: Workspace, wanted: Mapping[str | None, str | None]) -> Split:
+def _still_there(workspace: Workspace, wanted: Mapping[str, str | None]) -> Split:
     """The images with these ids and pixels."""
     data = load_data(workspace.settings, index.load(workspace.folder / index.FILE))
     ids = index.ids_of(data.train)

@@ -92,6 +92,8 @@ def opened(folder: str | Path, *, alone: bool = False) -> Iterator[Workspace]:
     """
     place = Path(folder)
     if not (place / settings.FILE).is_file():
+        if (place / LEDGER).is_file():
+            raise ValueError(_lost_settings(place))
         raise ValueError(
             f"workspace: expected a folder made by lotus request init at {str(folder)!r}, got "
             + ("a folder without lotus.yaml" if place.is_dir() else "none")
@@ -172,6 +174,16 @@ def settle_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _lost_settings(place: Path) -> str:
+    """Where the settings of a workspace can be found again."""
+    made = sorted(path.name for path in (place / RUNS).glob("[0-9]*") if _RUN.fullmatch(path.name))
+    file = place / RUNS / (made[-1] if made else "0000") / "config.yaml"
+    how = f"{file} holds those of the last run, under the key lotus.yaml: put them back from there"
+    if made in ([], ["0000"]):
+        how = f"{file} holds the choice of data alone: restore {settings.FILE} from a backup"
+    return f"{place / settings.FILE}: expected the settings beside {LEDGER}, found none; {how}"
 
 
 def _target(number: int) -> str:
