@@ -206,13 +206,18 @@ def series(value, place=()):
         yield place
 
 
+NOT_DRAWN = {
+    ("u_lira", "unlearned"),  # the shares of these are drawn
+    ("statistics", "expected"),  # for the records of requests
+    *((name, last) for name in CHARTS for last in ("gold", "mean")),
+}
+
+
 def shifts(page):
     """Copies of the page, each with one thing that is drawn in another place, and which."""
     for name in CHARTS:
         for place in series(page[name], (name,)):
-            if place == ("u_lira", "unlearned"):
-                continue  # the shares of these are drawn
-            if "golds" not in place[:-1] and not {place[-1]} & {"gold", "mean"}:
+            if "golds" not in place[:-1] and (place[0], place[-1]) not in NOT_DRAWN:
                 yield place, shifted(page, place)
     for i, curve in enumerate(page["relearning"]):
         yield ("relearning", i, "aim"), shifted(page, ("relearning", i, "aim"))
