@@ -1,8 +1,8 @@
-"""Understudy: the second half, with the update of AdamW and the schedule written out."""
-
-import math
+"""Understudy: the second half, in which the original is taught; slow and literal."""
 
 import torch
+
+from reference.distilling import distil
 
 
 def taught(model, images, forget, retain, answers, epochs, *, learning_rate, weight_decay):
@@ -15,22 +15,9 @@ def taught(model, images, forget, retain, answers, epochs, *, learning_rate, wei
     with torch.no_grad():
         own = {n: torch.softmax(model(images[n][None])[0], dim=0) for n in retain}
     beliefs = own | {n: torch.softmax(answers[n], dim=0) for n in forget}
-    parameters = list(model.parameters())
-    first = [torch.zeros_like(p) for p in parameters]
-    second = [torch.zeros_like(p) for p in parameters]
-    batches = [batch for epoch in epochs for batch in epoch]
-    model.train()
-    for k, batch in enumerate(batches):
-        rate = learning_rate * 0.5 * (1 + math.cos(math.pi * k / len(batches)))
-        student = torch.log_softmax(model(images[batch]), dim=1)
-        p = torch.stack([beliefs[n] for n in batch])
-        divergence = (p * (p.log() - student)).sum() / len(batch)
-        gradients = torch.autograd.grad(divergence, parameters)
-        with torch.no_grad():
-            for w, m, v, g in zip(parameters, first, second, gradients, strict=True):
-                m.mul_(0.9).add_(0.1 * g)
-                v.mul_(0.999).add_(0.001 * g * g)
-                w.mul_(1 - rate * weight_decay)
-                step = m / (1 - 0.9 ** (k + 1))
-                w.sub_(rate * step / ((v / (1 - 0.999 ** (k + 1))).sqrt() + 1e-8))
-    return model
+    steps = [
+        (images[batch], torch.stack([beliefs[n] for n in batch]))
+        for epoch in epochs
+        for batch in epoch
+    ]
+    return distil(model, steps, learning_rate=learning_rate, weight_decay=weight_decay)

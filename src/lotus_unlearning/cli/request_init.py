@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
 from lotus_unlearning import runs
 from lotus_unlearning.cli import configs, loading, options, parsing
 from lotus_unlearning.cli.methods import add_method, build_method
@@ -53,6 +55,23 @@ def init(words: list[str]) -> int:
     )
     for record, name in ((Recipe, "recipe"), (Guards, "guards"), (Drift, "drift")):
         parser.add_class_arguments(record, name)
+    _add_audit(parser)
+    parser.add_argument("--near_distance", type=int, default=2, help="of 64 bits: similar images")
+    parser.add_argument("--due_days", type=int, default=28, help="from received to due")
+    parser.add_argument("--seed", type=int, default=0, help="run N takes this number plus N")
+    options.add_batch_size(parser)
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument("--precision", type=str, default="auto", help="auto, float32, bfloat16")
+    chosen = parsing.parse(parser, words)
+    if not Path(chosen.model).is_file():
+        parser.set_defaults(_of_run(chosen.model))
+        chosen = parsing.parse(parser, words)
+    options.check_run(chosen)
+    _make(chosen)
+    return 0
+
+
+def _add_audit(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--audit_level",
         type=int,
@@ -70,19 +89,6 @@ def init(words: list[str]) -> int:
         help="numbers of images: put back into two models each, to see from how many on the audit "
         "notices",
     )
-    parser.add_argument("--near_distance", type=int, default=2, help="of 64 bits: similar images")
-    parser.add_argument("--due_days", type=int, default=28, help="from received to due")
-    parser.add_argument("--seed", type=int, default=0, help="run N takes this number plus N")
-    options.add_batch_size(parser)
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument("--precision", type=str, default="auto", help="auto, float32, bfloat16")
-    chosen = parsing.parse(parser, words)
-    if not Path(chosen.model).is_file():
-        parser.set_defaults(_of_run(chosen.model))
-        chosen = parsing.parse(parser, words)
-    options.check_run(chosen)
-    _make(chosen)
-    return 0
 
 
 def _of_run(path: str) -> dict[str, Any]:
