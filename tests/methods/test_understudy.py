@@ -127,6 +127,19 @@ def test_the_understudy_has_more_epochs_where_images_are_few():
     assert len(history) == short.recipe_for(len(parts.retain)).epochs + 3 > 2 + 3
 
 
+def test_the_model_is_taught_in_more_passes_where_images_are_few():
+    method = Understudy()
+    assert method.passes(500, 4500) == 4
+    assert method.passes(20, 380) == 25
+    assert Understudy(least_steps=0).passes(20, 380) == 4
+    parts = toy.splits()
+    few = Understudy(recipe=SHORT, least_steps=40, epochs=1, batch_size=8)
+    passes = few.passes(len(parts.forget), len(parts.retain))
+    history = toy.run(toy.trained(), parts, few).history
+    assert len(history) == few.recipe_for(len(parts.retain)).epochs + passes > 40 / 8
+    assert passes > 1
+
+
 def test_refuses_bad_hyper_parameters_all_in_one_message():
     with pytest.raises(ValueError, match="a recipe without patience, epochs >= 1, 0 < retain_sh"):
         Understudy(recipe=Recipe(patience=2), epochs=0, retain_share=0.0)

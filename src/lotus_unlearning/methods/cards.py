@@ -226,8 +226,9 @@ CARDS = {
         "the few epochs of the understudy: there it came nearer to gold than any other method here "
         "and kept the accuracy on retain images. It needs all retain images.",
         cost="F(n_r) once; FB(n_r) for each epoch of the understudy (3, or more where n_r is "
-        "small), F(n_f) once; then per epoch FB(n_f + half of n_r). Memory of AdamW, two copies of "
-        "the weights, and one more: the original's while the understudy is trained.",
+        "small), F(n_f) once; then per epoch FB(n_f + half of n_r), with more epochs where images "
+        "are few. Memory of AdamW, two copies of the weights, and one more: the original's while "
+        "the understudy is trained.",
         tables="Not among the published tables.",
         bibtex=f"{bibtex.GEORGIEV}\n\n{bibtex.HINTON}",
     ),

@@ -136,7 +136,8 @@ def _salun(m: SalUn, n: Sizes) -> Passes:
 
 def _understudy(m: Understudy, n: Sizes) -> Passes:
     stranger = m.recipe_for(n.retain).epochs * n.retain
-    return Passes(stranger + m.epochs * _sampled(m.retain_share, n), n.retain + n.forget)
+    taught = m.passes(n.forget, n.retain) * (n.forget + m.share_of(n.retain))
+    return Passes(stranger + taught, n.retain + n.forget)
 
 
 def _retrain(m: Retrain, n: Sizes) -> Passes:

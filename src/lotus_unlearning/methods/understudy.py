@@ -51,7 +51,8 @@ class Understudy:
 
     Attributes:
         recipe: How the understudy is trained: a fraction of what the original took.
-        least_steps: With few images, the recipe has more epochs, until it has as many steps.
+        least_steps: With few images, the recipe has more epochs, until it has as many steps; and
+            the model more passes, until it has half as many.
         epochs: Passes of the model over forget and its share of retain.
         learning_rate: Of the model's AdamW at the start; it falls to 0 along half a cosine.
         weight_decay: Of the model's AdamW.
@@ -90,18 +91,28 @@ class Understudy:
         least = math.ceil(self.least_steps / cut.count(retain, self.recipe.batch_size))
         return replace(self.recipe, epochs=max(self.recipe.epochs, least))
 
+    def share_of(self, retain: int) -> int:
+        """How many of ``retain`` images are in each pass of the model."""
+        return max(1, round(self.retain_share * retain))
+
+    def passes(self, forget: int, retain: int) -> int:
+        """Over as many images, as many as half of ``least_steps`` takes: ``epochs`` or more."""
+        steps = cut.count(forget + self.share_of(retain), self.batch_size)
+        return max(self.epochs, math.ceil(self.least_steps / 2 / steps))
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place: let it be the understudy, then itself again, and teach it."""
         original = run.teacher(model, data.retain)
         understudy = self._understudy(model, data, run)
-        forget, count = len(data.forget), max(1, round(self.retain_share * len(data.retain)))
+        forget, count = len(data.forget), self.share_of(len(data.retain))
+        epochs = self.passes(forget, len(data.retain))
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        steps = self.epochs * cut.count(forget + count, self.batch_size)
+        steps = epochs * cut.count(forget + count, self.batch_size)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         understudy_accuracy = accuracy(understudy, data.forget.labels)
-        for _ in run.epochs(self.epochs, optimizer, schedule):
+        for _ in run.epochs(epochs, optimizer, schedule):
             run.log(understudy_accuracy=understudy_accuracy)
             chosen = run.permutation(len(data.retain))[:count]
             both, places = data.forget + data.retain.take(chosen), chosen.to(run.device)
