@@ -9,7 +9,7 @@ HALF := $(addprefix tests/,audit benchmark cli datasets evaluation fuzz jobs met
 REFERENCE := lotus_unlearning $(addprefix lotus_unlearning., \
 	splits datasets models methods training unlearning metrics evaluation audit tuning runtime)
 
-.PHONY: demo test half other-half docs clean
+.PHONY: demo test half other-half types docs clean
 
 demo: $(VENV)/installed  ## train, retrain, unlearn, compare; writes runs/demo
 	$(BIN)/lotus demo
@@ -17,15 +17,17 @@ demo: $(VENV)/installed  ## train, retrain, unlearn, compare; writes runs/demo
 test: $(VENV)/installed  ## all that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
-	OMP_NUM_THREADS=1 $(MAKE) --jobs 2 half other-half
+	OMP_NUM_THREADS=1 $(MAKE) --jobs 2 other-half half types
 
 half:
 	$(BIN)/pytest -p no:cacheprovider $(HALF)
 
 other-half:
 	$(BIN)/pytest -p no:cacheprovider $(addprefix --ignore=,$(HALF))
+
+types:
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/installed  ## reference of the Python interface; writes site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'

@@ -56,11 +56,13 @@ def _vit(data: str, **more: str | None) -> Block:
     return Block(setup=setup, paper="lotus-tables-vit", published=("vit", data), **more)
 
 
-def _fashion(model: str, recipe: Recipe) -> Block:
-    choice = DataChoice(name="fashion-mnist", limit=5000)
+def _fashion(
+    model: str, recipe: Recipe, *, size: int | None = None, tuned: str | None = None
+) -> Block:
+    choice = DataChoice(name="fashion-mnist", limit=5000, size=size)
     # these networks compute right in bfloat16, and half as fast again on the CPUs that have it
     setup = Setup(data=choice, model=model, recipe=recipe, precision="bfloat16")
-    return Block(setup=setup, tuned="tuned-fashion-mnist")
+    return Block(setup=setup, tuned=tuned)
 
 
 def _whole_fashion() -> Block:
@@ -70,15 +72,18 @@ def _whole_fashion() -> Block:
 
 
 _ADAMW = Recipe(epochs=12, optimizer="adamw", learning_rate=1e-3)
+_LONG = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3)
 _MOVED = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3, shift=2, flip=True)
 
 BLOCKS = {
     "digits": Block(
         setup=Setup(data=DataChoice(name="digits"), model="resnet-thin"), tuned="tuned-digits"
     ),
-    "fashion-mnist": _fashion("resnet10t", _ADAMW),
+    "fashion-mnist": _fashion("resnet10t", _ADAMW, tuned="tuned-fashion-mnist"),
     "fashion-mnist-60000": _whole_fashion(),
-    "fashion-mnist-augmented": _fashion("resnet10t", _MOVED),
+    "fashion-mnist-augmented": _fashion("resnet10t", _MOVED, tuned="tuned-fashion-mnist"),
+    # four patches of 16 x 16 pixels for each image: what two CPU cores can train
+    "fashion-mnist-vit": _fashion("timm:vit_tiny_patch16_224", _LONG, size=32),
     "elpv": Block(
         setup=Setup(
             data=DataChoice(name="elpv"),
