@@ -19,6 +19,7 @@ from scipy.stats import binomtest
 from lotus_unlearning import datasets, runs
 from lotus_unlearning.requests import entries, ledger, plan
 from lotus_unlearning.requests.auditing import Audited
+from lotus_unlearning.requests.evidence import NOT_AUDITED
 from lotus_unlearning.requests.intake import add, close
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.settings import DataChoice, Guards, MethodChoice
@@ -131,6 +132,20 @@ def test_a_model_that_lost_too_much_is_not_served(workspace, limit):
     changed(workspace, method={"name": "finetune", "settings": {"epochs": 1}})
     assert run(workspace).run.number == 2
     assert states(workspace) == ["served"]
+
+
+def test_no_gold_is_trained_for_a_model_that_cannot_be_served_anyway(workspace):
+    def audit(before, after, splits, **how):
+        raise AssertionError("golds take hours")
+
+    ruin = {"name": "finetune", "settings": {"epochs": 1, "learning_rate": 30.0}}
+    guards = {"retained_accuracy_loss": 0.01, "test_accuracy_loss": 1.0, "attack": None}
+    changed(workspace, audit_level=1, method=ruin, guards=guards)
+    workspaces.ask(workspace, workspaces.ids()[0])
+    made = run(workspace, audit=audit).run
+    assert (made.state, made.record["audit"]) == ("kept", None)
+    assert "lost too much" in made.why
+    assert NOT_AUDITED in made.record["notes"]
 
 
 def test_retraining_is_the_fallback_and_starts_elsewhere(workspace):

@@ -1,6 +1,5 @@
 """``lotus bank``: many models trained alike, to compare an unlearned one with."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from lotus_unlearning.cli.loading import Loaded
 from lotus_unlearning.cli.options import say, show
 from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
+from lotus_unlearning.jobs.pace import Pace
 from lotus_unlearning.report.page import percent, seconds
 from lotus_unlearning.splits import Splits
 
@@ -145,14 +145,13 @@ class _Lines:
     """A line for each model: how many are done and left, and for how long."""
 
     def __init__(self) -> None:
-        self._start, self._mine = time.perf_counter(), 0
+        self._pace = Pace()
 
     def watch(self, members: Sequence[Member], done: int, total: int) -> None:
         """Told of models that are done."""
-        self._mine += len(members)
-        each = (time.perf_counter() - self._start) / self._mine
+        rest = self._pace.rest(total - done, done=len(members))
         names = members[0].title + (f" to {members[-1].title}" if len(members) > 1 else "")
-        left = f", about {seconds((total - done) * each)} left" if done < total else ""
+        left = f", about {seconds(rest)} left" if done < total else ""
         say(f"{done} of {total} done{left}: {names}")
 
 

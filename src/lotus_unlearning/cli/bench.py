@@ -1,6 +1,5 @@
 """``lotus bench``: a table of the paper, or a grid of your own."""
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -25,6 +24,7 @@ from lotus_unlearning.files.folders import replace_text
 from lotus_unlearning.jobs.executors import Executor, InProcesses, InThisProcess
 from lotus_unlearning.jobs.job import Made
 from lotus_unlearning.jobs.on_ray import OnRay
+from lotus_unlearning.jobs.pace import Pace
 from lotus_unlearning.jobs.schedule import (
     Progress,
     Watcher,
@@ -194,20 +194,19 @@ class _Lines:
     """A line for each finished cell: how many are done, at work and left, and for how long."""
 
     def __init__(self) -> None:
-        self._start, self._finished = time.perf_counter(), 0
+        self._pace = Pace()
 
     def watch(self, progress: Progress[Cell], cell: Cell | None, made: Made | None) -> None:
         """Told of every change."""
         if cell is None:
             return
-        self._finished += 1
-        each = (time.perf_counter() - self._start) / self._finished
         at_work, failed = len(progress.running), len(progress.failed)
+        rest = self._pace.rest(progress.left + at_work)
         took = "failed" if made is None else seconds(made.record["cell_seconds"])
         say(
             f"{progress.done} of {progress.total} done, {at_work} at work, "
             f"{f'{failed} failed, ' if failed else ''}{progress.left} left (about "
-            f"{seconds((progress.left + at_work) * each)}): {title(cell)}: {took}"
+            f"{seconds(rest)}): {title(cell)}: {took}"
         )
 
 

@@ -13,6 +13,8 @@ from torch import nn
 from lotus_unlearning import audit as audits
 from lotus_unlearning import runs
 from lotus_unlearning.audit.members import Chosen, digest
+from lotus_unlearning.jobs.pace import Pace
+from lotus_unlearning.report.page import seconds
 from lotus_unlearning.requests.plan import architecture_of, recipe_of
 from lotus_unlearning.requests.settings import Settings
 from lotus_unlearning.requests.workspace import Workspace
@@ -202,8 +204,12 @@ def _bank(
     splits = _with_all_that_golds_do_not_see(splits)
     name = digest([dict(material.facts), asdict(Chosen.of(splits))])
 
+    pace = Pace()
+
     def watch(members: Sequence[audits.Member], done: int, total: int) -> None:
-        say(f"audit: {done} of {total} gold models")
+        rest = pace.rest(total - done, done=len(members))
+        left = f", about {seconds(rest)} left" if done < total else ""
+        say(f"audit: {done} of {total} gold models{left}")
 
     made = audits.bank(
         material,

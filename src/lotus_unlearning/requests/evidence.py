@@ -19,18 +19,27 @@ from lotus_unlearning.splits import Split, Splits
 _ALSO = ("torchvision", "timm")
 """Packages that results depend on: how images are read, how models are built."""
 _COLUMNS = {"original": "before", "unlearned": "after"}
+NOT_AUDITED = (
+    "No audit was made: rails that need no gold models were broken already, so that the new model "
+    "could not be served."
+)
 
 
-def of_evaluation(evaluation: Evaluation, splits: Splits, audited: bool) -> dict[str, Any]:
+def of_evaluation(
+    evaluation: Evaluation, splits: Splits, level: int, audited: bool
+) -> dict[str, Any]:
     """Measures, caveats, versions, and on what it was measured.
 
     Args:
         evaluation: The evaluation, which knows of no gold model.
         splits: The images that it is of; accuracies have intervals by their numbers.
+        level: The level of the audit that was asked for.
         audited: Whether the audit knows gold models: then their absence here is no caveat.
     """
     page = evaluation.page
     notes = [note for note in page["notes"] if not (audited and note == NO_GOLD)]
+    if level and not audited:
+        notes.append(NOT_AUDITED)
     return {
         "measures": _measures(evaluation, splits),
         "notes": notes,

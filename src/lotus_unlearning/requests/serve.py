@@ -82,14 +82,28 @@ def serve(
         batch = plan(workspace, chosen, before, pending, retrain)
         model = runs.read(workspace.run_folder(before.number)).model()
         method = from_start(method, chosen, batch.number)
-        made = unlearn(model, batch.splits, method, seed=chosen.seed + batch.number, **_how(chosen))
+        seed = chosen.seed + batch.number
+        made = unlearn(model, batch.splits, method, seed=seed, **_how(chosen))
+        evaluation = evaluate(made, batch.splits, original=model, seed=seed, device=chosen.device)
         found = None
-        if chosen.audit_level:
+        if chosen.audit_level and _may_be_served(chosen, model, made, evaluation):
             found = _audited(chosen, batch, audit, (model, made.model))
             found = auditing.of_retrained(found) if retrain else found
-        record, evaluation = _measured(workspace, chosen, batch, model, made, found)
-    run = _kept(workspace, chosen, batch, made, record, evaluation, found)
+        record = _measured(workspace, chosen, batch, model, made, evaluation, found)
+    title = f"Run {batch.number}: forgetting {len(batch.splits.forget):,} images"
+    page = evidence.without_pictures(evaluation, title)
+    run = _kept(workspace, chosen, batch, made, record, page, found)
     return Served(run, _said(caught))
+
+
+def _may_be_served(
+    chosen: Settings, before: nn.Module, made: Unlearned, evaluation: Evaluation
+) -> bool:
+    """Whether the rails hold that need no golds: else golds would be trained for nothing."""
+    changed = guards.changed(fingerprint(before), fingerprint(made.model))
+    values = evaluation.values
+    rails = guards.accuracies(values["original"], values["unlearned"], chosen.guards)
+    return all(rail.holds for rail in (changed, *rails))
 
 
 def _audited(
@@ -128,17 +142,17 @@ def _measured(
     batch: Batch,
     model: nn.Module,
     made: Unlearned,
+    evaluation: Evaluation,
     audited: Audited | None,
-) -> tuple[dict[str, Any], Evaluation]:
-    """All that the ledger is to know of a run, and the page of its folder."""
-    seed, splits = chosen.seed + batch.number, batch.splits
-    evaluation = evaluate(made, splits, original=model, seed=seed, device=chosen.device)
+) -> dict[str, Any]:
+    """All that the ledger is to know of a run."""
+    splits = batch.splits
     both = {"before": model, "after": made.model}
     requests = [*batch.earlier, *batch.pending]
     first = entries.runs(workspace.db)[0].record["first"]
-    record = {
+    return {
         **_facts(chosen, batch, made),
-        **evidence.of_evaluation(evaluation, splits, audited is not None),
+        **evidence.of_evaluation(evaluation, splits, chosen.audit_level, audited is not None),
         "of_requests": evidence.of_requests(requests, splits.forget, both, runtime(chosen)),
         "guard_rails": [
             asdict(guards.changed(fingerprint(model), fingerprint(made.model))),
@@ -147,8 +161,6 @@ def _measured(
         "drift": guards.drift(first, evaluation.values["unlearned"], chosen.drift),
         "audit": _of_audit(audited),
     }
-    title = f"Run {batch.number}: forgetting {len(splits.forget):,} images"
-    return record, evidence.without_pictures(evaluation, title)
 
 
 def _of_audit(found: Audited | None) -> dict[str, Any] | None:
