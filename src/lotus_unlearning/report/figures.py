@@ -23,8 +23,8 @@ def written(value: float, unit: str) -> str:
         One decimal of standard deviations, two digits of a p-value, and of a belief near 1 as many
         as tell it from 1.
 
-    >>> written(-3.7061, "sd"), written(0.000138, "p"), written(0.25, "share")
-    ('−3.7', '0.00014', '25.0 %')
+    >>> written(-3.7061, "sd"), written(-0.01, "sd"), written(0.000138, "p"), written(0.25, "share")
+    ('−3.7', '0.0', '0.00014', '25.0 %')
     >>> written(0.99998, "belief"), written(0.9, "belief"), written(1 - 1e-9, "belief")
     ('99.998 %', '90.0 %', '> 99.9999 %')
     """
@@ -35,7 +35,7 @@ def written(value: float, unit: str) -> str:
         digits = math.ceil(-math.log10(100 * rest)) if 0 < rest < 5e-4 else 0
         return f"{100 * value:.{digits}f} %" if digits else formatted(value, "share")
     if unit == "sd":
-        return f"{value:.1f}".replace("-", "−")
+        return f"{value:z.1f}".replace("-", "−")
     if unit == "p":
         return f"{value:.2g}"
     return formatted(value, unit)

@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, PackageLoader
 
+from lotus_unlearning.report.figures import written
 from lotus_unlearning.report.page import ARROWS, formatted
 from lotus_unlearning.report.view import environment
 from lotus_unlearning.requests.answers import deed, headline, in_words
@@ -113,7 +114,7 @@ def _statistic(row: Mapping[str, Any]) -> dict[str, str]:
         "label": row["label"],
         **shown,
         "expected": _ends(row.get("expected"), row["unit"]),
-        "effect": "–" if effect is None else f"{effect:+.1f} sd",
+        "effect": "–" if effect is None else f"{written(effect, 'sd')} sd",
         "found": " or ".join(seen) or "–",
         "differs": "yes" if row["distinguishable"] else "no",
     }
