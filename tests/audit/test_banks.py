@@ -253,3 +253,8 @@ def test_a_process_that_is_killed_costs_the_others_nothing(quick, digits, tmp_pa
 
 def _files(folder: Path):
     return {path.name: path.read_text() for path in folder.glob("*.json")}
+
+
+def test_no_process_at_all_is_refused_before_anything_is_trained():
+    with pytest.raises(ValueError, match=r"expected jobs >= 1; got Where\("):
+        Where(jobs=0)

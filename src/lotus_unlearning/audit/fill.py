@@ -12,6 +12,7 @@ from lotus_unlearning.audit.groups import Group, make
 from lotus_unlearning.audit.material import Material
 from lotus_unlearning.audit.members import Chosen, Member, Wanted
 from lotus_unlearning.audit.together import SIZE, fastest, obstacles
+from lotus_unlearning.checks import require
 from lotus_unlearning.jobs.executors import Executor, InProcesses, InThisProcess
 from lotus_unlearning.jobs.job import Files, Made
 from lotus_unlearning.jobs.on_ray import OnRay
@@ -46,6 +47,14 @@ class Where:
     ray: str | None = None
     cpus: float = 1
     gpus: float = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "jobs >= 1": self.jobs >= 1,
+            "cpus >= 0": self.cpus >= 0,
+            "gpus >= 0": self.gpus >= 0,
+        }
+        require(self, limits)
 
 
 def bank(

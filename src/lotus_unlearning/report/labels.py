@@ -100,7 +100,7 @@ def _candidates(size: Point, anchors: Sequence[Point]) -> Iterator[Label]:
 
 def _cost(label: Label, others: Sequence[Label], dots: Sequence[Box], frame: Box) -> float:
     away = math.dist(label.anchor, label.start) if label.start else 0.0
-    cost = away + 50 * label.box.outside(frame)
+    cost = away + 1000 * label.box.outside(frame)  # a name that is cut cannot be read
     cost += sum(12 * label.box.overlap(dot) for dot in dots)
     for other in others:
         cost += 20 * label.box.overlap(other.box)

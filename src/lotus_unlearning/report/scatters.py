@@ -169,7 +169,7 @@ def _names(axes: Axes, points: Sequence[Dot], limits: Mapping[str, Limits]) -> N
                 anchors.append([_pixel(axes, _inside(p, limits)) for p in some])
                 dots += [Box(x - 4.5, y - 4.5, x + 4.5, y + 4.5) for x, y in anchors[-1]]
     frame = axes.get_window_extent()
-    room = Box(frame.x0 + 2, frame.y0 + 2, frame.x1 + 6, frame.y1 + 8)
+    room = Box(frame.x0 + 2, frame.y0 + 2, frame.x1 + 6, frame.y1)
     for text, label in zip(
         texts, place([_size(t) for t in texts], anchors, dots, room), strict=True
     ):
