@@ -13,6 +13,8 @@ from lotus_unlearning.jobs.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")
 SEEDS = {
+    ("elsewhere", "elpv"): 1,
+    ("elsewhere", "fashion-mnist-vit"): 1,
     ("salun", "digits"): 3,
     ("salun", "fashion-mnist"): 3,
     ("table1", "fashion-mnist-60000"): 1,

@@ -34,6 +34,15 @@ from lotus_unlearning.metrics.holm import holm
 
 OWN = ("understudy", "regrow")
 """This package's own methods."""
+UNTOUCHED = {
+    "elpv": "Solar cells (ELPV, 2,624 photographs, `resnet10t`)",
+    "fashion-mnist-vit": "A vision transformer (`timm:vit_tiny_patch16_224`, Fashion-MNIST, 5,000 "
+    "images at 32 pixels)",
+    "fashion-mnist-augmented": "Trained with shifts and flips (`resnet10t`, Fashion-MNIST, 5,000 "
+    "images)",
+}
+"""Blocks of the grid ``elsewhere``."""
+KEPT = ("test_accuracy", "retain_accuracy")
 VIEWED = {
     "forget_accuracy": "accuracy on forget",
     "unseen_accuracy": "accuracy on unseen",
@@ -49,9 +58,11 @@ def main():
     text = file.read_text("utf-8")
     for mark, made in (
         ("views", views()),
-        ("beyond", our_methods("fashion-mnist")),
+        ("beyond", whole("beyond", "fashion-mnist")),
         ("goals", goals("fashion-mnist", "digits")),
         ("elsewhere", elsewhere()),
+        ("originals", originals("fashion-mnist", "digits")),
+        ("untouched", untouched()),
         ("memory", memory()),
     ):
         text = between(text, mark, made)
@@ -76,17 +87,57 @@ def views():
     return f"{table}\n\nGold models' accuracy on the forget images: {gold:.3f}."
 
 
-def our_methods(block):
-    """The table of the grid ``beyond``, and its first charts."""
-    grid = grid_of("beyond", block)
+def whole(name, block, *, drawn=True):
+    """The table of a grid on a block, and its first charts."""
+    grid = grid_of(name, block)
     parts = summarise(grid, STORE)
     (made,) = (without_empty_columns(table) for table in tables(grid, parts))
-    (drawn,) = page(grid, parts, [made])["sections"]
+    (sections,) = page(grid, parts, [made])["sections"]
     text = [
         render.as_markdown(made).partition("\n\n")[2],
-        *charts(f"beyond-{block}", drawn),
+        *(charts(f"{name}-{block}", sections) if drawn else ()),
     ]
     return "\n".join(text).strip()
+
+
+def originals(*blocks):
+    """Our methods and two others, over originals as well as over choices of images."""
+    body = [row for block in blocks for row in _over_originals(block)]
+    heads = ["", "", "closes %", "least", "JSD x1e3", "minus Understudy's", "p", "test %",
+             "retain %", "forget %", "models"]  # fmt: skip
+    return tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
+
+
+def _over_originals(block):
+    part = measured("originals", block)
+    lines = [line for line in part.lines if line.name != "gold" and line.values]
+    (mine,) = (line for line in lines if line.name == "understudy")
+    others = [line for line in lines if line is not mine]
+    apart = [_minus(line, mine, "js_divergence", 1e3) for line in others]
+    p = holm([paired_p_value(gaps, dict.fromkeys(gaps, 0.0)) for gaps in apart])
+    told = dict(zip((line.label for line in others), zip(apart, p, strict=True), strict=True))
+    for line in lines:
+        closes = [100 * value for value in line.values.get("closes", {}).values()]
+        gaps, found = told.get(line.label, (None, None))
+        yield [
+            block,
+            line.label if line.is_method else f"*{line.label}*",
+            cell(line, "closes"),
+            f"{min(closes):.0f}" if line.is_method and closes else "–",
+            cell(line, "js_divergence"),
+            "–" if gaps is None else _interval(gaps),
+            "–" if found is None else f"{found:.2g}",
+            *(cell(line, measure) for measure in (*KEPT, "forget_accuracy")),
+            f"{len(line.records)}",
+        ]
+
+
+def untouched():
+    """What was run once, with all settings fixed, on what none of them was chosen on."""
+    known = (block for block in UNTOUCHED if measured("elsewhere", block) is not None)
+    return "\n\n".join(
+        f"{UNTOUCHED[block]}:\n\n{whole('elsewhere', block, drawn=False)}" for block in known
+    )
 
 
 def goals(block, harmless):
@@ -166,13 +217,12 @@ def elsewhere():
             continue
         others = (line for line in rows if line.name not in OWN)
         best = max(others, key=lambda ln: estimate(ln.values["closes"]).value)
-        kept = ("test_accuracy", "retain_accuracy")
         body.append(
             [
                 f"{SCENARIOS[name]}, {block}",
                 *(cell(line, "closes") for line in ours),
                 said(best, "closes"),
-                *(" / ".join(cell(one, key) for one in (*ours, best)) for key in kept),
+                *(" / ".join(cell(one, key) for one in (*ours, best)) for key in KEPT),
             ]
         )
     heads = ["", "Understudy closes %", "Regrow closes %", "the other that closes most",

@@ -37,6 +37,12 @@ def test_crossed_seeds_share_the_golds_of_a_choice_of_images(tmp_path):
     assert list(Seeds(split=2).pairs()) == [(0, 0), (1, 1)]
 
 
+def test_a_number_of_seeds_leaves_the_originals_of_each_choice_as_the_file_has_them():
+    assert read_grid("originals").seeds == Seeds(split=5, training=3)
+    assert read_grid("originals", {"seeds": 2}).seeds == Seeds(split=2, training=3)
+    assert read_grid("table1", {"seeds": 2}).seeds == Seeds(split=2)
+
+
 @pytest.mark.parametrize("seeds", [3, {"split": 2, "training": 3}])
 def test_a_choice_that_no_seed_draws_is_made_once_with_its_golds(tmp_path, seeds):
     block = {**BLOCK, "label": "8"}

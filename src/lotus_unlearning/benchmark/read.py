@@ -122,7 +122,8 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
 
     Args:
         name: The name of a grid that comes with the package, or the path of a YAML file.
-        changes: Entries that stand in the place of the file's.
+        changes: Entries that stand in the place of the file's. A number of seeds is that of choices
+            of images: each keeps as many originals as the file says.
 
     Raises:
         ValueError: If there is no such grid or its file is wrong.
@@ -133,7 +134,10 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
         raise ValueError(
             f"bench: expected one of {', '.join(grids())}, or a YAML file; got {name!r}{hint}"
         )
-    return _checked({**_yaml(path), **(changes or {})}, str(path))
+    file, changes = _yaml(path), dict(changes or {})
+    if isinstance(file.get("seeds"), dict) and isinstance(changes.get("seeds"), int):
+        changes["seeds"] = {**file["seeds"], "split": changes["seeds"]}
+    return _checked({**file, **changes}, str(path))
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _add_changes(made: ArgumentParser) -> None:
     made.add_argument("--methods", type=words, nargs="+", help="some of them, by name")
     made.add_argument("--settings", type=words, nargs="+", help="paper, authors, tuned")
     made.add_argument("--measures", type=words, nargs="+", help="columns of the table")
-    made.add_argument("--seeds", type=int | None, help="choices of images, each with an original")
+    made.add_argument("--seeds", type=int | None, help="choices of images to forget")
     made.add_argument("--golds", type=int | None, help="retrained models for each of them")
 
     made.add_argument(
