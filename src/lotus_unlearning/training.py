@@ -22,9 +22,8 @@ from lotus_unlearning.runtime import (
     restore,
     snapshot,
 )
+from lotus_unlearning.runtime.agreement import begin
 from lotus_unlearning.runtime.carry_out import carry_out
-from lotus_unlearning.runtime.checkpoint import Folder
-from lotus_unlearning.runtime.facts import facts
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Split, Splits
 
@@ -151,10 +150,7 @@ def train(
         replays=True,
     )
     check_precision(run, model, data)
-    kept = None
-    if checkpoint is not None:
-        parts = {"images": data, "held_out": others}
-        kept = Folder(Path(checkpoint), facts("recipe", recipe, model, parts, run))
+    kept = begin(checkpoint, "recipe", recipe, model, {"images": data, "held_out": others}, run)
     done = carry_out(
         lambda learner, run: fit(learner, data, recipe, run, held_out=others), model, run, kept
     )

@@ -15,9 +15,8 @@ from lotus_unlearning.runtime import (
     choose_device,
     choose_precision,
 )
+from lotus_unlearning.runtime.agreement import begin
 from lotus_unlearning.runtime.carry_out import carry_out
-from lotus_unlearning.runtime.checkpoint import Folder
-from lotus_unlearning.runtime.facts import facts
 from lotus_unlearning.runtime.run import Row
 from lotus_unlearning.splits import Splits
 
@@ -128,16 +127,10 @@ def unlearn(
         replays=getattr(method, "replayable", False),
     )
     check_precision(run, model, splits.retain)
-    kept = None if checkpoint is None else _kept(checkpoint, model, splits, method, run)
+    parts = {name: getattr(splits, name) for name in sorted(method.reads)}
+    kept = begin(checkpoint, "method", method, model, parts, run)
     done = carry_out(lambda student, run: method(student, splits, run), model, run, kept)
     cost = done.cost
     return Unlearned(
         done.model, method, done.run.history, cost.seconds, cost.peak_memory_bytes, seed
     )
-
-
-def _kept(
-    folder: str | Path, model: nn.Module, splits: Splits, method: Method, run: Runtime
-) -> Folder:
-    parts = {name: getattr(splits, name) for name in sorted(method.reads)}
-    return Folder(Path(folder), facts("method", method, model, parts, run))

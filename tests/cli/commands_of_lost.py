@@ -56,6 +56,11 @@ def run(folder, words):
         sys.exit(main(words))
 
 
+def run_otherwise(folder, words, otherwise):
+    """As :func:`run`; the second process is given other words, too."""
+    run(folder, [*words, *(otherwise if os.environ["RANK"] == "1" else [])])
+
+
 def keeps_waiting(folder):
     """The first process waits for the second, which does something else."""
     processes.PATIENCE = timedelta(seconds=3)

@@ -1,6 +1,7 @@
 """One of several processes does not come to the end: all end, one says why, nothing is written."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -41,6 +42,22 @@ def test_who_outlives_a_killed_process_says_so_once(place):
     assert told((place / "said-0").read_text().splitlines()) == [LOST]
     assert "Traceback" not in (place / "said-0").read_text()
     assert (place / "said-1").read_text() == ""
+    assert nothing_is_half_written(place)
+
+
+def test_processes_that_were_told_to_forget_other_images_say_so_before_any_work(place):
+    """Else the model is of neither choice, and its manifest tells of the first."""
+    other = ["--forget_seed", "5", "--method.epochs", "60"]
+    codes = together(2, commands_of_lost.run_otherwise, place, UNLEARN, other)
+    assert codes == [1, 1]
+    (said,) = (
+        line
+        for rank in range(2)
+        for line in told((place / f"said-{rank}").read_text().splitlines())
+    )
+    assert "expected the same options, data and versions in all 2" in said
+    assert "method.epochs: here 50, there 60" in said
+    assert re.search("retain: here [0-9a-f]{12}[.]{3}, there [0-9a-f]{12}[.]{3}", said)
     assert nothing_is_half_written(place)
 
 

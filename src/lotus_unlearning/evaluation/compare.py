@@ -21,6 +21,8 @@ from lotus_unlearning.runtime import (
     choose_precision,
     fingerprint,
 )
+from lotus_unlearning.runtime.agreement import require_the_same
+from lotus_unlearning.runtime.facts import Facts, identity
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Trained
 from lotus_unlearning.unlearning import Unlearned
@@ -87,6 +89,8 @@ def evaluate(
     )
     for candidate in models.values():
         check_precision(run, candidate, splits.forget)
+    if run.processes.count > 1:
+        require_the_same(_facts(models, splits, run), run.processes)
     answers = predict(models, splits, run, ("forget", "unseen", "test"))
     retained = predict_briefly(models, splits.retain, run)
     names = class_names(splits, _classes(answers))
@@ -124,6 +128,16 @@ def _models(
     if not models:
         raise ValueError("model: expected a model to measure, got none; or pass original, gold")
     return models
+
+
+def _facts(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) -> Facts:
+    parts = {name: getattr(splits, name) for name in ("forget", "retain", "unseen", "test")}
+    return {
+        "precision": str(run.precision),
+        "seed": str(run.seed),
+        **{name: identity(part) for name, part in parts.items()},
+        **{name: fingerprint(candidate) for name, candidate in models.items()},
+    }
 
 
 def _check(models: Mapping[str, nn.Module], splits: Splits) -> None:
