@@ -135,9 +135,8 @@ def _over_originals(block):
 def untouched():
     """What was run once, with all settings fixed, on what none of them was chosen on."""
     known = (block for block in UNTOUCHED if measured("elsewhere", block) is not None)
-    return "\n\n".join(
-        f"{UNTOUCHED[block]}:\n\n{whole('elsewhere', block, drawn=False)}" for block in known
-    )
+    found = [f"{UNTOUCHED[one]}:\n\n{whole('elsewhere', one, drawn=False)}" for one in known]
+    return "\n\n".join(found) or "None of it has been run to the end yet."
 
 
 def goals(block, harmless):
