@@ -146,3 +146,32 @@ def test_several_processes_are_refused(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="expected one process, got WORLD_SIZE=2"):
         search(model, tmp_path / "j")
     assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"study_name"', '"study_nbme"'),
+        ('"op_code"', '"op_cpde"'),
+        ('"trial_id"', '"trial_ie"'),
+        ('"settings"', '"sfttings"'),
+        ('"distributions"', '"distribvtions"'),
+        ('{"op', '"op'),
+        ('"settings": {"learning_rate"', '"settings": {"learning_rbte"'),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do(searched, tmp_path, right, wrong):
+    model, text = searched
+    if right not in text:
+        pytest.skip(f"Optuna writes no {right} here")
+    (tmp_path / "j").write_text(text.replace(right, wrong, 1))
+    with pytest.raises(ValueError, match=r"/j: expected trials .* damaged .*; remove it to begin"):
+        search(model, tmp_path / "j")
+
+
+@pytest.fixture(scope="module")
+def searched(model, tmp_path_factory):
+    """A model, and the file of a search that has ended."""
+    file = tmp_path_factory.mktemp("searched") / "j"
+    search(model, file)
+    return model, file.read_text()
