@@ -4,6 +4,7 @@ What is tried next depends on the finished trials, the space and the seed alone.
 was stopped goes on exactly as if it had not been: a trial that was cut short has left nothing.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ def opened(path: Path, name: str, facts: Facts, bounds: Space) -> "optuna.Study"
     """
     _mend(path)
     with _undamaged(path):
+        _require_json(path)
         study = _study(path, name)
         known, empty = study.user_attrs.get(_FACTS), not study.trials
     if known is None and empty:
@@ -93,6 +95,12 @@ def _mend(path: Path) -> None:
         whole = lines[: lines.rfind(b"\n") + 1]
         if whole != lines:
             path.write_bytes(whole)
+
+
+def _require_json(path: Path) -> None:
+    """Optuna passes over a last line that is broken, until another one follows."""
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        json.loads(line)
 
 
 def finished(study: "optuna.Study") -> list[Trial]:
