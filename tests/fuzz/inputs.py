@@ -44,7 +44,7 @@ device: cpu
     "audit": """run: in/unlearned
 golds: [in/bank]
 level: 1
-relearning: {steps: 2}
+relearning: {steps: 4}
 seed: 1
 precision: float32
 """,
