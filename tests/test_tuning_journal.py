@@ -146,3 +146,33 @@ def test_several_processes_are_refused(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="expected one process, got WORLD_SIZE=2"):
         search(model, tmp_path / "j")
     assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (b'"study_name"', b'"study_nbme"'),
+        (b'"op_code"', b'"op_cpde"'),
+        (b'"distributions"', b'"distribvtions"'),
+        (b'"settings"', b'"sfttings"'),
+        (b'"settings":{"learning_rate"', b'"settings":{"learning_rbte"'),
+        (b'"state":1', b'"state":9'),
+        (b"0,", b"\xff,"),
+        (b"}", b"]"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do(searched, tmp_path, right, wrong):
+    model, text = searched
+    begin, found, end = text.rpartition(right)
+    assert found
+    (tmp_path / "j").write_bytes(begin + wrong + end)
+    with pytest.raises(ValueError, match=r"/j: expected trials .* damaged .*; remove it to begin"):
+        search(model, tmp_path / "j")
+
+
+@pytest.fixture(scope="module")
+def searched(model, tmp_path_factory):
+    """A model, and the file of a search that has ended."""
+    file = tmp_path_factory.mktemp("searched") / "j"
+    search(model, file)
+    return model, file.read_bytes()

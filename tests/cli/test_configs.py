@@ -139,6 +139,7 @@ def test_another_method_than_that_of_the_config_brings_its_own_settings(place, c
         ("data: !!python/object:os.system {}\n", "line 1: could not determine a constructor for"),
         ("data: null", "data: expected the name of a data set, got null; pass --data"),
         ("limit: many", "limit: expected a whole number or null, got many"),
+        ("limit: a", "limit: expected a whole number or null, got a"),
         ("method: scrubb", "did you mean 'scrub'?"),
     ],
 )
@@ -148,6 +149,62 @@ def test_what_is_wrong_in_a_config_is_said_in_one_line(place, capsys, text, mess
     told = capsys.readouterr().err
     assert message in told
     assert len(told.strip().splitlines()) <= 2
+
+
+_NOTHING = "got nothing; give a value or leave the line out"
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "message"),
+    [
+        ("train", "data_seed:", f"data_seed: expected a whole number, {_NOTHING}"),
+        ("train", "model:", f"model: expected text, {_NOTHING}"),
+        ("train", "recipe: {epochs: }", f"recipe.epochs: expected a whole number, {_NOTHING}"),
+        ("train", "unseen_from:", f"unseen_from: expected train or test, {_NOTHING}"),
+        ("train", "shard:", f"shard: expected true or false, {_NOTHING}"),
+        ("train", "shard: 3", "shard: expected true or false, got 3"),
+        ("train", "config: 1", "config: expected the options themselves, got 1 under config"),
+        ("tune", "config: 1", "config: expected the options themselves, got 1 under config"),
+        ("tune", "seed:", f"seed: expected a whole number, {_NOTHING}"),
+        ("unlearn", "batch_size:", f"batch_size: expected a whole number, {_NOTHING}"),
+        ("unlearn", "method: {epochs: }", f"method.epochs: expected a whole number, {_NOTHING}"),
+        ("unlearn", "preset: 1", "preset: expected one of demo, "),
+        ("unlearn", "preset: .nan", "; got nan"),
+        ("unlearn", "preset: [1, 2]", "; got [1, 2]"),
+        ("audit", "golds: {a: 1}", "golds: expected a list, got {'a': 1}"),
+        ("audit", "golds: -1", "golds: expected a list, got -1"),
+        ("audit", "golds: banks/x", "golds: expected a list, got banks/x"),
+        ("audit", "relearning:", "relearning: expected settings with values, got nothing"),
+    ],
+)
+def test_an_option_takes_neither_nothing_nor_a_value_of_another_shape(
+    tmp_path, monkeypatch, capsys, command, text, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text(f"{text}\n")
+    name = ["scrub"] if command == "tune" else []
+    assert main([command, *name, "--config", "run.yaml"]) in (1, 2)
+    told = capsys.readouterr().err
+    assert message in told
+    assert len(told.splitlines()) <= 2
+
+
+def test_every_value_that_an_option_cannot_take_is_told_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text("seed:\ndevice:\nlimit:\nout:\n")
+    assert main(["train", "--config", "run.yaml"]) == 2
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "lotus train",
+        "device",
+        "lotus train --help tells its options",
+    ]
+
+
+def test_a_config_in_the_command_line_is_looked_at_too(capsys):
+    assert main(["train", "--config", "{seed: }"]) == 2
+    assert f"seed: expected a whole number, {_NOTHING}" in capsys.readouterr().err
+    assert main(["train", "--config", "{"]) == 1
+    assert "config: expected YAML, got '{': line 1: " in capsys.readouterr().err
 
 
 def test_a_config_of_training_trains_the_same_again(place, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import resource
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -165,3 +166,18 @@ def test_a_read_only_place_is_found_out_before_the_work(trained, tmp_path, monke
     assert "out: expected a place that can be written to, got '/proc/lotus'" in (
         capsys.readouterr().err
     )
+
+
+def test_help_that_does_not_fit_is_told_of_in_a_sentence():
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with open("/dev/full", "w") as full:
+        done = lotus("--help", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"lotus: {ROOM}, got: No space left on device")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def lotus(*words, **more):
+    call = [sys.executable, "-m", "lotus_unlearning", *words]
+    return subprocess.run(call, stderr=subprocess.PIPE, text=True, **more)

@@ -3,7 +3,7 @@
 import pytest
 from few_digits import IDS, SMALL, same
 
-from lotus_unlearning.cli import main
+from lotus_unlearning.cli import dispatch, main
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.checkpoint import FILE
 
@@ -112,3 +112,15 @@ def test_a_link_to_a_folder_stays(tmp_path):
     (tmp_path / "kept").symlink_to("real")
     assert main(["train", *SMALL, "--checkpoint", "kept", "--out", "out"]) == 0
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["_plain_warnings", "_attempt"])
+def test_an_interruption_while_modules_are_loaded_is_one_sentence(place, monkeypatch, capsys):
+    monkeypatch.setattr(dispatch, place, interrupted_at_once)
+    assert main(["train"]) == 130
+    told = "lotus: interrupted; nothing was written. The same command starts again.\n"
+    assert capsys.readouterr().err == told
+
+
+def interrupted_at_once(*_):
+    raise KeyboardInterrupt

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import commands_of_lost
 import pytest
@@ -11,6 +12,10 @@ import torch
 from commands_of_lost import IS_KILLED, MODULE, UNLEARN
 from safetensors.torch import save_file
 
+from lotus_unlearning.cli import main
+from lotus_unlearning.cli.output import Output
+from lotus_unlearning.runtime import Processes
+from lotus_unlearning.runtime.checkpoint import FILE
 from worlds import together
 
 LOST = (
@@ -98,3 +103,28 @@ def test_nobody_waits_for_ever_for_a_process_that_hangs(tmp_path):
     codes = together(2, commands_of_lost.keeps_waiting, tmp_path)
     assert codes == [3, 3]
     assert "one did not answer for" in (tmp_path / "said-0").read_text()
+
+
+def test_with_a_checkpoint_the_same_command_goes_on_and_says_so(tmp_path):
+    output = Output("train", [], SimpleNamespace(checkpoint=str(tmp_path)), tmp_path, Processes())
+    alone = "the same command does it again"
+    for known, end in (
+        (False, alone),
+        (True, f"{alone}, from the checkpoint in {str(tmp_path)!r} on"),
+    ):
+        if known:
+            (tmp_path / FILE).touch()
+        with pytest.raises(ConnectionError) as found, output.kept(), Processes(2).in_touch():
+            raise RuntimeError("Connection closed by peer")
+        assert str(found.value).endswith(end)
+
+
+@pytest.mark.parametrize("count", ["2", "abc", "", "0", "-1"])
+def test_a_number_of_processes_that_nobody_started_is_refused(count, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", count)
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["train", "--out", "xx"]) == 1
+    told = capsys.readouterr().err
+    assert f"got {count!r} without RANK, MASTER_ADDR, MASTER_PORT; start it with torchrun" in told
+    assert len(told.splitlines()) == 1

@@ -27,6 +27,7 @@ _HEAVY = (
     "lotus_unlearning.requests.serve.unlearn",
     "lotus_unlearning.cli.bank.bank",
     "lotus_unlearning.cli.evaluate.evaluate",
+    "lotus_unlearning.cli.tune.tune",
     "lotus_unlearning.audit.audits.Evidence",
 )
 
@@ -57,6 +58,12 @@ class Target:
     heavy: bool = False
 
 
+def _configured(*words):
+    """A command whose options stand in a config that a person wrote."""
+    file = f"{words[0]}.yaml"
+    return Target(file, contents.configs, (*words, "--config", f"in/{file}", "--out", "out/x"))
+
+
 _RUN = ("unlearn", "--model", "in/run", "--forget", "0.1", "--out", "out/x")
 _WEIGHTS = ("--architecture", "resnet-thin", *SMALL, "--forget", "0.1", "--out", "out/x")
 _OF_RUN = ("bank", *BANK[1:-1], "out/b")
@@ -69,6 +76,10 @@ TARGETS = {
     "ids": Target("ids.txt", contents.ids, (*_RUN[:4], "in/ids.txt", *_RUN[5:])),
     "ids-edited": Target("ids.csv", contents.tables, (*_RUN[:4], "in/ids.csv", *_RUN[5:])),
     "config": Target("config.yaml", contents.yamls, ("train", "--config", "in/config.yaml")),
+    "config-of-unlearn": _configured("unlearn"),
+    "config-of-audit": _configured("audit"),
+    "config-of-tune": _configured("tune", "scrub"),
+    "config-of-evaluate": _configured("evaluate"),
     "grid": Target("grid.yaml", contents.yamls, ("bench", "in/grid.yaml", "--dry_run")),
     "weights": Target(
         "w.safetensors", contents.weights, ("unlearn", "--model", "in/w.safetensors", *_WEIGHTS)

@@ -97,6 +97,20 @@ def yamls(valid):
     return written | edited(valid) | hostile | extended | st.binary(max_size=60)
 
 
+_OF_OTHER_SHAPES = [None, True, -1, 3, 0.5, float("nan"), [], [1, 2], {}, {"a": 1}]
+
+
+@st.composite
+def configs(draw, valid):
+    """The options of a command with one of them, or a config within, of another shape."""
+    found = yaml.safe_load(valid)
+    places = [path for path in _places(found) if path]
+    path = draw(st.sampled_from([*places, ("config",)]))
+    new = draw(st.sampled_from(_OF_OTHER_SHAPES))
+    found = {**found, **({"config": None} if path == ("config",) else {})}
+    return yaml.safe_dump(changed(found, path, new)).encode()
+
+
 def tables(valid):
     """CSV, or lines of text, in the place of ``valid``; also in other encodings."""
     encodings = st.sampled_from(["utf-8-sig", "utf-16", "utf-32"])

@@ -31,6 +31,40 @@ seed: 3
 without: 0.1
 device: cpu
 """
+_WRITTEN = {
+    "unlearn": """model: run
+forget: ids.txt
+gold: gold
+method: {name: lotus, epochs: 1}
+preset: demo
+batch_size: 16
+seed: 1
+device: cpu
+""",
+    "audit": """run: in/unlearned
+golds: [in/bank]
+level: 1
+relearning: {steps: 4}
+seed: 1
+precision: float32
+""",
+    "tune": """model: run
+forget: 0.1
+budget: 1
+draws: 1
+recipe: {epochs: 1}
+seed: 1
+on_overlap: auto
+""",
+    "evaluate": """unlearned: unlearned
+gold: gold
+data: digits
+limit: 60
+data_seed: 0
+shard: false
+""",
+}
+"""Configs as a person writes them, by command."""
 BANK = ("bank", "--model", "in/run", "--forget", "0.1", "--golds", "1", "--out", "in/bank")
 KEPT = ("train", *SMALL, *ONE, "--checkpoint", "in/kept", "--out", "out/x")
 
@@ -66,6 +100,8 @@ def prepare(top: Path) -> None:
 def _texts(folder):
     (folder / "grid.yaml").write_text(_GRID)
     (folder / "config.yaml").write_text(_CONFIG)
+    for command, text in _WRITTEN.items():
+        (folder / f"{command}.yaml").write_text(text)
 
 
 def _shards(folder):

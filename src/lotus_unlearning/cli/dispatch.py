@@ -54,9 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = _dispatch(words)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader (head, a pager) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 0
+    except KeyboardInterrupt:  # while modules are loaded
+        _complain(f"lotus: {_INTERRUPTED}")
+        return 130
+    except OSError as error:  # what was shown did not fit on the disk
+        from lotus_unlearning.cli.mistakes import told
+
+        _close_output()
+        _complain(f"lotus: {told(error)}")
+        return 1
     return status
+
+
+def _close_output() -> None:
+    """What is left to be written goes nowhere, else Python itself would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:
@@ -117,7 +131,10 @@ def _together(command: str, rest: list[str]) -> tuple[int, str, bool]:
     """As :func:`_attempt`, by several processes of which one speaks."""
     from lotus_unlearning.runtime import Processes
 
-    processes = Processes.start()
+    try:
+        processes = Processes.start()
+    except ValueError as error:  # nobody started the others
+        return 1, str(error), True
     try:
         with _silence() if processes.rank else contextlib.nullcontext():
             status, message = _attempt(command, rest)

@@ -44,9 +44,9 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
     default = preset if holds else None
     _add_settings(made, "method", name)
     made.add_argument("--preset", type=str | None, default=default, help=", ".join(PRESETS))
+    asked = _preset(words)
     if _has_inner(name):
-        _add_inner(made, inner, said("preset", words) or preset)
-    asked = said("preset", words)
+        _add_inner(made, inner, asked or preset)
     needed = asked is not None and inner not in PRESETS.get(asked, {})
     settings = _preset_settings(asked or preset, name, inner, required=needed)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
@@ -72,6 +72,14 @@ def _inner(words: list[str]) -> str | None:
         return None
     method_class(str(name), f"method.{_INNER}")
     return str(name)
+
+
+def _preset(words: list[str]) -> str | None:
+    """The preset that is named, if one is."""
+    name = said("preset", words)
+    if not isinstance(name, str | None):
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}; got {name!r}")
+    return name
 
 
 def _add_inner(made: ArgumentParser, name: str | None, preset: str | None) -> None:

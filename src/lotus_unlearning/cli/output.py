@@ -15,6 +15,7 @@ from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.files import folders
 from lotus_unlearning.runtime import Processes
 from lotus_unlearning.runtime.checkpoint import FILE, discard
+from lotus_unlearning.runtime.processes import LostProcessError
 
 LISTS = {"forget": "forget.txt", "without": "without.txt"}
 """Option that names images -> the file of their ids in the run folder."""
@@ -82,17 +83,19 @@ class Output:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Work with a checkpoint, if the options name one: interrupted, it says what is kept.
+        """Work with a checkpoint, if the options name one: cut short, it says what is kept.
 
         When the block is complete, the run is written and the checkpoint is not needed any more.
         """
         folder = self.options.checkpoint
         try:
             yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, LostProcessError) as stop:
             if folder is None or not (Path(folder) / FILE).is_file():
                 raise
-            raise KeyboardInterrupt(_GOES_ON) from None
+            if isinstance(stop, KeyboardInterrupt):
+                raise KeyboardInterrupt(_GOES_ON) from None
+            raise LostProcessError(f"{stop}, from the checkpoint in {folder!r} on") from stop
         if folder is not None and self.processes.rank == 0:
             discard(folder)
         self.processes.wait()

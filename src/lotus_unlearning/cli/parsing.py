@@ -10,16 +10,8 @@ from typing import Any
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from lotus_unlearning.cli import configs
+from lotus_unlearning.cli.config_values import KINDS, misfits, short
 
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "tuple": "a list",
-    "NoneType": "null",
-}
-_SHOWN = 80
 _WIDTH = 98
 
 
@@ -80,9 +72,12 @@ def given(made: ArgumentParser, words: list[str]) -> set[str]:
 
 
 def _parsed(made: ArgumentParser, words: list[str], *, defaults: bool) -> Any:
-    command = made.prog.removeprefix("lotus ")
+    words = configs.expanded(made.prog.removeprefix("lotus "), words)
+    problems = misfits(made._actions, words)
+    if problems:
+        raise UsageError("\n".join(problems))
     try:
-        return made.parse_args(configs.expanded(command, words), defaults=defaults)
+        return made.parse_args(words, defaults=defaults)
     except argparse.ArgumentError as error:
         raise UsageError(_in_words(str(error), list(_names(made)))) from None
 
@@ -118,14 +113,11 @@ def _value(message: str) -> str | None:
     got = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
     if key is None or got is None:
         return None
-    kinds = re.findall(r"Expected an? (?:<class '(\w+)'>|typing\.Literal\[([^\]]*)\])", message)
-    words = [_KINDS.get(k, k) or c.replace("'", "").replace(", ", " or ") for k, c in kinds]
-    return f"{key[1]}: expected {' or '.join(dict.fromkeys(words))}, got {_short(got[1])}"
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+    kinds = re.findall(
+        r"Expected (?:an? )?(?:<class '(\w+)'>|typing\.Literal\[([^\]]*)\])", message
+    )
+    words = [KINDS.get(k, k) or c.replace("'", "").replace(", ", " or ") for k, c in kinds]
+    return f"{key[1]}: expected {' or '.join(dict.fromkeys(words))}, got {short(got[1])}"
 
 
 def _hint(name: str, names: Iterable[str], dashes: str) -> str:

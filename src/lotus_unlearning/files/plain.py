@@ -37,9 +37,17 @@ def from_yaml(path: Path) -> Any:
         ValueError: In a few words without the file's name, if it cannot be read, is broken, holds
             objects of a program, or grows beyond measure by references to itself.
     """
+    return parsed_yaml(_text(path))
+
+
+def parsed_yaml(text: str) -> Any:
+    """What a YAML text holds, as :func:`from_yaml`.
+
+    Raises:
+        ValueError: In a few words, as there.
+    """
     import yaml
 
-    text = _text(path)
     try:
         found = yaml.safe_load(text)
     except RecursionError:

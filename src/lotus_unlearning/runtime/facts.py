@@ -32,6 +32,8 @@ IMAGES_READ = 32
 """Of a split that is read from a disk: so many are looked at, spread evenly."""
 
 _IN_OTHER_WAYS = (nn.Module, Tensor, np.ndarray, Mapping, list, tuple, Set, type, ModuleType)
+_WHOLE = (("format",), ("method", "recipe"))
+"""Facts of which one that differs says it all: nothing else can be compared then."""
 _LONGEST = 200
 _CHUNK = 256
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
@@ -67,13 +69,16 @@ def facts(
 
 
 def differences(here: Mapping[str, object], there: Mapping[str, object]) -> list[str]:
-    """One phrase for each fact that differs; of another format, that alone.
+    """One phrase for each fact that differs; of another format or other work, that alone.
 
     >>> differences({"seed": "1"}, {"seed": "2", "device": "cpu"})
-    ['seed: here 1, there 2', 'device: here None, there cpu']
+    ['seed: here 1, there 2', 'device: here none, there cpu']
+    >>> differences({"method": "LoTUS", "method.alpha": "2"}, {"recipe": "Recipe", "seed": "2"})
+    ['method: here LoTUS, there none', 'recipe: here none, there Recipe']
     """
     differ = [n for n in dict.fromkeys([*here, *there]) if here.get(n) != there.get(n)]
-    differ = ["format"] if "format" in differ else differ
+    for whole in _WHOLE:
+        differ = [n for n in differ if n in whole] or differ
     return [f"{n}: here {_shown(here.get(n))}, there {_shown(there.get(n))}" for n in differ]
 
 
@@ -190,5 +195,5 @@ def _hashed(value: bytes) -> str:
 
 
 def _shown(value: object) -> str:
-    text = _DIGEST.sub(r"\1...", str(value))
+    text = _DIGEST.sub(r"\1...", "none" if value is None else str(value))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

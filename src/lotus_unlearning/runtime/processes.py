@@ -36,6 +36,25 @@ _BROKEN = ("connection", "broken pipe", "timed out", "timeout")
 """In messages of gloo, which has no exception of its own."""
 
 
+class LostProcessError(ConnectionError):
+    """One of several processes did not come to the end: the others cannot go on."""
+
+
+_BY_LAUNCHERS = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that each process needs to find the others."""
+
+
+def _require_launched() -> None:
+    count = os.environ["WORLD_SIZE"]
+    lacking = [name for name in _BY_LAUNCHERS if name not in os.environ]
+    if lacking or not count.isdecimal() or int(count) == 0:
+        beside = f" without {', '.join(lacking)}" if lacking else ""
+        raise ValueError(
+            "processes: expected a number of processes in WORLD_SIZE, as torchrun sets it for each "
+            f"of them, got {count!r}{beside}; start it with torchrun, or unset WORLD_SIZE"
+        )
+
+
 @dataclass
 class Processes:
     """How many processes work together and which one this is.
@@ -55,9 +74,14 @@ class Processes:
 
     @classmethod
     def start(cls) -> "Processes":
-        """Join the others that ``torchrun`` or ``accelerate launch`` started, if any."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        """Join the others that ``torchrun`` or ``accelerate launch`` started, if any.
+
+        Raises:
+            ValueError: If ``WORLD_SIZE`` is set as if there were some, but none started this one.
+        """
+        if os.environ.get("WORLD_SIZE", "1") == "1":
             return cls()
+        _require_launched()
         from accelerate import PartialState
 
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
@@ -243,7 +267,7 @@ class Processes:
             late = "timed out" in text or "timeout" in text
             minutes = f"{PATIENCE.total_seconds() / 60:g}"
             what = f"did not answer for {minutes} minutes" if late else "ended before its time"
-            raise ConnectionError(
+            raise LostProcessError(
                 f"expected {self.count} processes to the end, but one {what} (killed, perhaps for "
                 "want of memory?), which ends all; no result was written, and the same command "
                 "does it again"

@@ -4,7 +4,9 @@ What is tried next depends on the finished trials, the space and the seed alone.
 was stopped goes on exactly as if it had not been: a trial that was cut short has left nothing.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 _FACTS = "facts"
+_LONGEST = 200
 
 
 def require_optuna() -> None:
@@ -35,30 +38,53 @@ def require_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def opened(path: Path, name: str, facts: Facts) -> "optuna.Study":
+def opened(path: Path, name: str, facts: Facts, bounds: Space) -> "optuna.Study":
     """The study of method ``name`` in the journal at ``path``, new or with its trials.
 
     The caller is alone there; see :func:`lotus_unlearning.tuning.alone.alone`.
 
     Raises:
-        ValueError: If it is the study of another search.
+        ValueError: If it is the study of another search, or the file is damaged.
     """
+    _mend(path)
+    with _undamaged(path):
+        _require_json(path)
+        study = _study(path, name)
+        known, empty = study.user_attrs.get(_FACTS), not study.trials
+    if known is None and empty:
+        study.set_user_attr(_FACTS, facts)
+    else:
+        refuse_others(known or {}, facts, path)
+    with _undamaged(path):
+        for trial in finished(study):
+            _frozen(bounds, trial)
+    return study
+
+
+def _study(path: Path, name: str) -> "optuna.Study":
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    _mend(path)
     storage = JournalStorage(JournalFileBackend(str(path)))
     if name in optuna.study.get_all_study_names(storage):
-        study = optuna.load_study(study_name=name, storage=storage)
-    else:
-        study = optuna.create_study(study_name=name, storage=storage)
-    known = study.user_attrs.get(_FACTS)
-    if known is None and not study.trials:
-        study.set_user_attr(_FACTS, facts)
-    else:
-        refuse_others(known or {}, facts, path)
-    return study
+        return optuna.load_study(study_name=name, storage=storage)
+    return optuna.create_study(study_name=name, storage=storage)
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Within the block, Optuna's errors over a broken line say which file it is in."""
+    try:
+        yield
+    except OSError:  # of the disk
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path}: expected trials as they were written, but the file is damaged "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}); remove it to "
+            "begin anew (where the search has ended, its trials.csv holds what was found)"
+        ) from error
 
 
 def _mend(path: Path) -> None:
@@ -69,6 +95,12 @@ def _mend(path: Path) -> None:
         whole = lines[: lines.rfind(b"\n") + 1]
         if whole != lines:
             path.write_bytes(whole)
+
+
+def _require_json(path: Path) -> None:
+    """Optuna passes over a last line that is broken, until another one follows."""
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        json.loads(line)
 
 
 def finished(study: "optuna.Study") -> list[Trial]:

@@ -122,7 +122,7 @@ def tune(
     defaults = {**fixed, **{key: setting(start, key) for key in bounds}}
     with alone(Path(journal)):
         known = facts(model, chosen, start, bounds, seed, place)
-        study = opened(Path(journal), name, known)
+        study = opened(Path(journal), name, known, bounds)
         measured = draws_of(model, chosen, Runtime(where))
         done = finished(study)
         if done and progress:
