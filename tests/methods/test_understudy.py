@@ -1,4 +1,5 @@
 import copy
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import toy
 from lotus_unlearning import Recipe, Understudy
 from lotus_unlearning.runtime import Runtime, fresh_copy
 from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import fit
 from reference.retrain import retrain
 from reference.understudy import taught
 
@@ -84,7 +86,8 @@ def test_the_understudy_starts_from_start_and_leaves_it_alone():
     start, parts = toy.norm_model(seed=8), toy.splits()
     before, run = copy.deepcopy(start), Runtime(precision=torch.float64)
     still = Understudy(recipe=replace(SHORT, learning_rate=1e-30), least_steps=0, start=start)
-    answers = still._understudy(toy.trained(toy.norm_model), parts, run)
+    answers, factor = still._understudy(toy.trained(toy.norm_model), parts, run)
+    assert factor == 1
     assert toy.difference(start, before) == 0
     assert torch.allclose(answers, run.predict(start, parts.forget), atol=1e-12)
 
@@ -97,7 +100,7 @@ def test_the_answers_are_those_of_one_that_never_saw_the_forget_images():
     )
     run, lent = Runtime(precision=torch.float64), copy.deepcopy(model)
     run.generator.manual_seed(toy.SEED)
-    wanted = method._understudy(lent, parts, run).softmax(1)
+    wanted = method._understudy(lent, parts, run)[0].softmax(1)
     before, after = (
         run.predict(m, parts.forget).softmax(1)
         for m in (model, toy.run(model, parts, method).model)
@@ -143,3 +146,33 @@ def test_the_model_is_taught_in_more_passes_where_images_are_few():
 def test_refuses_bad_hyper_parameters_all_in_one_message():
     with pytest.raises(ValueError, match="a recipe without patience, epochs >= 1, 0 < retain_sh"):
         Understudy(recipe=Recipe(patience=2), epochs=0, retain_share=0.0)
+
+
+@pytest.mark.parametrize("kind", ["some", "class"])
+def test_calibrated_it_is_as_sure_of_unseen_images_as_the_original_is(kind):
+    model, parts = toy.trained(steps=60), toy.splits(kind)
+    method = Understudy(recipe=SHORT, least_steps=0, epochs=1, batch_size=8, calibrated=True)
+    run, lent = Runtime(precision=torch.float64), copy.deepcopy(model)
+    run.generator.manual_seed(toy.SEED)
+    _, factor = method._understudy(lent, parts, run)
+    stranger = fresh_copy(model, int(torch.randint(2**31, (), generator=toy_generator())))
+    run.generator.manual_seed(toy.SEED)
+    run.draw_seed()
+    fit(stranger, parts.retain, SHORT, run)
+    known = [n for n, y in enumerate(parts.unseen.labels) if y in parts.retain.labels]
+    assert (len(known) < len(parts.unseen)) == (kind == "class")
+    sure = [
+        statistics.mean(a - b for a, b in (sorted(row, reverse=True)[:2] for row in rows))
+        for rows in (run.predict(m, parts.unseen)[known].tolist() for m in (model, stranger))
+    ]
+    assert factor == pytest.approx(sure[0] / sure[1], rel=1e-5)
+    assert toy.run(model, parts, method).history[-1]["factor"] == pytest.approx(factor)
+
+
+def toy_generator():
+    return torch.Generator().manual_seed(toy.SEED)
+
+
+def test_it_takes_unseen_images_only_to_be_calibrated():
+    assert Understudy().reads == {"forget", "retain"}
+    assert Understudy(calibrated=True).reads == {"forget", "retain", "unseen"}

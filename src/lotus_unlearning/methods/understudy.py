@@ -6,9 +6,11 @@ https://arxiv.org/abs/2410.23232, for oracle matching: fine-tune the original un
 retrained models do. Put together by this package (docs/beyond.md).
 
     understudy: a fresh network, trained on retain for a few epochs
-    forget: target = softmax(z_s)      z_s: logits of the understudy
+    forget: target = softmax(b z_s)    z_s: logits of the understudy
     retain: target = softmax(z_o)      z_o: logits of the original
     loss   = mean over the batch of KL(target || softmax(z_u))
+    b      = 1; calibrated: m(z_o) / m(z_s), with m the mean over unseen images (of classes that
+             retain has) of the largest logit minus the second
 
 Long before a new network is as good as the original it is about as unsure of images that it never
 saw as retrained networks are in the end. What it still lacks does no harm: retain images are
@@ -58,12 +60,14 @@ class Understudy:
         weight_decay: Of the model's AdamW.
         retain_share: Share of retain images in each pass, drawn anew for each.
         batch_size: Forget and retain images together.
+        calibrated: Make the understudy as sure of unseen images as the original is, by one factor
+            of its logits: after few epochs it is less sure. Takes unseen images, and more passes
+            (``epochs=8``), as the model then follows it all the way.
         start: A model with the weights that the understudy starts from (pre-trained ones, where the
             original began with them); ``None``: a fresh random initialisation
             (:func:`lotus_unlearning.runtime.reset_parameters`), by a seed that the run draws.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
     replayable: ClassVar[bool] = True
     recipe: Recipe = field(default_factory=_short)
     least_steps: int = 200
@@ -72,6 +76,7 @@ class Understudy:
     weight_decay: float = 5e-4
     retain_share: float = 0.5
     batch_size: int = 64
+    calibrated: bool = False
     start: nn.Module | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +90,11 @@ class Understudy:
             "batch_size >= 1": self.batch_size >= 1,
         }
         require(self, limits)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Unseen images only to see how sure the original is of them."""
+        return frozenset({"forget", "retain"} | ({"unseen"} if self.calibrated else set()))
 
     def recipe_for(self, retain: int) -> Recipe:
         """The recipe, with as many epochs as ``least_steps`` takes with ``retain`` images."""
@@ -103,7 +113,7 @@ class Understudy:
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place: let it be the understudy, then itself again, and teach it."""
         original = run.teacher(model, data.retain)
-        understudy = self._understudy(model, data, run)
+        understudy, factor = self._understudy(model, data, run)
         forget, count = len(data.forget), self.share_of(len(data.retain))
         epochs = self.passes(forget, len(data.retain))
         optimizer = torch.optim.AdamW(
@@ -113,28 +123,44 @@ class Understudy:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         understudy_accuracy = accuracy(understudy, data.forget.labels)
         for _ in run.epochs(epochs, optimizer, schedule):
-            run.log(understudy_accuracy=understudy_accuracy)
+            run.log(understudy_accuracy=understudy_accuracy, factor=factor)
             chosen = run.permutation(len(data.retain))[:count]
             both, places = data.forget + data.retain.take(chosen), chosen.to(run.device)
             model.train()
             for x, _, i in run.batches(both, self.batch_size):
-                of_forget = run.rows(understudy, i.clamp(max=forget - 1))
+                of_forget = factor * run.rows(understudy, i.clamp(max=forget - 1))
                 of_retain = run.rows(original, places[(i - forget).clamp(min=0)])
                 target = torch.where(i[:, None] < forget, of_forget, of_retain)
                 run.step(optimizer, distillation(model(x), target))
                 schedule.step()
 
-    def _understudy(self, model: nn.Module, data: Splits, run: Runtime) -> Tensor:
-        """Logits ``[N_f, C]`` of the understudy; ``model`` is lent to it and comes back as it was.
+    def _understudy(self, model: nn.Module, data: Splits, run: Runtime) -> tuple[Tensor, float]:
+        """Logits ``[N_f, C]`` of the understudy, and their factor; ``model`` comes back as it was.
 
-        There is one model that a run trains, shards and keeps in checkpoints: this one.
+        There is one model that a run trains, shards and keeps in checkpoints: it is lent.
         """
         weights, seed = snapshot(model), run.draw_seed()
+        wanted = _sureness(model, data, run) if self.calibrated else 1.0
         if self.start is None:
             reset_parameters(model, seed)
         else:
             restore(model, self.start.state_dict())
         fit(model, data.retain, self.recipe_for(len(data.retain)), run)
         logits = run.teacher(model, data.forget)
+        found = _sureness(model, data, run) if self.calibrated else 1.0
         restore(model, weights)
-        return logits
+        return logits, wanted / found if found > 0 else 1.0
+
+
+def _sureness(model: nn.Module, data: Splits, run: Runtime) -> float:
+    """How far the largest logit is above the second, on average over unseen images.
+
+    Those of classes that retain has: of others the original knows more than a network should that
+    is trained without them.
+    """
+    assert data.unseen is not None  # it is among what this method reads
+    known = torch.isin(data.unseen.labels, data.retain.labels).nonzero().flatten()
+    if not len(known):
+        return 0.0
+    best = run.predict(model, data.unseen.take(known)).float().topk(2, dim=1).values
+    return float((best[:, 0] - best[:, 1]).mean())
