@@ -37,8 +37,12 @@ def destination(out: str | None, name: str) -> Path:
     return path
 
 
-def require_writable(final: Path) -> None:
+def require_writable(final: Path, option: str = "out") -> None:
     """Find out before the work whether ``final`` can be made after it.
+
+    Args:
+        final: A folder or file.
+        option: That names it, for the message.
 
     Raises:
         ValueError: If not.
@@ -48,7 +52,8 @@ def require_writable(final: Path) -> None:
         Path(tempfile.mkdtemp(dir=place, prefix=f".{final.name}.")).rmdir()
     except OSError as error:
         raise ValueError(
-            f"out: expected a place that can be written to, got {str(final)!r}: {error.strerror}"
+            f"{option}: expected a place that can be written to, got {str(final)!r}: "
+            f"{error.strerror}"
         ) from None
 
 

@@ -179,7 +179,7 @@ class Folder:
     """Where the checkpoint of a run is to be.
 
     Attributes:
-        path: The folder, made if there is none.
+        path: The folder, which is there when a run begins.
         facts: All that determines the run.
     """
 
@@ -190,20 +190,14 @@ class Folder:
         """The checkpoint of a run that changes ``model``; the first process reads for all.
 
         Raises:
-            ValueError: If the folder cannot be made, or holds a checkpoint that is damaged or of
-                another run; says what differs.
+            ValueError: If the folder holds a checkpoint that is damaged or of another run; says
+                what differs.
         """
         found = processes.from_first(self._read)
         return Checkpoint(self.path / FILE, self.facts, model, found)
 
     def _read(self) -> dict[str, Any] | None:
         file = self.path / FILE
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"checkpoint: expected a folder at {str(self.path)!r}, but: {error.strerror}"
-            ) from None
         if not file.exists():
             return None
         try:
@@ -219,17 +213,6 @@ class Folder:
             f"checkpoint: expected in {file} one of this run, got another's "
             f"({'; '.join(differ)}); {_ADVICE}"
         )
-
-
-def discard(folder: str | Path) -> None:
-    """Remove the checkpoint in ``folder``, and the folder if nothing else is in it.
-
-    A link to a folder stays, and so does the folder.
-    """
-    path = Path(folder)
-    (path / FILE).unlink(missing_ok=True)
-    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-        path.rmdir()
 
 
 def _of_kind(found: dict[str, Any], kind: Any) -> dict[str, Any]:
