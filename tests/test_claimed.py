@@ -1,7 +1,9 @@
 """The folder of a checkpoint belongs to one run at a time, and is one that can be written to."""
 
+import errno
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from few_digits import SMALL
@@ -78,3 +80,37 @@ def test_of_several_processes_the_first_has_the_folder(tmp_path):
         with claimed.claimed(tmp_path / "kept", Processes(2, 1)):
             pass
         assert claim(tmp_path / "kept" / LOCK) is None
+
+
+@pytest.mark.parametrize(("place", "why"), [("/proc/self", ""), ("circle", "symbolic links")])
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(
+    place, why, tmp_path, monkeypatch, capsys
+):
+    """The folder of processes: nobody, root included, can make a file there."""
+    if not Path("/proc/self").is_dir():
+        pytest.skip("there is no /proc here")
+    (tmp_path / "circle").symlink_to("circle")
+    told = refused(["--checkpoint", place, "--out", "out"], monkeypatch, capsys)
+    assert f"checkpoint: expected a place that can be written to, got '{place}" in told
+    assert why in told
+    with pytest.raises(ValueError, match="checkpoint: expected a"):
+        stopped.run("train", place)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "circle", "empty"])
+def test_a_link_is_no_new_folder_for_a_run(target, tmp_path, monkeypatch, capsys):
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "out").symlink_to(target)
+    told = refused(["--out", "out"], monkeypatch, capsys)
+    assert "out: expected a new or empty folder, got 'out', which is a link; choose" in told
+
+
+@pytest.mark.parametrize(("code", "advice"), [("ENOSPC", "make room"), ("EROFS", "see to it that")])
+def test_room_is_asked_for_where_there_is_none(code, advice, tmp_path, monkeypatch):
+    def fail(path, value):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    monkeypatch.setattr(nested, "write", fail)
+    with pytest.raises(OSError, match=f"after epoch 1, but: .* is kept: {advice}"):
+        stopped.run("train", tmp_path)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from lotus_unlearning.files.folders import NO_ROOM
 from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.facts import differences
@@ -168,9 +169,11 @@ class Checkpoint:
         try:
             nested.write(self.path, state)
         except OSError as error:
+            full = error.errno in NO_ROOM
+            advice = "make room" if full else "see to it that the folder can be written to"
             raise OSError(
                 f"checkpoint: expected to write {self.path} after epoch {done}, but: {error}; what "
-                "was written there before is kept: make room and start the same run again"
+                f"was written there before is kept: {advice} and start the same run again"
             ) from None
 
 
