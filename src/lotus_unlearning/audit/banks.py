@@ -121,8 +121,9 @@ class Bank:
         """Bytes of a model's predictions: a few more than float32 logits and norms have."""
         model = self.facts["model"]
         widths = [n for shape in model.get("weights", {}).values() for n in shape]
-        widest = max([model.get("classes", 0), *widths])
-        return _HEADERS + 4 * sum(self.facts["images"].values()) * (widest + 1)
+        widest: int = max([model.get("classes", 0), *widths])
+        images: int = sum(self.facts["images"].values())
+        return _HEADERS + 4 * images * (widest + 1)
 
     def weights(self, member: Member) -> dict[str, Tensor] | None:
         """Its weights, if they were kept."""
