@@ -11,7 +11,8 @@ import torch
 
 import stopped
 from lotus_unlearning.runtime import nested
-from lotus_unlearning.runtime.checkpoint import FILE, discard
+from lotus_unlearning.runtime.checkpoint import FILE
+from lotus_unlearning.runtime.claimed import discard
 from test_checkpoint import same
 
 

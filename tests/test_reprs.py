@@ -53,6 +53,7 @@ SHOWN = {
     "Bank": lambda: Bank(
         Path("banks/x"),
         {
+            "model": {"classes": 2},
             "forget": list(range(500)),
             "gone": [],
             "content": {},

@@ -144,6 +144,18 @@ def test_a_bank_with_other_kinds_of_values_is_refused_with_their_places(
     assert told in str(caught.value)
 
 
+def test_predictions_that_would_fill_the_memory_are_refused_before_they_are_read(
+    quick, digits, tmp_path, monkeypatch
+):
+    made = bank(quick, digits, tmp_path, Wanted(golds=1))
+    (gold,) = made.members("gold")
+    (path,) = (tmp_path / "files").glob("*/predictions.npz")
+    path.write_bytes(zipped({"train": np.zeros((1 << 24, 4), bool)}, compressed=True))
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(ValueError, match=r"damaged contents \([\d,]+ bytes would become 67,1"):
+        made.predictions(gold)
+
+
 @pytest.mark.parametrize("kept", [{}, {"train": 3}, {"train": 400, "unseen": 1, "test": 1}])
 def test_predictions_that_are_not_one_for_each_image_are_refused(quick, digits, tmp_path, kept):
     made = bank(quick, digits, tmp_path, Wanted(golds=1))

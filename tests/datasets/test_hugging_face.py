@@ -204,3 +204,15 @@ def test_a_folder_of_the_library_s_name_is_not_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", ModuleType("datasets"))
     with pytest.raises(ValueError, match=r"package datasets.*pip install 'lotus-unlearning\[hf\]'"):
         load("hf:beans")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{", ""])
+@pytest.mark.parametrize(
+    "file", ["dataset_dict.json", "train/state.json", "train/dataset_info.json"]
+)
+def test_a_saved_folder_that_is_damaged_is_no_name_of_the_hub(file, content, tmp_path):
+    name = saved(tmp_path / "x", train=table(range(4)))
+    (tmp_path / "x" / file).write_text(content)
+    with pytest.raises(ValueError, match=rf"it is damaged \({file}: .*\); copy it again") as error:
+        load(name, size=SIZE)
+    assert "hub" not in str(error.value)

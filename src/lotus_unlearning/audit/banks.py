@@ -25,14 +25,23 @@ from lotus_unlearning.splits import Splits
 
 Arrays = Mapping[str, NDArray[np.float32]]
 FACTS = "bank.json"
+_HEADERS = 1 << 16
 _AS_WRITTEN = "a file of a bank as lotus bank wrote it"
 _FROM_BACKUP = "restore it from a backup, or make the bank again"
 _AGAIN = "delete the file and the same lotus bank trains the model again"
 
 
+class _Model(TypedDict, total=False):
+    """What says how many classes a model has at most: of a run, and of a model in memory."""
+
+    classes: int
+    weights: dict[str, list[int]]
+
+
 class _Facts(TypedDict):
     """What is read again of ``bank.json``."""
 
+    model: _Model
     forget: list[int]
     gone: list[int]
     images: dict[str, int]
@@ -90,7 +99,7 @@ class Bank:
         """Logits ``[N, C]`` of all images of each part; gradient norms ``[N]``, of golds.
 
         Raises:
-            ValueError: If they were deleted.
+            ValueError: If they were deleted or are damaged.
         """
         kept = self.store.file(member, PREDICTIONS)
         if kept is None:
@@ -99,7 +108,7 @@ class Bank:
                 "lotus bank makes them again"
             )
         try:
-            found = unzipped(kept)
+            found = unzipped(kept, self._most())
         except Exception as error:  # NumPy and zipfile raise many kinds
             raise self._damaged(member, "predictions", error) from None
         rows = self.facts["images"]
@@ -107,6 +116,14 @@ class Bank:
         if other:
             raise self._damaged(member, "predictions", f"not one for each image of {other[0]}")
         return found
+
+    def _most(self) -> int:
+        """Bytes of a model's predictions: a few more than float32 logits and norms have."""
+        model = self.facts["model"]
+        widths = [n for shape in model.get("weights", {}).values() for n in shape]
+        widest: int = max([model.get("classes", 0), *widths])
+        images: int = sum(self.facts["images"].values())
+        return _HEADERS + 4 * images * (widest + 1)
 
     def weights(self, member: Member) -> dict[str, Tensor] | None:
         """Its weights, if they were kept."""

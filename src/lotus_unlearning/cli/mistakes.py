@@ -1,6 +1,5 @@
 """Errors, in the words of a message: what a user can do something about, and where it is."""
 
-import errno
 import os
 import re
 import sys
@@ -8,8 +7,9 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from lotus_unlearning.files.folders import NO_ROOM
+
 _EXPECTED = (ValueError, TypeError, OSError, FloatingPointError)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KILLED = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)")
 _IN_A_WORKER = re.compile(r"Caught \w+ in DataLoader worker process")
 _PACKAGE = str(Path(__file__).parents[1])
@@ -32,7 +32,7 @@ def told(error: Exception) -> str | None:
             "one image; take a larger batch size, forget more than one image at once, or take a "
             "method that learns from forget and retain images together, such as lotus"
         )
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         where = f" for {error.filename}" if error.filename else ""
         return (
             f"expected room on the disk{where}, got: {error.strerror}; nothing that was there is "

@@ -14,7 +14,8 @@ from lotus_unlearning.cli.trained_on import KEY, TrainingImages
 from lotus_unlearning.evaluation import Evaluation
 from lotus_unlearning.files import folders
 from lotus_unlearning.runtime import Processes
-from lotus_unlearning.runtime.checkpoint import FILE, discard
+from lotus_unlearning.runtime.checkpoint import FILE
+from lotus_unlearning.runtime.claimed import discard, require_free
 from lotus_unlearning.runtime.processes import LostProcessError
 
 LISTS = {"forget": "forget.txt", "without": "without.txt"}
@@ -47,14 +48,16 @@ class Output:
 
         Raises:
             ValueError: If something stands there, it cannot be written to, or the checkpoint
-                would lie in it.
+                would lie in it, cannot be written or is that of a run at work.
         """
         processes = Processes.start()
 
         def free() -> Path:
             final = folders.destination(options.out, name)
             folders.require_writable(final)
-            _require_outside(final, getattr(options, "checkpoint", None))
+            checkpoint = getattr(options, "checkpoint", None)
+            if checkpoint is not None:
+                _require_place(final, checkpoint)
             return final
 
         return cls(command, words, options, processes.from_first(free), processes)
@@ -118,9 +121,8 @@ class Output:
         say(f"page: {self.final / 'report.html'}")
 
 
-def _require_outside(final: Path, checkpoint: str | None) -> None:
-    if checkpoint is None:
-        return
+def _require_place(final: Path, checkpoint: str) -> None:
+    require_free(Path(checkpoint))  # first: a link that leads in a circle has no end to resolve
     place, run = Path(checkpoint).resolve(), final.resolve()
     if run == place or run in place.parents:
         raise ValueError(

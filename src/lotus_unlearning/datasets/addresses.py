@@ -1,8 +1,10 @@
 """Which tar shards a folder or a pattern means: those to train on, and those set aside."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 from lotus_unlearning.ids import some
 
@@ -12,6 +14,10 @@ _WORDS = {"train": ("train",), "test": ("test", "val"), "unseen": ("unseen",)}
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
 _MOST = 1_000_000
+_LONGEST = 300
+_MARKS = re.compile(r"[*\[]")
+_CLOSED = (403, 404, 405)
+"""What web servers answer that do not list a folder, or do not have a file or give it to nobody."""
 _LAYOUT = (
     "expected PATTERN as in shards/train-{000..099}.tar or shards/*.tar, or a folder with "
     "train/*.tar or train*.tar in it, and shards called test or val, and unseen, alike"
@@ -27,7 +33,8 @@ def parts_of(pattern: str, root: str | None) -> dict[str, list[str]]:
         root: What it begins at, unless it is an address.
 
     Raises:
-        ValueError: If there are none, some of a range are missing, or one is in two parts.
+        ValueError: If there are none, some of a range are missing, or one is in two parts; if a
+            server does not answer, or fails.
     """
     whole = pattern if root is None or "://" in pattern else f"{root.rstrip('/')}/{pattern}"
     if whole.endswith(".tar"):
@@ -44,6 +51,12 @@ def parts_of(pattern: str, root: str | None) -> dict[str, list[str]]:
             shards = next(filter(None, named), None)
             if shards:
                 found[part] = shards
+        if len(found) == 1 and _listed(_any(template)) is None:
+            warnings.warn(
+                "webdataset: test and unseen shards were not looked for, as the server does not "
+                f"list its files beside {train[0]}; test images are taken from the training shards",
+                stacklevel=5,
+            )
     _require_apart(found)
     return found
 
@@ -113,15 +126,23 @@ def _any(pattern: str) -> str:
 
 def _matching(pattern: str) -> list[str]:
     """Addresses of all files that ``pattern`` with ``*`` and ``?`` means, sorted."""
+    return _listed(pattern) or []
+
+
+def _listed(pattern: str) -> list[str] | None:
+    """As :func:`_matching`; ``None`` where a web server does not list what it has."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(pattern)
-    try:
+    if pattern.startswith("http"):
+        before, *rest = _MARKS.split(pattern, maxsplit=1)
+        if not rest:
+            return [pattern] if _exists(pattern) else []
+        if not _answer(system.ls, before[: before.rindex("/") + 1]):
+            return None
+        names = _answer(system.glob, path) or []
+    else:
         names = system.glob(path)
-    except Exception:
-        if not pattern.startswith("http"):
-            raise
-        return []  # such servers need not list what they have
     found = sorted(str(name) for name in names if str(name).endswith(".tar"))
     return [_beginning(pattern, path) + name for name in found]
 
@@ -147,7 +168,31 @@ def _exists(address: str) -> bool:
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(address)
+    if address.startswith("http"):  # whose exists() is False where a server fails
+        return _answer(system.info, path) is not None
     return bool(system.exists(path))
+
+
+def _answer(ask: Callable[[str], Any], address: str) -> Any | None:
+    """What a web server tells of ``address``; ``None`` if it says that it has no such thing.
+
+    Raises:
+        ValueError: If it cannot be reached, or fails.
+    """
+    try:
+        return ask(address)
+    except NotImplementedError:
+        return None
+    except Exception as error:  # of fsspec, and of the library below it
+        # fsspec says "not found" of any failure, and why behind it
+        why = error.__cause__ if isinstance(error, FileNotFoundError) else error
+        if why is None or getattr(why, "status", None) in _CLOSED:
+            return None
+        reason = " ".join(str(why).split())[:_LONGEST]
+        raise ValueError(
+            f"webdataset: expected the server to answer for {address}, but "
+            f"({type(why).__name__}: {reason}); try again when it does"
+        ) from None
 
 
 def _require_apart(parts: Mapping[str, Sequence[str]]) -> None:

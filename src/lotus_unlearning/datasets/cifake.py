@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lotus_unlearning.datasets.cifar import read_cifar
 from lotus_unlearning.datasets.data import OWN_UNSEEN, Cut, Data, assemble, forbid_unseen_from_test
+from lotus_unlearning.datasets.decoding import Reader
 from lotus_unlearning.datasets.files import (
     AbsentDataError,
     File,
-    Reader,
     folder_with,
     images_in,
     listed,

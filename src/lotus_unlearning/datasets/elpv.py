@@ -18,7 +18,8 @@ from lotus_unlearning.datasets.data import (
     forbid_unseen_from_test,
     numbered,
 )
-from lotus_unlearning.datasets.files import File, Reader, folder_with, listed, missing, opened
+from lotus_unlearning.datasets.decoding import Reader
+from lotus_unlearning.datasets.files import File, folder_with, listed, missing, opened
 from lotus_unlearning.datasets.tables import is_inside, lines_of
 from lotus_unlearning.ids import some
 

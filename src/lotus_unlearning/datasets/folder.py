@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
-from lotus_unlearning.datasets.files import File, Reader, listed, opened
+from lotus_unlearning.datasets.decoding import Reader
+from lotus_unlearning.datasets.files import File, listed, opened
 from lotus_unlearning.datasets.photos import as_it_is, photo_size
 from lotus_unlearning.images import Images
 from lotus_unlearning.images.names import Names

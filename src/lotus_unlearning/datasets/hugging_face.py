@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 
 from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
-from lotus_unlearning.datasets.files import Reader, held_or_streamed
+from lotus_unlearning.datasets.decoding import Reader
+from lotus_unlearning.datasets.files import held_or_streamed
 from lotus_unlearning.datasets.photos import Read, as_it_is, photo_size
+from lotus_unlearning.files.plain import odd_json
 from lotus_unlearning.ids import some
 from lotus_unlearning.images import Images, ImageTensors
 
@@ -109,11 +111,16 @@ def _opened(place: str, config: str | None, folder: Path) -> Mapping[str, _Table
             else:
                 found = datasets.load_dataset(str(folder) if folder.exists() else place, config)
     except Exception as error:  # of files, of the network, of the data set's own form
-        reason = " ".join(str(error).split())[:300]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if _is_saved(folder):
+            raise ValueError(
+                f"hf: expected the data set in {str(folder)!r} as save_to_disk wrote it, but it "
+                f"is damaged ({odd_json(folder) or reason}); copy it again"
+            ) from None
         offline = "; is there a network?" if isinstance(error, ConnectionError) else ""
         raise ValueError(
             f"hf: expected a data set of the hub called {place!r}, or a folder of it at "
-            f"{str(folder)!r}, but it cannot be opened ({type(error).__name__}: {reason}){offline}"
+            f"{str(folder)!r}, but it cannot be opened ({reason}){offline}"
         ) from None
     return {"train": found} if isinstance(found, datasets.Dataset) else dict(found)
 

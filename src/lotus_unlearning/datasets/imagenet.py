@@ -19,10 +19,10 @@ from lotus_unlearning.datasets.data import (
     numbered,
     take,
 )
+from lotus_unlearning.datasets.decoding import Reader
 from lotus_unlearning.datasets.files import (
     CACHE,
     File,
-    Reader,
     class_names,
     images_in,
     listed,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
-from lotus_unlearning.datasets.files import Reader, folder_with, images_in, listed, missing, opened
+from lotus_unlearning.datasets.decoding import Reader
+from lotus_unlearning.datasets.files import folder_with, images_in, listed, missing, opened
 from lotus_unlearning.datasets.tables import rows_of
 from lotus_unlearning.files.kinds import require
 from lotus_unlearning.files.plain import from_json

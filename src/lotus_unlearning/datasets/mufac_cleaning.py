@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lotus_unlearning.datasets.files import decoded
+from lotus_unlearning.datasets.decoding import decoded
 from lotus_unlearning.datasets.mufac import FACTS, TABLES, Photo
 from lotus_unlearning.datasets.perceptual import perceptual_hash
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lotus_unlearning.datasets.data import PHOTO_SIZE
-from lotus_unlearning.datasets.files import Fetch, decoded
+from lotus_unlearning.datasets.decoding import decoded
+from lotus_unlearning.datasets.files import Fetch
 
 Read = Callable[[str | Path | BinaryIO, str | None], Tensor]
 """Pixels ``[C, H, W]`` of the image in a file, and its place for a message."""

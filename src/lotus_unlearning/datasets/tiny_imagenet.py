@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
+from lotus_unlearning.datasets.decoding import Reader
 from lotus_unlearning.datasets.files import (
     File,
-    Reader,
     class_names,
     folder_with,
     images_in,

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lotus_unlearning.datasets.addresses import parts_of
 from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
-from lotus_unlearning.datasets.files import Reader, held_or_streamed
+from lotus_unlearning.datasets.decoding import Reader
+from lotus_unlearning.datasets.files import held_or_streamed
 from lotus_unlearning.datasets.photos import Read, as_it_is, photo_size
 from lotus_unlearning.datasets.shards import Shard, open_shard, read_bytes
 from lotus_unlearning.ids import some

@@ -12,6 +12,9 @@ from uuid import uuid4
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system calls a full disk, a full share of it, and a file that may not be so large."""
+
 WEIGHTS = "model.safetensors"
 """What is worth keeping of a folder that could not be finished."""
 
@@ -20,25 +23,31 @@ def destination(out: str | None, name: str) -> Path:
     """Where a run goes: ``out``, or ``runs/name`` with the first free number behind it.
 
     Raises:
-        ValueError: If something stands at ``out``.
+        ValueError: If something stands at ``out``, or it is a link, which cannot be replaced.
     """
     if out is None:
         first = Path("runs") / name
         path, number = first, 2
-        while path.exists():
+        while os.path.lexists(path):
             path, number = first.with_name(f"{name}-{number}"), number + 1
         return path
     path = Path(out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    link = path.is_symlink()
+    if link or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        what = "is a link" if link else "holds something already"
         raise ValueError(
-            f"out: expected a new or empty folder, got {out!r}, which holds something already; "
-            "choose another --out or move it away"
+            f"out: expected a new or empty folder, got {out!r}, which {what}; choose another --out "
+            "or move it away"
         )
     return path
 
 
-def require_writable(final: Path) -> None:
+def require_writable(final: Path, option: str = "out") -> None:
     """Find out before the work whether ``final`` can be made after it.
+
+    Args:
+        final: A folder or file.
+        option: That names it, for the message.
 
     Raises:
         ValueError: If not.
@@ -48,7 +57,8 @@ def require_writable(final: Path) -> None:
         Path(tempfile.mkdtemp(dir=place, prefix=f".{final.name}.")).rmdir()
     except OSError as error:
         raise ValueError(
-            f"out: expected a place that can be written to, got {str(final)!r}: {error.strerror}"
+            f"{option}: expected a place that can be written to, got {str(final)!r}: "
+            f"{error.strerror}"
         ) from None
 
 

@@ -30,6 +30,18 @@ def parsed_json(text: str) -> Any:
         raise ValueError("values stand within values too deep") from None
 
 
+def odd_json(folder: Path) -> str | None:
+    """The first JSON file somewhere in ``folder`` that is broken or no mapping, and why."""
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            found, why = from_json(path), "it is no mapping of names to values"
+        except ValueError as error:
+            found, why = None, str(error)
+        if not isinstance(found, dict):
+            return f"{path.relative_to(folder)}: {why}"
+    return None
+
+
 def from_yaml(path: Path) -> Any:
     """What a YAML file holds: numbers, text, lists and mappings; nothing is run.
 

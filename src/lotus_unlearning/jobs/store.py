@@ -1,8 +1,6 @@
 """A folder of finished jobs: one JSON file each, and their large files beside it."""
 
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from lotus_unlearning.files.claims import claim
 from lotus_unlearning.files.folders import replace_text
 from lotus_unlearning.files.plain import from_json
 from lotus_unlearning.jobs.job import Entry, Files, J_contra, Made
@@ -123,24 +122,10 @@ class Store:
     def claim(self, entry: Entry) -> ExitStack | None:
         """Take it, to give it back with ``close()``; ``None`` if another process has it.
 
-        So runs on one folder share the work. The lock is the operating system's and ends with the
-        process, however that ends. Where a file system has no locks, or none between machines,
-        several make the same: a waste, but right, as the first result stays.
+        So runs on one folder share the work. Where a file system has no locks, or none between
+        machines, several make the same: a waste, but right, as the first result stays.
         """
-        path = self.folder / "claims" / entry.key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with ExitStack() as stack:
-                file = stack.enter_context(path.open("a", encoding="utf-8"))
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return None
-                except OSError:  # no locks here
-                    pass
-                if _is_at(path, file.fileno()):  # else who had it removed it after it was opened
-                    stack.callback(path.unlink, missing_ok=True)
-                    return stack.pop_all()
+        return claim(self.folder / "claims" / entry.key)
 
     def tidy(self) -> None:
         """Remove what killed runs left half written."""
@@ -184,14 +169,6 @@ class Store:
             if not final.is_dir():
                 raise
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _is_at(path: Path, file: int) -> bool:
-    """Whether an open file is the one that is at ``path`` now."""
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _error(path: Path) -> str | None:

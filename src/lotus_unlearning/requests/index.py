@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lotus_unlearning.datasets import Data
-from lotus_unlearning.datasets.files import Reader
+from lotus_unlearning.datasets.decoding import Reader
 from lotus_unlearning.datasets.perceptual import BITS, perceptual_hash
 from lotus_unlearning.files.id_lists import some
 from lotus_unlearning.images import Images, ImageTensors

@@ -11,9 +11,16 @@ import torch
 from torch import nn
 
 from lotus_unlearning.runtime.checkpoint import Folder
+from lotus_unlearning.runtime.claimed import claimed
 from lotus_unlearning.runtime.measured import Cost, measured
 from lotus_unlearning.runtime.parts import why_whole
 from lotus_unlearning.runtime.run import Runtime
+
+_FEWER = (
+    "out of memory: images are computed {} at once from here on, and their gradients added up, "
+    "which takes longer; the result is the same up to the order of additions, and to what dropout "
+    "and the like draw"
+)
 
 
 @dataclass(frozen=True)
@@ -49,28 +56,25 @@ def carry_out(
         kept: The place of the checkpoint; ``None``: no checkpoint is wanted.
 
     Raises:
-        ValueError: If the checkpoint is damaged or of another run.
+        ValueError: If the checkpoint is damaged or of another run, or its folder cannot be
+            written to or is in use by another run.
         torch.OutOfMemoryError: If fewer images at once would not do; says why.
         FloatingPointError: If a weight is not finite in the end.
     """
-    while True:
-        start, learner = time.perf_counter(), copy.deepcopy(model)
-        run.checkpoint = kept.of(learner, run.processes) if kept is not None else None
-        try:
-            return Done(learner, run, _attempt(work, learner, run))
-        except torch.OutOfMemoryError as error:
-            half = _half(model, run, error)
-        run.checkpoint = None  # it holds the learner, and who called holds the run
-        run = run.again(half, time.perf_counter() - start)
-        del learner
-        gc.collect()
-        torch.cuda.empty_cache()
-        warnings.warn(
-            f"out of memory: images are computed {half} at once from here on, and their gradients "
-            "added up, which takes longer; the result is the same up to the order of additions, "
-            "and to what dropout and the like draw",
-            stacklevel=3,
-        )
+    with claimed(kept.path if kept is not None else None, run.processes):
+        while True:
+            start, learner = time.perf_counter(), copy.deepcopy(model)
+            run.checkpoint = kept.of(learner, run.processes) if kept is not None else None
+            try:
+                return Done(learner, run, _attempt(work, learner, run))
+            except torch.OutOfMemoryError as error:
+                half = _half(model, run, error)
+            run.checkpoint = None  # it holds the learner, and who called holds the run
+            run = run.again(half, time.perf_counter() - start)
+            del learner
+            gc.collect()
+            torch.cuda.empty_cache()
+            warnings.warn(_FEWER.format(half), stacklevel=3)
 
 
 def _attempt(work: Callable[[nn.Module, Runtime], None], learner: nn.Module, run: Runtime) -> Cost:

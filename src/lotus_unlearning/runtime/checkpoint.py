@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from lotus_unlearning.files.folders import NO_ROOM
 from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.facts import differences
@@ -168,9 +169,11 @@ class Checkpoint:
         try:
             nested.write(self.path, state)
         except OSError as error:
+            full = error.errno in NO_ROOM
+            advice = "make room" if full else "see to it that the folder can be written to"
             raise OSError(
                 f"checkpoint: expected to write {self.path} after epoch {done}, but: {error}; what "
-                "was written there before is kept: make room and start the same run again"
+                f"was written there before is kept: {advice} and start the same run again"
             ) from None
 
 
@@ -179,7 +182,7 @@ class Folder:
     """Where the checkpoint of a run is to be.
 
     Attributes:
-        path: The folder, made if there is none.
+        path: The folder, which is there when a run begins.
         facts: All that determines the run.
     """
 
@@ -190,20 +193,14 @@ class Folder:
         """The checkpoint of a run that changes ``model``; the first process reads for all.
 
         Raises:
-            ValueError: If the folder cannot be made, or holds a checkpoint that is damaged or of
-                another run; says what differs.
+            ValueError: If the folder holds a checkpoint that is damaged or of another run; says
+                what differs.
         """
         found = processes.from_first(self._read)
         return Checkpoint(self.path / FILE, self.facts, model, found)
 
     def _read(self) -> dict[str, Any] | None:
         file = self.path / FILE
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"checkpoint: expected a folder at {str(self.path)!r}, but: {error.strerror}"
-            ) from None
         if not file.exists():
             return None
         try:
@@ -219,17 +216,6 @@ class Folder:
             f"checkpoint: expected in {file} one of this run, got another's "
             f"({'; '.join(differ)}); {_ADVICE}"
         )
-
-
-def discard(folder: str | Path) -> None:
-    """Remove the checkpoint in ``folder``, and the folder if nothing else is in it.
-
-    A link to a folder stays, and so does the folder.
-    """
-    path = Path(folder)
-    (path / FILE).unlink(missing_ok=True)
-    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-        path.rmdir()
 
 
 def _of_kind(found: dict[str, Any], kind: Any) -> dict[str, Any]:
