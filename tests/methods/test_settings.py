@@ -144,6 +144,7 @@ DEFAULTS = {
             "warmup_epochs": 0.2,
         },
         "least_steps": 200,
+        "calibrated": False,
         "epochs": 4,
         "learning_rate": 5e-4,
         "weight_decay": 5e-4,
