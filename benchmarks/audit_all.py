@@ -10,8 +10,8 @@ r"""Audit the original, five methods and one more gold on digits and Fashion-MNI
 Each step is a ``lotus`` command, printed before it runs. What is there already is not made again,
 and a bank goes on where it stopped; audits are made anew, with all that the bank then holds. Every
 ``audit.json`` goes to benchmarks/results/audits/DATA/MODEL.json. Golds that are in no bank, and
-models that Understudy unlearned, one and those of ``--others``, are audited at level 1: how many
-are found out, to benchmarks/results/audits/DATA-held-out.json and DATA-understudy.json.
+models that Understudy unlearned, calibrated and not, one and those of ``--others``, are audited at
+level 1: how many are found out, to benchmarks/results/audits/DATA-held-out.json and so on.
 """
 
 import argparse
@@ -31,12 +31,14 @@ TRAINED = {
     "fashion-mnist": "--data fashion-mnist --limit 5000 --model resnet10t --precision bfloat16 "
     "--recipe.epochs 12 --recipe.optimizer adamw --recipe.learning_rate 1e-3",
 }
+CALIBRATED = "--method.name understudy --method.calibrated true --method.epochs 8"
 METHODS = {
     "digits": {
         "lotus": "--method.name lotus --preset tuned-digits",
         "finetune": "--method.name finetune --preset tuned-digits",
         "scrub": "--method.name scrub --preset tuned-digits",
         "understudy": "--method.name understudy",
+        "understudy-calibrated": CALIBRATED,
         "regrow": "--method.name regrow",
     },
     "fashion-mnist": {
@@ -44,11 +46,14 @@ METHODS = {
         "finetune": "--method.name finetune",
         "scrub": "--method.name scrub",
         "understudy": "--method.name understudy",
+        "understudy-calibrated": CALIBRATED,
         "regrow": "--method.name regrow",
     },
 }
-SEVERAL = ("held-out", "understudy")
+SEVERAL = ("held-out", "understudy", "understudy-calibrated")
 """Golds that are in no bank, whose finding is a false alarm; and models that may pass for golds."""
+BRIEFLY = ("understudy-calibrated",)
+"""Audited at level 1 alone."""
 HELD_OUT = 500
 """Seed of the gold in the unlearned model's place; those of banks begin at 1000."""
 OTHERS = 600
@@ -103,6 +108,8 @@ def audits(data, folder, names, options):
     """Audit every model, and keep the figures."""
     shadows = f"--shadows {folder}/bank " if options.shadows else ""
     for name, others in names.items():
+        if name in BRIEFLY:
+            continue
         out = folder / "audits" / name
         shutil.rmtree(out, ignore_errors=True)
         run(

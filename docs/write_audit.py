@@ -31,6 +31,7 @@ MODELS = {
 SEVERAL = {
     "held-out": "golds that are in no bank, each in the unlearned model's place",
     "understudy": "models that Understudy unlearned, each from an original of its own",
+    "understudy-calibrated": "models that it unlearned calibrated, in 8 passes, from the same",
 }
 KINDS = {
     "distinguishable": "**distinguishable**",
@@ -205,12 +206,12 @@ def section(data, pages):
     """One data set: what was audited, the verdicts, the self-test, the ladder."""
     if not pages:
         return "Not measured yet."
-    page = next(iter(pages.values()))
+    page, own = next(iter(pages.values())), [name for name in SEVERAL if name != "held-out"]
     trust = [*page["self_test"]["sentences"], *put_back(page), *found_out(data, "held-out")]
     parts = [
         about(pages),
         "### Who is distinguishable from retraining?",
-        " ".join([*said(pages), *found_out(data, "understudy")]),
+        " ".join([*said(pages), *(line for name in own for line in found_out(data, name))]),
         verdicts(pages),
         "How far each model is from the golds' mean, in their standard deviations; bold: "
         "distinguishable.",
