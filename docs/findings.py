@@ -30,19 +30,15 @@ def of_correlations(where, table):
     at = {head: i for i, head in enumerate(table.heads)}
     ranks = [row[at["Rank of gold's RF-JSD"]].text for row in table.rows]
     places = [int(rank.partition(" ")[0]) for rank in ranks]
-    means = (
-        "so that a lower RF-JSD is not a sign of being more like retraining"
-        if max(places) > 3
-        else "as it should be"
-    )
+    means = f"1 in {places.count(1)} of {len(places)} rows and {max(places)} at most"
     said = [
         f"{row[at['Data']].text}, {row[at['Settings']].text}: rank {rank}, r = "
         f"{row[at['Spearman']].text}"
         for row, rank in zip(table.rows, ranks, strict=True)
     ]
     yield (
-        f"RF-JSD on {where}, gold's rank from the least, {means}, and Spearman's correlation with "
-        f"JSD over methods: {'; '.join(said)}."
+        f"RF-JSD on {where}, where retraining should have the least: gold's rank is {means}. With "
+        f"Spearman's correlation with JSD over methods: {'; '.join(said)}."
     )
 
 
@@ -133,10 +129,11 @@ def tested(part, ranking):
     """What the tests between methods say."""
     if not ranking.tests:
         return f"With {seeds(part)} there are no tests between methods."
-    count = len(distinct(part, ranking.undecided))
+    alike, open_ = (len(distinct(part, of)) for of in (ranking.as_good, ranking.undecided))
+    worse = f", nor {open_ - alike} more that are worse than the original" if open_ > alike else ""
     return (
-        f"{count} of {ranking.tests} other results cannot be told from the best by paired tests "
-        f"over {seeds(part)}."
+        f"{alike} of {ranking.tests} other results cannot be told from the best by paired tests "
+        f"over {seeds(part)}{worse}."
     )
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.ranking import rank
@@ -29,6 +29,20 @@ def test_the_paired_test_is_scipys_and_knows_equal_values():
     assert paired_p_value(one, one) == 1.0
     assert paired_p_value(one, {k: v - 1 for k, v in one.items()}) == 0.25  # all of 3 signs
     assert paired_p_value({0: 1.0}, {0: 0.0}) == 1.0
+    less = {k: v - 1 for k, v in one.items()}
+    assert paired_p_value(one, less, 1.0) == pytest.approx(ttest_1samp([0, 1, 2], 0).pvalue)
+    assert paired_p_value(one, less, 0.01) < 1e-3
+
+
+def test_what_differs_as_much_as_is_possible_in_every_seed_is_told_from_the_best():
+    """Not by one image in every seed: of that a t-test of equal differences would be as sure."""
+    gaps = {"forgets": [0.0] * 5, "nearly": [0.01] * 5, "nothing": [1.0] * 5}
+    lines = [line(name, "forget_accuracy", [0.0] * 5, gaps=gap) for name, gap in gaps.items()]
+    found = rank(lines, "forget_accuracy")
+    assert (found.best, found.as_good) == ({0}, {1})
+    values = {"all": [1.2, 1.1, 1.3, 1.4, 1.2], "most": [0.99, 1, 1, 0.98, 1], "nothing": [0.0] * 5}
+    found = rank([line(name, "closes", some) for name, some in values.items()], "closes")
+    assert (found.best, found.as_good) == ({0}, {1})
 
 
 def test_seeds_of_one_choice_of_images_are_not_counted_as_independent():

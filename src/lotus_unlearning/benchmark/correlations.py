@@ -99,6 +99,7 @@ def _with_interval(found: metrics.Correlation | None) -> tuple[Entry, Entry]:
     """The correlation, and its p-value."""
     if found is None:
         return Entry(NOTHING), Entry(NOTHING)
-    text = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    known = not math.isnan(found.low)
+    text = f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if known else "")
     value = _number(text, found.value, found.low, found.high)
     return value, _number(f"{found.p_value:.2g}", found.p_value)

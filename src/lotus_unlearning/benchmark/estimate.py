@@ -64,9 +64,10 @@ def _alike(cell: Cell) -> object:
     """What cells have in common that differ in seeds alone."""
     if isinstance(cell, Unlearning):
         return (cell.original.setup, cell.forget.kind, cell.forget.fraction, cell.method)
-    if isinstance(cell, Gold | Original):
-        half = cell.half is not None if isinstance(cell, Original) else False
-        return (type(cell), cell.setup, half)
+    if isinstance(cell, Gold):
+        return (cell.setup, cell.forget.kind, cell.forget.fraction)
+    if isinstance(cell, Original):
+        return (cell.setup, cell.half is not None)
     return (type(cell), cell.original.setup, len(cell.golds))
 
 

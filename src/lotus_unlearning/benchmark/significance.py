@@ -5,20 +5,31 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 
-def paired_p_value(one: Mapping[int, float], other: Mapping[int, float]) -> float:
-    """Two-sided p-value of a paired t-test.
+def paired_p_value(
+    one: Mapping[int, float], other: Mapping[int, float], resolution: float = 0.0
+) -> float:
+    """Two-sided p-value of a paired t-test; 1 for fewer than two pairs, or without a difference.
 
-    Where all differences are equal, which a t-test calls infinitely significant, that of the sign
-    test: 2 to the power of 1 minus their number. 1 where there are fewer than two, or all are 0.
+    Where all differences are equal a t-test calls them infinitely significant, however small they
+    are. Their spread then counts as ``resolution``: what the measure cannot tell apart.
+
+    Args:
+        one: Values by choice of images.
+        other: The same of another line.
+        resolution: 0: it is not known, and equal differences have the p-value of the sign test, 2
+            to the power of 1 minus their number.
     """
-    from scipy.stats import ttest_rel
+    from scipy.stats import t, ttest_rel
 
     shared = sorted(one.keys() & other.keys())
     difference = np.array([one[split] - other[split] for split in shared])
     if len(shared) < 2 or not difference.any():
         return 1.0
     if np.ptp(difference) <= 1e-12 * np.abs(difference).max():
-        return float(2.0 ** (1 - len(shared)))
+        if not resolution:
+            return float(2.0 ** (1 - len(shared)))
+        away = np.abs(difference[0]) / resolution * np.sqrt(len(shared))
+        return float(2 * t.sf(away, len(shared) - 1))
     return float(ttest_rel([one[s] for s in shared], [other[s] for s in shared]).pvalue)
 
 

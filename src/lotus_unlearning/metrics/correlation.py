@@ -1,5 +1,6 @@
 """Do two measures agree over methods? Pearson and Spearman correlation with intervals."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +17,9 @@ class Correlation:
     Attributes:
         value: In [-1, 1].
         p_value: Chance of a value at least as far from 0 if there were no correlation.
-        low: Lower end of the interval; NaN for fewer than four pairs.
-        high: Upper end of the interval; NaN for fewer than four pairs.
+        low: Lower end of the interval; NaN for fewer than four pairs, and where the value is 1 or
+            -1: the formula's interval would have no width then, whatever their number.
+        high: Upper end of the interval; NaN as the lower.
     """
 
     value: float
@@ -69,7 +71,10 @@ def correlation(
     r = float(np.clip(result.statistic, -1.0, 1.0))
     variance_factor = 1.0 if kind == "pearson" else 1 + r**2 / 2
     low, high = _fisher_interval(r, variance_factor, len(a), level)
-    return Correlation(r, float(result.pvalue), low, high)
+    p_value = float(result.pvalue)
+    if kind == "spearman" and abs(r) == 1:  # scipy says 0; two of all n! orders are as clear
+        p_value = 2 / math.factorial(len(a))
+    return Correlation(r, p_value, low, high)
 
 
 def _require_pairs(a: Floats, b: Floats) -> None:
@@ -85,9 +90,7 @@ def _require_pairs(a: Floats, b: Floats) -> None:
 def _fisher_interval(r: float, factor: float, count: int, level: float) -> tuple[float, float]:
     from scipy.stats import norm
 
-    if count < 4:
+    if count < 4 or abs(r) == 1:
         return float("nan"), float("nan")
-    if abs(r) == 1:
-        return r, r
     half = norm.ppf((1 + level) / 2) * np.sqrt(factor / (count - 3))
     return float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half))
