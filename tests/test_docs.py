@@ -11,6 +11,7 @@ import pytest
 import yaml
 from nbclient import NotebookClient
 
+from lotus_unlearning.benchmark.read import read_grid
 from lotus_unlearning.cli import COMMANDS
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
@@ -52,6 +53,16 @@ def test_pages_of_results_are_what_their_scripts_write(tmp_path):
     pages = ("README.md", *(f"docs/{name}" for name in names))
     for name in (*pages, *charts):
         assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8"), name
+
+
+def test_the_grid_in_the_documentation_can_be_read(tmp_path):
+    text = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"(?s)```yaml\n(.*?)```", text)
+    (tmp_path / "grid.yaml").write_text(example, encoding="utf-8")
+    grid = read_grid(str(tmp_path / "grid.yaml"))
+    assert [*grid.blocks] == ["digits", "photos"]
+    assert len(list(grid.sections())) == 4
+    assert {"lotus", "scrub"} == {row.name for s in grid.sections() for row in s.rows()}
 
 
 def test_links_between_documents_lead_somewhere():

@@ -65,13 +65,14 @@ def _fashion(
     return Block(setup=setup, tuned=tuned)
 
 
-def _whole_fashion() -> Block:
-    choice = DataChoice(name="fashion-mnist", unseen_from="test")
-    setup = Setup(data=choice, model="resnet18", recipe=_ADAMW, precision="bfloat16")
+def _whole_fashion(model: str, recipe: Recipe, size: int | None = None) -> Block:
+    choice = DataChoice(name="fashion-mnist", unseen_from="test", size=size)
+    setup = Setup(data=choice, model=model, recipe=recipe, precision="bfloat16")
     return Block(setup=setup)
 
 
 _ADAMW = Recipe(epochs=12, optimizer="adamw", learning_rate=1e-3)
+_SLOW = Recipe(epochs=12, optimizer="adamw", learning_rate=3e-4)
 _LONG = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3)
 _MOVED = Recipe(epochs=24, optimizer="adamw", learning_rate=1e-3, shift=2, flip=True)
 
@@ -80,7 +81,8 @@ BLOCKS = {
         setup=Setup(data=DataChoice(name="digits"), model="resnet-thin"), tuned="tuned-digits"
     ),
     "fashion-mnist": _fashion("resnet10t", _ADAMW, tuned="tuned-fashion-mnist"),
-    "fashion-mnist-60000": _whole_fashion(),
+    "fashion-mnist-60000": _whole_fashion("resnet18", _ADAMW),
+    "fashion-mnist-60000-vit": _whole_fashion("vit-b16", _SLOW, 224),
     "fashion-mnist-augmented": _fashion("resnet10t", _MOVED, tuned="tuned-fashion-mnist"),
     # four patches of 16 x 16 pixels for each image: what two CPU cores can train
     "fashion-mnist-vit": _fashion("timm:vit_tiny_patch16_224", _LONG, size=32),
