@@ -178,7 +178,8 @@ def test_where_and_by_what_it_is_computed_tells_runs_apart(name, monkeypatch, tm
     stopped.run("train", tmp_path)
     elsewhere = facts_of.facts
     monkeypatch.setattr(
-        "lotus_unlearning.training.facts", lambda *words: {**elsewhere(*words), name: "another"}
+        "lotus_unlearning.runtime.agreement.facts",
+        lambda *words: {**elsewhere(*words), name: "another"},
     )
     with pytest.raises(ValueError, match=f"{name}: here another, there "):
         stopped.run("train", tmp_path)

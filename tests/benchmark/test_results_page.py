@@ -133,7 +133,7 @@ def test_correlations_are_drawn_for_each_block_and_settings(folder):
     made, _ = _made(folder, parts, shows="correlation", methods=methods)
     (section,) = made["sections"]
     (cloud,) = section["scatters"]
-    assert cloud["caption"] == "r = 1.00 [1.00, 1.00]"
+    assert cloud["caption"] == "r = 1.00"
     assert [point["kind"] for point in cloud["points"]] == ["gold"] + ["method"] * 4
     assert section["table"]["rows"][0]["settings"] == "authors"
     assert "Does RF-JSD order methods" in render_results(made)

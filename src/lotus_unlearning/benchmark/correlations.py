@@ -95,11 +95,15 @@ def _correlated(
     return metrics.correlation(x, y, kind) if min(len(set(x)), len(set(y))) > 1 else None
 
 
+def in_words(found: metrics.Correlation) -> str:
+    """The value, with its interval where there is one."""
+    known = not math.isnan(found.low)
+    return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if known else "")
+
+
 def _with_interval(found: metrics.Correlation | None) -> tuple[Entry, Entry]:
     """The correlation, and its p-value."""
     if found is None:
         return Entry(NOTHING), Entry(NOTHING)
-    known = not math.isnan(found.low)
-    text = f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if known else "")
-    value = _number(text, found.value, found.low, found.high)
+    value = _number(in_words(found), found.value, found.low, found.high)
     return value, _number(f"{found.p_value:.2g}", found.p_value)

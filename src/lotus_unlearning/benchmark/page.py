@@ -8,6 +8,7 @@ from typing import Any
 from lotus_unlearning import metrics
 from lotus_unlearning.benchmark import facts
 from lotus_unlearning.benchmark.columns import COLUMNS
+from lotus_unlearning.benchmark.correlations import in_words
 from lotus_unlearning.benchmark.grid import Grid
 from lotus_unlearning.benchmark.layout import Entry, Table
 from lotus_unlearning.benchmark.summary import Line, Part, Values, estimate
@@ -230,8 +231,7 @@ def _caption(methods: Sequence[Mapping[str, Any]]) -> str:
     x, y = [point["x"] for point in methods], [point["y"] for point in methods]
     if len(set(x)) < 2 or len(set(y)) < 2:
         return "r is not defined: all values are equal"
-    found = metrics.correlation(x, y)
-    return _typeset(f"r = {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]")
+    return _typeset(f"r = {in_words(metrics.correlation(x, y))}")
 
 
 def _epochs(part: Part) -> Iterator[Plain]:
