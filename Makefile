@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # What takes about half of the time of all tests; the rest is all others, and doctests.
-HALF := $(addprefix tests/,audit benchmark cli datasets evaluation fuzz jobs metrics)
+HALF := $(addprefix tests/,audit benchmark cli)
 
 # What the reference shows, beside the names that the package itself exports.
 REFERENCE := lotus_unlearning $(addprefix lotus_unlearning., \

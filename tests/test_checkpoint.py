@@ -1,12 +1,10 @@
 """Killed at any moment and started again, a run ends with the bits of one that was not killed."""
 
-import multiprocessing
 import os
 import random
 import re
 import signal
 from contextlib import contextmanager
-from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from lotus_unlearning import SCRUB, UNSIR, LoTUS
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.runtime import nested
 from lotus_unlearning.runtime.checkpoint import FILE
-from worlds import together
+from worlds import forks_with, together
 
 KILLS = {"unlearn": 30, "train": 15}
 
@@ -32,14 +30,7 @@ class Stop(Exception):
 
 @pytest.fixture(scope="module")
 def forks():
-    """Processes that start with everything imported."""
-    with pytest.MonkeyPatch.context() as patch:
-        place = str(Path(__file__).parent)  # where the server finds ``stopped``
-        patch.setenv("PYTHONPATH", place, prepend=os.pathsep)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["stopped"])
-        forkserver.ensure_running()
-    return context
+    return forks_with("stopped", Path(__file__).parent)
 
 
 def same(one, other):

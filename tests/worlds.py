@@ -1,12 +1,28 @@
-"""Several processes that work together, started without a launcher."""
+"""Processes that start at once, with all that is slow imported: together, or to be killed."""
 
 import multiprocessing
 import os
+from multiprocessing import forkserver
 
+import pytest
 import torch
 import torch.distributed as dist
 
 IMPORTED = ["accelerate", "many_processes", "timm.layers"]
+
+
+def forks_with(module, folder):
+    """A context whose processes have ``module`` of ``folder``, and all that is slow to import.
+
+    A server that other tests started imports nothing more: it has to go first.
+    """
+    forkserver._forkserver._stop()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module, *IMPORTED])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)  # where the server looks
+        forkserver.ensure_running()
+    return context
 
 
 def together(count, work, *args):

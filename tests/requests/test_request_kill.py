@@ -2,12 +2,10 @@
 them served and their record."""
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
 import time
-from multiprocessing import forkserver
 from pathlib import Path
 
 import killed
@@ -20,20 +18,14 @@ from lotus_unlearning.requests.export import export
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.verify import verify
 from lotus_unlearning.requests.workspace import opened, served_run
+from worlds import forks_with
 
 KILLS = 50
 
 
 @pytest.fixture(scope="module")
 def forks():
-    """Processes that start with everything imported."""
-    with pytest.MonkeyPatch.context() as patch:
-        place = str(Path(__file__).parent)  # where the server finds ``killed``
-        patch.setenv("PYTHONPATH", place, prepend=os.pathsep)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["killed"])
-        forkserver.ensure_running()
-    return context
+    return forks_with("killed", Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")
