@@ -87,10 +87,7 @@ def evaluate(
         processes=Processes.start(),
         shard=shard,
     )
-    for candidate in models.values():
-        check_precision(run, candidate, splits.forget)
-    if run.processes.count > 1:
-        require_the_same(_facts(models, splits, run), run.processes)
+    _check_run(models, splits, run)
     answers = predict(models, splits, run, ("forget", "unseen", "test"))
     retained = predict_briefly(models, splits.retain, run)
     names = class_names(splits, _classes(answers))
@@ -130,7 +127,16 @@ def _models(
     return models
 
 
+def _check_run(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) -> None:
+    """The precision is right for the models, and all processes were given the same."""
+    for candidate in models.values():
+        check_precision(run, candidate, splits.forget)
+    if run.processes.count > 1:
+        require_the_same(_facts(models, splits, run), run.processes)
+
+
 def _facts(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) -> Facts:
+    """What the measures depend on."""
     parts = {name: getattr(splits, name) for name in ("forget", "retain", "unseen", "test")}
     return {
         "precision": str(run.precision),

@@ -45,6 +45,7 @@ _BY_LAUNCHERS = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def _require_launched() -> None:
+    """What a launcher sets is there, and says how many there are."""
     count = os.environ["WORLD_SIZE"]
     lacking = [name for name in _BY_LAUNCHERS if name not in os.environ]
     if lacking or not count.isdecimal() or int(count) == 0:
