@@ -43,6 +43,38 @@ def test_a_model_that_knows_the_images_by_heart_is_found_out(found):
         assert found_row["values"]["unlearned"] > found_row["intervals"]["gold"][1], measure
 
 
+def test_a_planted_leak_is_found_by_the_threshold_and_the_rates_of_every_score(found):
+    scores = ("entropy", "confidence", "loss", "margin", "modified_entropy", "gradient_norm")
+    for score in scores:
+        suffix = "" if score == "margin" else f"_{score}"
+        threshold = row(found, f"held_out_threshold{suffix}")
+        assert threshold["level"] == 0
+        low, high = threshold["intervals"]["unlearned"]
+        assert 0.5 < low < threshold["values"]["unlearned"] < high, score
+        assert threshold["values"]["unlearned"] > threshold["values"]["gold"], score
+        rate = row(found, f"tpr_at_1_percent{suffix}")
+        if rate["values"]["unlearned"] is None:
+            assert "cannot show a false positive rate" in rate["note"]
+        else:
+            low, high = rate["intervals"]["unlearned"]
+            assert low <= rate["values"]["unlearned"] <= high
+            assert "by bootstrap" in rate["note"]
+    assert row(found, "held_out_threshold_rmia")["level"] == 1
+    assert "gold" in row(found, "tpr_at_1_percent_rmia")["perfect"]
+
+
+def test_details_are_in_the_page_and_its_json_and_not_in_what_is_printed(found):
+    details = [one for one in found.page["ladder"] if one["detail"]]
+    names = {d["measure"] for d in details}
+    assert {"held_out_threshold_entropy", "tpr_at_1_percent_loss"} <= names
+    assert "held_out_threshold" not in names
+    printed, html = found.to_markdown(), render_audit(found.page)
+    for one in details:
+        assert one["label"] not in printed
+        assert one["label"] in html
+    assert f"{len(details)} more rows are in the page and its JSON." in printed
+
+
 def test_figures_are_at_hand_as_mappings_and_as_a_frame(found):
     table = found.to_frame(intervals=True)
     assert list(table.columns[:3]) == [("original", p) for p in ("value", "low", "high")]

@@ -110,7 +110,9 @@ def test_the_record_holds_the_ladder_with_its_intervals_and_the_hash_of_all_that
     file = (folder / "current" / "audit.json").read_bytes()
     assert audit["audit_json_sha256"] == sha256(file).hexdigest()
     shown = view_of_audit(audit)
-    assert len(shown["ladder"]) == len(rows)
+    details = [row for row in rows.values() if row["detail"]]
+    assert len(shown["ladder"]) + len(details) == len(rows)
+    assert shown["details"] == len(details) > 0
     assert shown["how"]["SHA-256 of the run's audit.json"] == sha256(file).hexdigest()
 
 

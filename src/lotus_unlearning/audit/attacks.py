@@ -1,4 +1,4 @@
-"""Rows of attacks: areas by every score; the best threshold and rates at few false alarms."""
+"""Rows of attacks: of every score its area, its best threshold and rates at few false alarms."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -23,6 +23,8 @@ _RATES = {"tpr_at_1_percent": 0.01, "tpr_at_0_1_percent": 0.001}
 _ONLINE = Rung(
     2, "golds, and shadow models, 2 or more on each side of every image", "gold's, near 0.5"
 )
+_MAIN = {"threshold": ("margin",), "rates": ("margin", "rmia", "lira", "lira_online")}
+"""Scores whose threshold and whose rates are no details."""
 _HELD_OUT = Meaning(
     direction="near gold",
     unit="share",
@@ -35,15 +37,19 @@ _HELD_OUT = Meaning(
 
 
 def attacks(scores: Scored, names: Iterable[str], seed: int) -> Iterator[Row]:
-    """AUC by some scores; threshold and true positive rates by the margin and by LiRA."""
+    """AUC, held-out threshold and true positive rates, by some scores.
+
+    Thresholds and rates of scores that the margin stands for are details: rows of the page and of
+    its JSON that are not printed.
+    """
     there = [name for name in names if name in scores.by]
     for name in there:
         yield _area(name, scores.by[name], seed)
-    if "margin" in there:
-        yield _threshold(scores.by["margin"], seed)
     for name in there:
-        if name in ("margin", "lira", "lira_online"):
-            yield from _rates(name, scores, seed)
+        if not dict(scores.by[name])["unlearned"].same_images:  # golds' answers to the same images
+            yield _threshold(name, scores.by[name], seed)
+    for name in there:
+        yield from _rates(name, scores, seed)
 
 
 def _area(name: str, columns: Columns, seed: int) -> Row:
@@ -52,7 +58,7 @@ def _area(name: str, columns: Columns, seed: int) -> Row:
     if online:
         meaning = replace(
             meaning,
-            rung=_ONLINE,
+            rung=_rung(name),
             definition="Chance that a forget image's margin is more like that of shadow models "
             "that were trained on the image, by their likelihood ratio, than the margin of a gold "
             "on one of these images.",
@@ -61,22 +67,41 @@ def _area(name: str, columns: Columns, seed: int) -> Row:
     row = of_scores(
         f"auc_{name}", label, columns, Pair.auc, lambda pair: pair.auc_interval(seed), meaning
     )
-    if name == "gradient_norm":  # one backward pass for each image
-        forget, unseen = dict(columns)["unlearned"].sides
-        row.note = f"Of {len(forget):,} forget and {len(unseen):,} unseen images."
+    row.note = _sampled(name, columns)
     return row
 
 
-def _threshold(columns: Columns, seed: int) -> Row:
+def _rung(name: str) -> Rung:
+    """What a score costs."""
+    return _ONLINE if name == "lira_online" else LADDER[f"auc_{name}"]
+
+
+def _as_dear(meaning: Meaning, name: str) -> Meaning:
+    """A meaning on the rung of a score, of which a perfect result is its own."""
+    rung = replace(_rung(name), perfect=meaning.rung.perfect)
+    return replace(meaning, rung=rung)
+
+
+def _sampled(name: str, columns: Columns) -> str:
+    if name != "gradient_norm":  # one backward pass for each image
+        return ""
+    forget, unseen = dict(columns)["unlearned"].sides
+    return f"Of {len(forget):,} forget and {len(unseen):,} unseen images."
+
+
+def _threshold(name: str, columns: Columns, seed: int) -> Row:
     few = min(map(len, dict(columns)["unlearned"].sides)) < 2  # no halves, no interval
-    return of_scores(
-        "held_out_threshold",
-        "Held-out threshold on the margin",
+    row = of_scores(
+        "held_out_threshold" if name == "margin" else f"held_out_threshold_{name}",
+        f"Held-out threshold, by {_BY[name]}",
         columns,
         lambda pair: metrics.best_threshold(*pair.sides, seed=seed).held_out,
         lambda pair: None if few else metrics.bootstrap_threshold(*pair.sides, seed=seed),
-        _HELD_OUT,
+        _as_dear(_HELD_OUT, name),
     )
+    row.note = _sampled(name, columns)
+    row.detail = name not in _MAIN["threshold"]
+    return row
 
 
 def _rates(name: str, scores: Scored, seed: int) -> Iterator[Row]:
@@ -86,7 +111,9 @@ def _rates(name: str, scores: Scored, seed: int) -> Iterator[Row]:
         if rate.reason and name in scores.wider:
             columns, wider = scores.wider[name], True
             rate = _rate(columns, fpr, seed)
-        yield _rate_row(name, measure, columns, rate, fpr, wider)
+        row = _rate_row(name, measure, columns, rate, fpr, wider)
+        row.detail = name not in _MAIN["rates"]
+        yield row
 
 
 def _rate(columns: Columns, fpr: float, seed: int) -> RateAt:
@@ -105,8 +132,8 @@ def _rate_row(
             definition=f"Share of forget images that LiRA (online) takes for trained on where it "
             f"takes {100 * fpr:g}% of the golds' answers to these images for that.",
         )
-    elif name != "margin":
-        meaning = replace(meaning, rung=LADDER[f"auc_{name}"])  # as dear as its score
+    else:
+        meaning = _as_dear(meaning, name)
     label = f"Found at {100 * fpr:g} % false alarms, by {_BY[name]}"
     row = Row(measure=measure if name == "margin" else f"{measure}_{name}", label=label,
               meaning=meaning, values={"unlearned": None})  # fmt: skip

@@ -50,7 +50,7 @@ Shadows = tuple[Floats, NDArray[np.bool_]]
 on."""
 CURVES = ("margin", "rmia", "lira", "lira_online")
 """Scores whose receiver curves are shown."""
-_WIDER = ("margin", "lira")
+_WIDER = ("entropy", "confidence", "loss", "margin", "modified_entropy", "lira")
 RAREST = 0.001
 """Share of false alarms below which no rate is shown: it takes 1,000 images never trained on."""
 

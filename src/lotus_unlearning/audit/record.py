@@ -58,12 +58,18 @@ class Audit:
         return rows.frame(self.page["ladder"], self.page["columns"], with_intervals=intervals)
 
     def to_markdown(self) -> str:
-        """The verdict, what it rests on, and the ladder as a table to paste."""
+        """The verdict, what it rests on, and the ladder, less its details, as a table to paste."""
         verdict = self.page["verdict"]
         lines = [f"**{verdict['outcome'].capitalize()}**", *verdict["sentences"], ""]
         lines += [*self.page["self_test"]["sentences"], ""] if self.page["self_test"] else []
         notes = "".join(f"\n- {note}" for note in self.page["notes"])
-        return "\n".join(lines) + "\n" + self._table() + (f"\n{notes}" if notes else "")
+        more = len(self.page["ladder"]) - len(self._shown())
+        rest = f"\n\n{more} more rows are in the page and its JSON.\n" if more else ""
+        return "\n".join(lines) + "\n" + self._table() + rest + (f"\n{notes}" if notes else "")
+
+    def _shown(self) -> list[dict[str, Any]]:
+        """Rows that no other stands for; audits of earlier versions have no details."""
+        return [row for row in self.page["ladder"] if not row.get("detail")]
 
     def _table(self) -> str:
         from tabulate import tabulate
@@ -72,7 +78,7 @@ class Audit:
         body = [
             [f"{row['level']}", f"{row['label']} {ARROWS_IN_TEXT[row['direction']]}"]
             + [_cell(row, column) for column in columns]
-            for row in self.page["ladder"]
+            for row in self._shown()
         ]
         align = ["right", "left", *["right"] * len(columns)]
         text: str = tabulate(

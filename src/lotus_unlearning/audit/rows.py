@@ -62,6 +62,7 @@ class Row:
         note: What else is to be said.
         of_sets: Whether ``golds`` are values of sets of golds that overlap: their interval is where
             these are, not where another is expected.
+        detail: Whether another row stands for it where there is little room.
     """
 
     measure: str
@@ -72,6 +73,7 @@ class Row:
     interval: tuple[float, float] | None = None
     note: str = ""
     of_sets: bool = False
+    detail: bool = False
 
     def add(self, column: str, value: float) -> None:
         """The value of a model; of golds there are several."""
@@ -110,6 +112,7 @@ class Row:
             "intervals": intervals,
             "golds": golds,
             "note": note,
+            "detail": self.detail,
         }
 
     def _expected(self, golds: Sequence[float]) -> list[float]:

@@ -15,7 +15,8 @@ statistics  rows {name, label, unit, value, gold, effect, corrected, distinguish
 self_test   {held_out: {golds, passed, share, low, high, expected, ok} | None, original: verdict |
             None, put_back: [{images, models, caught}], caught_from, sentences}
 ladder      rows {measure, label, level, direction, unit, definition, models, perfect, values:
-            {column: float | None}, intervals: {column: [low, high]}, golds: [..], note}
+            {column: float | None}, intervals: {column: [low, high]}, golds: [..], note, detail:
+            another row stands for it}
 per_image   {ids, labels, original: [margins] | None, unlearned, gold, low, high, outside, band}
 worst       rows {id, label, png (base64), z, beliefs: {column: probability}, gold: [low, high]}
 roc         {score: {others: who raises false alarms, fpr, models: {column: {tpr, auc, low, high}},

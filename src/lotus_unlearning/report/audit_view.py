@@ -143,12 +143,15 @@ def _image(index: int, image: Plain, columns: Sequence[str], figure: Figure) -> 
 
 
 def _ladder(rows: Sequence[Plain], columns: Sequence[str], figure: Figure) -> list[dict[str, Any]]:
-    """Rows by level."""
+    """Rows by level, details apart."""
     found = []
     for level, (name, about) in enumerate(_LEVELS):
-        mine = [_row(i, r, columns, figure) for i, r in enumerate(rows) if r["level"] == level]
-        if mine:
-            found.append({"name": name, "about": about, "rows": mine})
+        mine: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+        for index, row in enumerate(rows):
+            if row["level"] == level:
+                mine[bool(row.get("detail"))].append(_row(index, row, columns, figure))
+        if any(mine.values()):
+            found.append({"name": name, "about": about, "rows": mine[False], "details": mine[True]})
     return found
 
 

@@ -25,7 +25,9 @@ from lotus_unlearning.splits import Split, Splits
 BANKS = "banks"
 _FINDING = ("name", "label", "unit", "value", "gold", "effect", "corrected", "distinguishable")
 _REACH = ("expected", "found_below", "found_above")
-_RUNG = ("level", "measure", "label", "direction", "unit", "values", "intervals", "note")
+_RUNG = (
+    "level", "measure", "label", "direction", "unit", "values", "intervals", "note", "detail"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -63,12 +63,14 @@ def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, what it rests on, and how far it can be trusted."""
     facts = audit["facts"]
     self_test = dict(facts.get("self_test") or {})
+    ladder = facts.get("ladder", ())
     return {
         "passed": audit["passed"],
         "why": audit["why"],
         "sentences": facts.get("sentences", ()),
         "rows": [_statistic(row) for row in facts.get("statistics", ())],
-        "ladder": [_rung(row) for row in facts.get("ladder", ())],
+        "ladder": [_rung(row) for row in ladder if not row.get("detail")],
+        "details": sum(bool(row.get("detail")) for row in ladder),
         "trust": self_test.pop("sentences", ()),
         "tested": self_test,
         "notes": facts.get("notes", ()),
