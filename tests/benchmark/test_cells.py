@@ -144,4 +144,4 @@ def test_a_cell_needs_its_original_its_golds_and_what_chose_the_images():
 
 
 def test_a_title_says_what_a_cell_is():
-    assert title(cell()) == "LoTUS forgets random 10% (seed 0), original 0, digits"
+    assert title(cell()) == "LoTUS forgets random 10% (seed 0), original 0, digits, resnet-thin"

@@ -108,6 +108,10 @@ def test_lotus_forgets_a_class_with_its_settings_for_classes(tmp_path):
     ("changes", "message"),
     [
         ({"blocks": ["digit"]}, "did you mean 'digits'"),
+        ({"scenario": []}, "got scenario; did you mean 'scenarios'"),
+        ({"settings": ["author"]}, "settings: expected one of paper, authors, tuned; got 'author'"),
+        ({"scenarios": [{"kind": "clas"}]}, r"scenarios\.kind: expected one of random.*'class'"),
+        ({"golds": "many"}, "golds: expected int, got many"),
         ({"methods": ["lotos"]}, "got 'lotos'"),
         ({"settings": ["papers"]}, "papers"),
         ({"measures": ["accuracy"]}, "got accuracy"),
@@ -140,6 +144,8 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path):
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ValueError, match=message):
             read_grid(str(tmp_path / "bad.yaml"))
+    with pytest.raises(ValueError, match=r"expected a file, but there is none at 'gone\.yaml'"):
+        read_grid("gone.yaml")
     with pytest.raises(ValueError, match="did you mean 'table1'"):
         read_grid("tabel1")
 

@@ -33,10 +33,10 @@ golds: 1
 """
 
 
-def ready(chosen, folder, root=None, may_skip=True):
+def ready(chosen, folder, root=None, may_skip=True, dry=False):
     place = Place("cpu", str(root or folder))
     return preflight.ready(
-        chosen, Store(folder / "r"), place, lambda look: look(), may_skip=may_skip
+        chosen, Store(folder / "r"), place, lambda look: look(), may_skip=may_skip, dry=dry
     )
 
 
@@ -57,6 +57,7 @@ def _only_what_is_on_disk(monkeypatch):
             lambda self: os.path.isdir(f"{self.root}/{self.base_folder}"),
         )
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    monkeypatch.setattr(preflight, "build", lambda *_, **__: None)  # published weights
 
 
 @pytest.mark.usefixtures("_only_what_is_on_disk")
@@ -79,11 +80,40 @@ def test_without_any_data_all_that_is_missing_is_said_at_once(tmp_path):
 @pytest.mark.usefixtures("_only_what_is_on_disk")
 def test_blocks_that_were_named_are_not_skipped(tmp_path, capsys):
     cifar100(tmp_path)
-    words = ["bench", "table3", "--blocks", "cifar-100", "cifar-10", "--seeds", "1", "--dry_run"]
+    words = ["bench", "table3", "--blocks", "cifar-100", "cifar-10", "--seeds", "1"]
     assert main([*words, "--root", str(tmp_path), "--device", "cpu"]) == 1
     said = capsys.readouterr()
     assert "cifar-10: expected the data set in" in said.err
     assert said.out == ""
+
+
+def test_a_dry_run_downloads_nothing_and_lists_what_a_run_would(tmp_path, monkeypatch, capsys):
+    def download(_):
+        pytest.fail("it downloads")
+
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", download)
+    words = ["bench", "table3", "--blocks", "cifar-10", "--seeds", "1", "--golds", "1"]
+    words += ["--methods", "lotus", "--root", str(tmp_path), "--out", str(tmp_path / "r")]
+    assert main([*words, "--dry_run"]) == 0
+    said = capsys.readouterr()
+    assert "cifar-10: cifar-10-python.tar.gz (170 MB)" in said.err
+    assert f"would be downloaded to {tmp_path}" in said.err
+    assert "no estimate  LoTUS forgets random 50% (seed 0), original 0, cifar-10" in said.out
+
+
+def test_weights_that_cannot_be_had_are_missed_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys
+):
+    import timm
+
+    def create_model(*_, pretrained=False, **__):
+        raise OSError("no route to the weights") if pretrained else AssertionError
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    block = {**BLOCK, "model": "timm:resnet10t", "pretrained": True}
+    with pytest.raises(ValueError, match=r"no route to the weights; start from fresh ones"):
+        ready(grid(tmp_path, blocks=[block]), tmp_path)
+    ready(grid(tmp_path, blocks=[block]), tmp_path, dry=True)  # which needs none
 
 
 def test_what_can_run_is_run_and_its_table_comes_again(words, tmp_path, capsys):

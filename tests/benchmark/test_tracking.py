@@ -62,7 +62,9 @@ def test_every_cell_becomes_a_run_with_its_settings_and_numbers(server, tmp_path
     assert cells.keys() < {run.data.tags["cell"] for run in found}
     assert len(found) == 7
     lotus = next(run for run in found if run.data.params.get("method.is") == "LoTUS")
-    assert lotus.info.run_name == "LoTUS forgets random 10% (seed 0), original 0, digits"
+    assert (
+        lotus.info.run_name == "LoTUS forgets random 10% (seed 0), original 0, digits, resnet-thin"
+    )
     assert 0 <= lotus.data.metrics["forget_accuracy"] <= 1
     assert lotus.data.metrics["seconds"] > 0
 

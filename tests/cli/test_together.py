@@ -18,11 +18,19 @@ HERE = Path(__file__).parent
 RUNS = ("original", "gold", "runs/unlearned", "runs/evaluation", "runs/demo")
 
 
+TORCHRUN = ("torch.distributed.run", "--standalone")
+ACCELERATE = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+
+
 def launched(place, *words):
-    """What two processes said, together and in the end."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    """What two processes of torchrun said."""
+    return by([*TORCHRUN, "--nproc-per-node", "2"], place, *words)
+
+
+def by(launcher, place, *words):
+    """What two processes of a launcher said, together and in the end."""
     return subprocess.run(
-        [*launch, "--nproc-per-node", "2", *words],
+        [sys.executable, "-m", *launcher, *words],
         cwd=place,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
         capture_output=True,
@@ -105,6 +113,16 @@ def failure(place, *words):
     assert done.returncode != 0
     assert done.stdout == ""
     return [line for line in done.stderr.splitlines() if line.startswith("lotus ")]
+
+
+def test_accelerate_launch_starts_them_too(both, tmp_path):
+    one, _, _ = both
+    done = by(ACCELERATE, tmp_path, "-m", "lotus_unlearning", *COMMANDS[0])
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stderr.count("trained in") == 1
+    assert runs.read(tmp_path / "original").manifest["processes"] == 2
+    a, b = (load_file(place / "original" / "model.safetensors") for place in (one, tmp_path))
+    assert all((a[key] - b[key]).abs().max() < 1e-6 for key in a)
 
 
 def test_a_mistake_is_said_once(tmp_path):

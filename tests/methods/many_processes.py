@@ -151,12 +151,13 @@ def splits(of_a_class=False):
     return Splits.from_ids(toy.data(size=49), forget=list(range(0, 44, 4)), **others)
 
 
-def results(shard):
+def results(shard, names):
     """Weights by model, method and name, and numbers by model and method."""
     weights, numbers = {}, {}
     for kind, make in MODELS.items():
         model = toy.trained(make)
-        for name, method in (ROWS | VARIANTS | A_CLASS | OWN).items():
+        methods = ROWS | VARIANTS | A_CLASS | OWN
+        for name, method in ((name, methods[name]) for name in names):
             made = toy.run(model, splits(name in A_CLASS), method, shard=shard)
             key = f"{kind}: {name}"
             weights |= {f"{key}: {k}": v.contiguous() for k, v in made.model.state_dict().items()}
@@ -167,9 +168,9 @@ def results(shard):
     return weights, numbers
 
 
-def write(folder, shard=False):
+def write(folder, shard=False, names=ALL):
     shards.SMALLEST = 100  # of these models one layer is gathered on its own, the rest together
-    weights, numbers = results(shard)
+    weights, numbers = results(shard, names)
     if Processes.start().rank == 0:
         save_file(weights, folder / "weights.safetensors")
         (folder / "numbers.json").write_text(json.dumps(numbers))

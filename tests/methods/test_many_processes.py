@@ -45,6 +45,17 @@ def test_many_processes_measure_what_one_does(kind, both):
     same(rows[f"{kind}: evaluate"], others[f"{kind}: evaluate"])
 
 
+def test_four_processes_with_a_shard_each_agree_with_one(alone, tmp_path):
+    names = ("lotus", "scrub", "ssd", "unsir", "salun", "understudy", "retrain with views")
+    assert together(4, many_processes.write, tmp_path, True, names) == [0] * 4
+    (one, rows), (many, others) = alone, many_processes.read(tmp_path)
+    assert {key.split(": ")[1] for key in many} == set(names)
+    for key, found in many.items():
+        assert (one[key] - found).abs().max() <= EXACT, key
+    for key in others.keys() - {f"{kind}: evaluate" for kind in MODELS}:  # of another model
+        same(rows[key], others[key])
+
+
 def test_batches_that_are_joined_are_refused_at_once(tmp_path):
     assert together(2, many_processes.refused, tmp_path) == [0, 0]
     said = [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)]

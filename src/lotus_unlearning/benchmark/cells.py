@@ -241,12 +241,14 @@ def title(cell: Cell) -> str:
     >>> title(Original(setup=setup, seed=2))
     'original 2, digits, resnet-thin'
     """
+    setup = setup_of(cell)
+    work = f"{setup.data.name}, {setup.model}"
     if isinstance(cell, Original):
         half = "" if cell.half is None else f" on half {cell.half}"
-        return f"original {cell.seed}{half}, {cell.setup.data.name}, {cell.setup.model}"
+        return f"original {cell.seed}{half}, {work}"
     if isinstance(cell, Gold):
-        return f"gold {cell.seed} without {_forgotten(cell.forget)}, {cell.setup.data.name}"
-    place = f"original {cell.original.seed}, {cell.original.setup.data.name}"
+        return f"gold {cell.seed} without {_forgotten(cell.forget)}, {work}"
+    place = f"original {cell.original.seed}, {work}"
     if isinstance(cell, Reference):
         return f"measures of {place}, and of its golds"
     name = type(cell.method).__name__

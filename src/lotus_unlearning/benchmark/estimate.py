@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 
 import torch
@@ -34,7 +34,11 @@ _ENOUGH = 0.5
 
 
 def estimates(
-    todo: Iterable[Cell], known: Iterable[Cell], store: Store, place: Place | None
+    todo: Iterable[Cell],
+    known: Iterable[Cell],
+    store: Store,
+    place: Place | None,
+    later: Collection[str] = (),
 ) -> dict[Cell, float]:
     """Seconds of each cell that is to be run, as far as they can be told.
 
@@ -47,6 +51,7 @@ def estimates(
         store: The store with the finished cells.
         place: The device, and the folder of the data sets; ``None``: cells will run on other
             machines, so that nothing is timed here.
+        later: The names of data sets that are not there yet, on which nothing can be timed.
     """
     taken: dict[object, list[float]] = {}
     for cell in known:
@@ -56,7 +61,9 @@ def estimates(
     medians = {kind: statistics.median(values) for kind, values in taken.items()}
     found = {cell: medians.get(_alike(cell)) for cell in todo}
     if place is not None:
-        found = {c: _counted(c, place) if taken is None else taken for c, taken in found.items()}
+        untimed = (c for c, taken in found.items() if taken is None)
+        here = [c for c in untimed if setup_of(c).data.name not in later]
+        found |= {cell: _counted(cell, place) for cell in here}
     return {cell: taken for cell, taken in found.items() if taken is not None}
 
 

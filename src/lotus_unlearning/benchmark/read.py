@@ -1,8 +1,9 @@
 """Grids by name, and from YAML files."""
 
 import copy
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,8 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
     """
     path = grids().get(name, Path(name))
     if not path.is_file():
+        if path.suffix in (".yaml", ".yml"):
+            raise ValueError(f"bench: expected a file, but there is none at {name!r}")
         hint = did_you_mean(name, grids())
         raise ValueError(
             f"bench: expected one of {', '.join(grids())}, or a YAML file; got {name!r}{hint}"
@@ -156,12 +159,18 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _checked(entries: dict[str, Any], source: str) -> Grid:
     from jsonargparse import ArgumentParser
 
+    keys = [one.name for one in fields(GridFile)]
+    if unknown := [str(key) for key in entries if key not in keys]:
+        raise ValueError(
+            f"bench: {source}: expected some of {', '.join(keys)}; got {', '.join(unknown)}"
+            f"{did_you_mean(unknown[0], keys)}"
+        )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(GridFile, "grid")
     try:
         parsed = parser.instantiate(parser.parse_object({"grid": copy.deepcopy(entries)}))
     except Exception as error:  # jsonargparse raises many kinds
-        raise ValueError(f"bench: {source}: {error}") from None
+        raise ValueError(f"bench: {source}: {_in_words(str(error))}") from None
     file: GridFile = parsed.grid
     if problems := list(_problems(file)):
         raise ValueError("\n".join(problems))
@@ -181,6 +190,26 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
     for section in grid.sections():
         section.rows()  # names and settings of methods are checked here
     return grid
+
+
+def _in_words(error: str) -> str:
+    r"""What jsonargparse says of a value, less its types; as it is, where that is not known.
+
+    >>> _in_words("Parser key \"grid.golds\":\n  Expected a <class 'int'>. Got value: many")
+    'golds: expected int, got many'
+    """
+    keys = ".".join(re.findall(r'Parser key "(?:grid\.)?([^"]+)"', error))
+    last = error.strip().splitlines()[-1].strip()
+    found = re.fullmatch(
+        r"Expected a (?:typing\.Literal\[(.*)\]|<class '(.*)'>)\. Got value: (.*)", last
+    )
+    if not keys or found is None:
+        return error
+    choices, kind, value = found.groups()
+    if kind:
+        return f"{keys}: expected {kind}, got {value}"
+    known = re.findall(r"'([^']*)'", choices)
+    return f"{keys}: expected one of {', '.join(known)}; got {value!r}{did_you_mean(value, known)}"
 
 
 def _problems(file: GridFile) -> Iterator[str]:

@@ -127,11 +127,12 @@ def _add_place(made: ArgumentParser) -> None:
 
 def _list(grid: Grid, store: Store, place: Place, chosen: Any) -> None:
     with closing(_executor(place, chosen, jobs=1)) as executor:
-        targets = list(_ready(grid, store, place, executor, chosen).cells())
+        found = _ready(grid, store, place, executor, chosen)
+    targets = list(found.grid.cells())
     cells = order(targets)
     todo = unfinished(cells, store)
     on_cluster = chosen.ray is not None
-    expected = estimates(todo, cells, store, None if on_cluster else place)
+    expected = estimates(todo, cells, store, None if on_cluster else place, found.later)
     for cell in todo:
         took = seconds(expected[cell]) if cell in expected else "no estimate"
         show(f"{took:>12}  {title(cell)}")
@@ -140,6 +141,8 @@ def _list(grid: Grid, store: Store, place: Place, chosen: Any) -> None:
         f"{len(todo)} cells to run of {len(cells)}, {_time(todo, expected, jobs)}; the tables need "
         f"{len(targets)} of them, the others are models that these share"
     )
+    for what in found.later.values():
+        say(what)
 
 
 def _time(todo: Sequence[Cell], expected: Mapping[Cell, float], jobs: int) -> str:
@@ -152,16 +155,20 @@ def _time(todo: Sequence[Cell], expected: Mapping[Cell, float], jobs: int) -> st
     return alone if jobs == 1 else f"{alone}, {seconds(total / jobs)} at best with {jobs} at once"
 
 
-def _ready(grid: Grid, store: Store, place: Place, executor: Executor[Cell], chosen: Any) -> Grid:
+def _ready(
+    grid: Grid, store: Store, place: Place, executor: Executor[Cell], chosen: Any
+) -> preflight.Ready:
     """The grid without the blocks whose data are absent; they are named."""
-    found = preflight.ready(grid, store, place, executor.call, may_skip=chosen.blocks is None)
+    found = preflight.ready(
+        grid, store, place, executor.call, may_skip=chosen.blocks is None, dry=chosen.dry_run
+    )
     if found.skipped:
         say(
             f"skipped, as their data are absent: {', '.join(found.skipped)}; the same command runs "
             f"them when the data are there. It goes on with {', '.join(found.grid.blocks)}.\n"
             + "\n".join(found.absent)
         )
-    return found.grid
+    return found
 
 
 def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress[Cell]:
@@ -177,7 +184,7 @@ def _run(grid: Grid, store: Store, place: Place, chosen: Any) -> Progress[Cell]:
 
     with closing(_executor(place, chosen, chosen.jobs)) as executor:
         store.tidy()
-        targets = _ready(grid, store, place, executor, chosen).cells()
+        targets = _ready(grid, store, place, executor, chosen).grid.cells()
         return run_all(targets, store, executor, watch, keep_files=chosen.keep_predictions)
 
 

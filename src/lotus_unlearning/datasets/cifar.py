@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
-from lotus_unlearning.datasets.files import CACHE, missing
+from lotus_unlearning.datasets.files import CACHE, NotDownloadedError, missing, require_download
 from lotus_unlearning.images import ImageTensors
 
 
@@ -63,7 +63,7 @@ def read_cifar(
         download: Fetch what is absent.
 
     Raises:
-        ValueError: If the files are absent or damaged and cannot be downloaded.
+        ValueError: If the files are absent or damaged and cannot be downloaded, or not now.
     """
     from torchvision import datasets
 
@@ -75,7 +75,10 @@ def read_cifar(
         except RuntimeError:  # not there, or damaged: torchvision checks hashes
             if not download:
                 raise
+            require_download(name, kind.get, place)
             parts = [reader(str(place), train=train, download=True) for train in (True, False)]
+    except NotDownloadedError:
+        raise
     except Exception as error:  # urllib, ssl and torchvision raise many kinds
         what = f"the download failed: {error}" if download else "nothing was downloaded"
         absent = f"{kind.layout.partition('/')[0]}: absent or damaged, and {what}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lotus_unlearning.datasets.data import Cut, Data, Preprocess, assemble
-from lotus_unlearning.datasets.files import CACHE, AbsentDataError
+from lotus_unlearning.datasets.files import CACHE, AbsentDataError, require_download
 from lotus_unlearning.images import ImageTensors
 
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -60,6 +60,7 @@ def _file(folder: Path, name: str) -> Path | None:
 def _download(root: Path) -> Path:
     from torchvision.datasets import FashionMNIST
 
+    require_download("fashion-mnist", "torchvision's four files (30 MB)", root)
     try:
         FashionMNIST(str(root), download=True)
     except Exception as error:  # urllib, ssl and torchvision raise many kinds

@@ -2,8 +2,10 @@
 
 import os
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +39,38 @@ _WORTH_A_THREAD = 200
 
 class AbsentDataError(ValueError):
     """The files of a data set are not there, or not as they were published."""
+
+
+class NotDownloadedError(AbsentDataError):
+    """The files of a data set are not there, and are not to be downloaded now."""
+
+
+_MAY_DOWNLOAD = ContextVar("may_download", default=True)
+
+
+@contextmanager
+def nothing_downloaded() -> Iterator[None]:
+    """In the block, who would download a data set raises a :class:`NotDownloadedError`."""
+    before = _MAY_DOWNLOAD.set(False)
+    try:
+        yield
+    finally:
+        _MAY_DOWNLOAD.reset(before)
+
+
+def require_download(name: str, what: str, place: Path) -> None:
+    """A data set may be downloaded now.
+
+    Args:
+        name: Of the data set.
+        what: Is to be downloaded.
+        place: The folder for it.
+
+    Raises:
+        NotDownloadedError: Within :func:`nothing_downloaded`.
+    """
+    if not _MAY_DOWNLOAD.get():
+        raise NotDownloadedError(f"{name}: {what} would be downloaded to {place}")
 
 
 def missing(
