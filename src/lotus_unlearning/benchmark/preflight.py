@@ -20,6 +20,8 @@ from lotus_unlearning.jobs.schedule import order, unfinished
 from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.runtime import choose_device, choose_precision
 
+_WITHOUT_WEIGHTS = "start from fresh ones (--pretrained false), or take blocks without (--blocks)"
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -151,10 +153,7 @@ def _weights(readers: Sequence[Cell], place: Place) -> list[str]:
         if setup.pretrained and not _said(partial(models.check, setup.model, pretrained=True)):
             data = load(setup.data, place.root)
             found = _said(partial(build, setup, data, 0, pretrained=True))
-            wrong += [
-                f"{text}; start from fresh ones (--pretrained false), or take blocks without (--blocks)"
-                for text in found
-            ]
+            wrong += [f"{text}; {_WITHOUT_WEIGHTS}" for text in found]
     return wrong
 
 
