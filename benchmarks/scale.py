@@ -1,15 +1,17 @@
 """Memory and time of unlearning from 10,000 to 1,000,000 images, streamed from tar shards.
 
-    python benchmarks/scale.py                     # measures, one JSON line per size
+    python benchmarks/scale.py                     # measures, one JSON line per size and classes
     python benchmarks/scale.py --table             # prints the table of what was measured
 
 Synthetic shards of random images of 32 pixels, as PNG. One shard is written and linked under many
 names: its keys are then told apart by the shard. Each size is measured in a process of its own,
-which believes that its machine has `--memory` bytes, so that what can be streamed is.
+which believes that its machine has `--memory` bytes, so that what can be streamed is, and what the
+teacher answers of 1,000 classes goes to a file.
 """
 
 import argparse
 import io
+import itertools
 import json
 import os
 import resource
@@ -23,13 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-PIXELS, CLASSES, PER_SHARD = 32, 10, 10_000
+PIXELS, PER_SHARD = 32, 10_000
 UNSEEN = 2_000
 FORGET_SHARE, RETAIN_SHARE, BATCH = 0.01, 0.05, 256
 STEPS = ("index", "splits", "unlearn")
 
 
-def write_shard(path, first, images):
+def write_shard(path, first, images, classes):
     from PIL import Image
 
     draw = np.random.default_rng(first)
@@ -38,23 +40,23 @@ def write_shard(path, first, images):
             stream = io.BytesIO()
             pixels = draw.integers(0, 256, (PIXELS, PIXELS, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(stream, "PNG", compress_level=0)
-            members = ((".png", stream.getvalue()), (".cls", b"%d" % (number % CLASSES)))
+            members = ((".png", stream.getvalue()), (".cls", b"%d" % (number % classes)))
             for ending, content in members:
                 member = tarfile.TarInfo(f"{first + number:09}{ending}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
 
 
-def write(folder, images):
+def write(folder, images, classes):
     """`folder/train-*.tar` of so many images, and one shard each of test and unseen images."""
-    one = folder.parent / "shard.tar"
+    one = folder.parent / f"shard-{classes}.tar"
     if not one.exists():
-        write_shard(one, 0, PER_SHARD)
+        write_shard(one, 0, PER_SHARD, classes)
     folder.mkdir(parents=True)
     for i in range(images // PER_SHARD):
         os.link(one, folder / f"train-{i:05}.tar")
     for i, name in enumerate(("test", "unseen"), 1):
-        write_shard(folder / f"{name}-00000.tar", i * 10**8, UNSEEN)
+        write_shard(folder / f"{name}-00000.tar", i * 10**8, UNSEEN, classes)
 
 
 class Peak:
@@ -105,20 +107,20 @@ def _memory(pid):
     return sizes.get("Pss:", 0), sizes.get("Pss_Anon:", 0)
 
 
-def network():
+def network(classes):
     import torch
     from torch import nn
 
     torch.manual_seed(0)
     layers = nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
-    return nn.Sequential(*layers, nn.Linear(32, CLASSES))
+    return nn.Sequential(*layers, nn.Linear(32, classes))
 
 
-def loaded(splits):
+def loaded(splits, classes):
     """Unlearn from a few images, so that all libraries are in memory before it is measured."""
     from lotus_unlearning import LoTUS, unlearn
 
-    unlearn(network(), splits, LoTUS(epochs=1, tolerance=1.0), device="cpu", progress=False)
+    unlearn(network(classes), splits, LoTUS(epochs=1, tolerance=1.0), device="cpu", progress=False)
 
 
 def processor_seconds():
@@ -128,7 +130,7 @@ def processor_seconds():
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
-def measure(folder, images, memory):
+def measure(folder, images, classes, memory):
     """One size: where each image lies, what to forget, one epoch of LoTUS."""
     import torch
 
@@ -138,9 +140,17 @@ def measure(folder, images, memory):
 
     torch.set_num_threads(1)
     files.memory_bytes = stored.memory_bytes = lambda: memory
+    in_files, reserve = [], stored._reserve
+
+    def counted(file, size):
+        in_files.append(size)
+        reserve(file, size)
+
+    stored._reserve = counted
     few = datasets.load(f"webdataset:{folder}/test-00000.tar", size=PIXELS)
-    loaded(Splits.random(few, on_overlap="drop"))
-    before, row = Peak().end(), {"images": images}
+    loaded(Splits.random(few, on_overlap="drop"), classes)
+    in_files.clear()
+    before, row = Peak().end(), {"images": images, "classes": classes}
     peaks = [before]
 
     def step(name, work):
@@ -155,7 +165,7 @@ def measure(folder, images, memory):
     splits = step("splits", lambda: Splits.random(data, fraction=FORGET_SHARE))
     method = LoTUS(epochs=1, retain_share=RETAIN_SHARE, tolerance=1.0)
     settings = {"batch_size": BATCH, "device": "cpu", "progress": False}
-    made = step("unlearn", lambda: unlearn(network(), splits, method, **settings))
+    made = step("unlearn", lambda: unlearn(network(classes), splits, method, **settings))
     assert made.history[0]["loss"] is not None
     return row | {
         "learned_from": len(splits.forget) + round(RETAIN_SHARE * len(splits.retain)),
@@ -165,16 +175,17 @@ def measure(folder, images, memory):
         "peak_anonymous_bytes": max(peak.anonymous for peak in peaks),
         "seconds": sum(row[f"{name}_seconds"] for name in STEPS),
         "processor_seconds": processor_seconds(),
-        "believed_memory": memory,
+        "teacher_file_bytes": sum(in_files),
+        "believed_memory_bytes": memory,
     }
 
 
-def apart(folder, images, memory):
+def apart(folder, images, classes, memory):
     """:func:`measure` in a process of its own, whose index is made anew."""
     words = [sys.executable, __file__, "--one", str(folder), "--images", str(images)]
     with tempfile.TemporaryDirectory() as home:
         place = {**os.environ, "HOME": home}
-        words += ["--memory", str(memory)]
+        words += ["--classes", str(classes), "--memory", str(memory)]
         done = subprocess.run(words, env=place, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -226,16 +237,17 @@ def read(path):
 def table(rows):
     """Markdown: memory; seconds as they passed, and of the processor, which others may use, too."""
     lines = [
-        "| images | peak memory | of it anonymous | above the libraries | index | splits | "
-        "unlearn | processor |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| images | classes | peak memory | of it anonymous | above the libraries | teacher's file "
+        "| index | splits | unlearn | processor |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         grown = row["peak_anonymous_bytes"] - row["before_anonymous_bytes"]
         cells = [
-            f"{row['images']:,}",
+            *(f"{row[key]:,}" for key in ("images", "classes")),
             *(f"{row[key] / 1e6:.0f} MB" for key in ("peak_bytes", "peak_anonymous_bytes")),
             f"{grown / 1e6:.0f} MB",
+            f"{row['teacher_file_bytes'] / 1e6:.0f} MB" if row["teacher_file_bytes"] else "–",
             *(f"{row[f'{name}_seconds']:.0f} s" for name in STEPS),
             f"{row['processor_seconds']:.0f} s",
         ]
@@ -246,6 +258,7 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--classes", type=int, nargs="+", default=[10, 1000])
     parser.add_argument(
         "--memory", type=int, default=1 << 26, help="bytes the machine seems to have"
     )
@@ -262,15 +275,17 @@ def main():
         print(exactness())
         return
     if options.one:
-        print(json.dumps(measure(options.one, options.images[0], options.memory)))
+        print(
+            json.dumps(measure(options.one, options.images[0], options.classes[0], options.memory))
+        )
         return
     if not options.table:
         options.out.write_text("")
         with tempfile.TemporaryDirectory() as place:
-            for images in options.images:
-                folder = Path(place) / str(images)
-                write(folder, images)
-                row = apart(folder, images, options.memory)
+            for classes, images in itertools.product(options.classes, options.images):
+                folder = Path(place) / f"{images}-{classes}"
+                write(folder, images, classes)
+                row = apart(folder, images, classes, options.memory)
                 with options.out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
     print(table(read(options.out)))

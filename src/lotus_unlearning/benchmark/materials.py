@@ -121,4 +121,5 @@ def trained_model(setup: Setup, data: Data, files: Files) -> nn.Module:
 
 def predictions(files: Files) -> dict[str, NDArray[np.float32]]:
     """Outputs ``[N, C]`` for all images of each part, as they were kept."""
-    return unzipped(files[PREDICTIONS])
+    kept = files[PREDICTIONS]
+    return unzipped(kept, len(kept))  # they are not compressed
