@@ -80,6 +80,10 @@ BLOCKS = {
     "digits": Block(
         setup=Setup(data=DataChoice(name="digits"), model="resnet-thin"), tuned="tuned-digits"
     ),
+    "digits-augmented": Block(
+        setup=Setup(data=DataChoice(name="digits"), model="resnet-thin", recipe=Recipe(shift=1)),
+        tuned="tuned-digits",
+    ),
     "fashion-mnist": _fashion("resnet10t", _ADAMW, tuned="tuned-fashion-mnist"),
     "fashion-mnist-60000": _whole_fashion("resnet18", _ADAMW),
     "fashion-mnist-60000-vit": _whole_fashion("vit-b16", _SLOW, 224),

@@ -66,7 +66,7 @@ def view(page: Plain) -> dict[str, Any]:
         "glossary": [
             {"arrow": ARROWS[r["direction"]], "label": r["label"], "definition": r["definition"]}
             for r in rows
-            if r.get("definition")
+            if r.get("definition") and not r.get("detail")
         ],
     }
 
