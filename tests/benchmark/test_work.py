@@ -4,14 +4,16 @@ import os
 import signal
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from small import grid
 
 from lotus_unlearning.benchmark.cells import Gold, Original, Unlearning
-from lotus_unlearning.benchmark.materials import Place
+from lotus_unlearning.benchmark.materials import Place, predictions
 from lotus_unlearning.benchmark.work import _unlearned, run
 from lotus_unlearning.jobs.executors import InProcesses, InThisProcess
+from lotus_unlearning.jobs.packing import PREDICTIONS, zipped
 from lotus_unlearning.jobs.schedule import order, run_all
 from lotus_unlearning.jobs.store import Store
 
@@ -50,3 +52,10 @@ def test_cells_in_processes_give_what_cells_in_this_process_give(tmp_path):
         assert mine["values"].keys() == theirs["values"].keys()
         for name, value in mine["values"].items():
             assert value == pytest.approx(theirs["values"][name], abs=1e-3), name
+
+
+def test_predictions_that_would_unpack_to_more_than_their_file_are_refused():
+    zeros = {"train": np.zeros((1000, 100), np.float32)}
+    assert predictions({PREDICTIONS: zipped(zeros)})["train"].shape == (1000, 100)
+    with pytest.raises(ValueError, match=r"bytes would become 400,128, not .* at most"):
+        predictions({PREDICTIONS: zipped(zeros, compressed=True)})
