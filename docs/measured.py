@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")
 SEEDS = {
     ("elsewhere", "elpv"): 1,
+    ("elsewhere", "fashion-mnist-augmented"): 1,
     ("elsewhere", "fashion-mnist-vit"): 1,
     ("salun", "digits"): 3,
     ("salun", "fashion-mnist"): 3,

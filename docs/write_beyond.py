@@ -42,6 +42,10 @@ UNTOUCHED = {
     "images)",
 }
 """Blocks of the grid ``elsewhere``."""
+SHIFTED = (
+    "Trained with shifts by up to a pixel (`resnet-thin`, digits, 8 x 8 pixels), each choice of "
+    "images forgotten by three originals"
+)
 KEPT = ("test_accuracy", "retain_accuracy")
 VIEWED = {
     "forget_accuracy": "accuracy on forget",
@@ -136,6 +140,8 @@ def untouched():
     """What was run once, with all settings fixed, on what none of them was chosen on."""
     known = (block for block in UNTOUCHED if measured("elsewhere", block) is not None)
     found = [f"{UNTOUCHED[one]}:\n\n{whole('elsewhere', one, drawn=False)}" for one in known]
+    if measured("originals", "digits-augmented") is not None:
+        found.append(f"{SHIFTED}:\n\n{originals('digits-augmented')}")
     return "\n\n".join(found) or "None of it has been run to the end yet."
 
 

@@ -6,6 +6,7 @@ import torch
 from few_networks import network
 from torch import nn
 
+from lotus_unlearning.audit import curves
 from lotus_unlearning.audit.curves import Relearning
 from lotus_unlearning.audit.features import linear_probes, members_read
 from lotus_unlearning.audit.relearning import relearning
@@ -24,17 +25,17 @@ def bench(digits, **models):
 
 def test_a_model_that_forgot_nothing_needs_no_step(digits, original):
     fresh = network()
-    rows, curves = relearning(
+    rows, shown = relearning(
         bench(digits, original=original, unlearned=original, gold=fresh), digits, Runtime(), HOW
     )
     steps, ends = rows[::2], rows[1::2]
     assert [row.values["unlearned"] for row in steps] == [0.0, 0.0]
     assert [row.golds for row in steps] == [[6.0], [6.0]]
     assert all("1 of 3 models did not get there" in row.note for row in steps)
-    for row, curve in zip(ends, curves, strict=True):
+    for row, curve in zip(ends, shown, strict=True):
         assert row.values["unlearned"] == curve["unlearned"]["accuracy"][-1]
         assert row.golds == [curve["golds"][0]["accuracy"][-1]]
-    assert curves[0]["unlearned"] == curves[0]["original"], "the same batches for all"
+    assert shown[0]["unlearned"] == shown[0]["original"], "the same batches for all"
 
 
 def test_the_images_that_are_relearned_from_are_not_those_that_are_asked(digits, original):
@@ -50,14 +51,43 @@ def test_the_images_that_are_relearned_from_are_not_those_that_are_asked(digits,
 def test_few_forgotten_images_are_probed_as_far_as_they_go(digits, original, count, second):
     few = replace(digits, forget=digits.forget.take(torch.arange(count)))
     some = bench(few, original=original, unlearned=original, gold=network())
-    rows, curves = relearning(some, few, Runtime(), HOW)
+    rows, shown = relearning(some, few, Runtime(), HOW)
     steps = [row for row in rows if row.measure.startswith("relearning")]
     assert [row.measure for row in steps] == ["relearning_retain", "relearning_forget"]
     assert [row.values["unlearned"] for row in steps] == [0.0, second]
-    assert len(rows) - len(steps) == len(curves) == (1 if second is None else 2)
+    assert len(rows) - len(steps) == len(shown) == (1 if second is None else 2)
     assert ("expected at least 3 forget images" in steps[1].note) == (second is None)
     probes = [row.measure for row in linear_probes(some, few, Runtime())]
     assert probes == ["probe_labels", *(["probe_members"] if count > 1 else [])]
+
+
+def test_golds_get_half_of_the_way_and_are_counted_from_there(digits, original):
+    fresh = network()
+    some = bench(digits, original=original, unlearned=original, gold=fresh)
+    start = [some.original.accuracy("forget"), some.golds[0].accuracy("forget")]
+    _, found = relearning(some, digits, Runtime(), HOW)
+    assert found[0]["aim"] == pytest.approx(sum(start) / 2)
+    alone = bench(digits, original=original, unlearned=original)
+    assert relearning(alone, digits, Runtime(), HOW)[1][0]["aim"] == pytest.approx(start[0])
+
+
+def test_the_learning_rate_is_the_largest_that_leaves_the_original_as_it_is(
+    digits, original, monkeypatch
+):
+    tried = []
+
+    def curve(model, taught, asked, run, how):
+        tried.append(how.learning_rate)
+        return {"accuracy": [0.99, 0.90 if how.learning_rate > 0.003 else 0.985], "loss": [0, 0]}
+
+    monkeypatch.setattr(curves, "_curve", curve)
+    some = bench(digits, original=original, unlearned=original)
+    places = (digits.retain, digits.forget, Runtime())
+    how = curves.with_rate(some.original, *places, Relearning())
+    assert how == Relearning(learning_rate=0.003)
+    assert tried == [0.03, 0.01, 0.003]
+    assert curves.with_rate(None, *places, Relearning()).learning_rate == 0.003
+    assert curves.with_rate(some.original, *places, HOW) == HOW
 
 
 @pytest.mark.parametrize(

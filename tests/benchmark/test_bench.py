@@ -197,7 +197,8 @@ def test_records_hold_what_a_reader_needs(finished):
         ([], "table2"),
         (["--blocks", "cifake", "cifar-10", "cifar-10-vit", "cifake-vit"], "table2"),
         (["--blocks", "digits"], "table2-digits"),
-        (["--blocks", "digits", "cifar-10", "--seeds", "5"], "table2-digits-cifar-10"),
+        (["--blocks", "digits", "cifar-10", "--seeds", "5"], "table2-digits-cifar-10-5-seeds"),
+        (["--seeds", "3", "--golds", "2", "--methods", "lotus"], "table2-2-golds-lotus"),
         (["--pretrained", "false"], "table2-not-pretrained"),
     ],
 )

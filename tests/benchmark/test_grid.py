@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from small import BLOCK, grid
 
@@ -108,6 +110,22 @@ def test_lotus_forgets_a_class_with_its_settings_for_classes(tmp_path):
     ("changes", "message"),
     [
         ({"blocks": ["digit"]}, "did you mean 'digits'"),
+        ({"blocks": []}, "blocks: expected at least one"),
+        ({"methods": []}, "methods: expected at least one"),
+        ({"blocks": ["digits", "digits"]}, "expected each name once, got digits"),
+        ({"blocks": [BLOCK, {**BLOCK, "model": "resnet18"}]}, "once, got few-digits"),
+        ({"methods": ["lotus", {"method": "ssd", "label": "lotus"}]}, "once, got lotus"),
+        ({"scenarios": [{"kind": "random"}, {"fraction": 0.1}]}, r"once, got random 0\.1"),
+        (
+            {"blocks": [{**BLOCK, "data": {"name": "digits", "limit": 0}}]},
+            "limit: expected at least",
+        ),
+        ({"blocks": [{**BLOCK, "batch_size": -1}]}, "batch_size: expected at least 1, got -1"),
+        ({"seeds": {"split": 0}}, "^bench: [^<]*: seeds: expected 1 to 1,000 of each"),
+        (
+            {"methods": [{"method": "lotus"}]},
+            "methods: the following arguments are required: label",
+        ),
         ({"scenario": []}, "got scenario; did you mean 'scenarios'"),
         ({"settings": ["author"]}, "settings: expected one of paper, authors, tuned; got 'author'"),
         ({"scenarios": [{"kind": "clas"}]}, r"scenarios\.kind: expected one of random.*'class'"),
@@ -116,7 +134,6 @@ def test_lotus_forgets_a_class_with_its_settings_for_classes(tmp_path):
         ({"settings": ["papers"]}, "papers"),
         ({"measures": ["accuracy"]}, "got accuracy"),
         ({"seeds": 0}, "expected 1 to 1,000 of each"),
-        ({"golds": "many"}, "golds"),
         ({"sedes": 3}, "sedes"),
         ({"methods": [{"method": "lotus", "label": "x", "settings": {"alfa": 1}}]}, "alfa"),
         ({"methods": [{"method": "lotus", "label": "x", "settings": {"alpha": -1}}]}, "alpha >= 0"),
@@ -185,3 +202,25 @@ def test_what_was_tuned_for_classes_is(tmp_path):
     changes = {"scenarios": [{"kind": "class"}], "settings": ["authors", "tuned"]}
     (section,) = grid(tmp_path, blocks=["digits"], methods=["lotus"], **changes).sections()
     assert [row.settings for row in section.rows()] == [("authors",), ("tuned",)]
+
+
+def test_blocks_and_variants_of_a_file_are_chosen_by_their_names(tmp_path):
+    variant = {"method": "lotus", "label": "slow", "settings": {"epochs": 9}}
+    lines = [f"blocks: [{json.dumps(BLOCK)}, digits]", f"methods: [ssd, {json.dumps(variant)}]"]
+    (tmp_path / "own.yaml").write_text("\n".join(["title: own", *lines]))
+    chosen = read_grid(
+        str(tmp_path / "own.yaml"), {"blocks": ["few-digits"], "methods": ["slow", "finetune"]}
+    )
+    assert list(chosen.blocks) == ["few-digits"]
+    assert chosen.blocks["few-digits"].setup.data.limit == 200
+    (section,) = chosen.sections()
+    assert [row.label for row in section.rows()] == ["slow", "finetune"]
+
+
+def test_each_original_can_unlearn_several_times(tmp_path):
+    once, twice = (grid(tmp_path, seeds={"split": 2, "unlearning": n}) for n in (1, 2))
+    first, all_of_them = (list(dict.fromkeys(one.cells())) for one in (once, twice))
+    assert set(first) < set(all_of_them), "cells of one unlearning stay what they are"
+    more = [cell for cell in all_of_them if cell not in first]
+    assert [cell.seed for cell in more] == [1_000_000] * 2 + [1_000_001] * 2
+    assert {cell.original for cell in more} == {cell.original for cell in first}

@@ -1,14 +1,16 @@
 """What is wrong or absent is said before anything is trained, and a dry run says it, too."""
 
+import itertools
 import os
 
 import pytest
 import torchvision.datasets
+from PIL import Image
 from small import BLOCK, YAML, grid
 from test_blocks import cifar100
 from test_cifake import cifar
 
-from lotus_unlearning.benchmark import preflight
+from lotus_unlearning.benchmark import contents, materials, preflight
 from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.read import read_grid
 from lotus_unlearning.cli import main
@@ -119,7 +121,10 @@ def test_weights_that_cannot_be_had_are_missed_before_anything_is_trained(
 def test_what_can_run_is_run_and_its_table_comes_again(words, tmp_path, capsys):
     assert main(words) == 0
     said = capsys.readouterr()
-    assert "skipped, as their data are absent: faces; the same command runs them" in said.err
+    assert (
+        "skipped, as their data or weights are absent: faces; the same command runs them"
+        in said.err
+    )
     assert "It goes on with few-digits." in said.err
     assert said.err.count("mufac: expected the data set in") == 1
     assert "4 of 4 done" in said.err
@@ -135,7 +140,7 @@ def test_a_dry_run_lists_what_would_run_without_the_absent_data(words, monkeypat
     monkeypatch.setattr("lotus_unlearning.cli.bench.estimates", lambda cells, *_: {})
     assert main([*words, "--dry_run"]) == 0
     said = capsys.readouterr()
-    assert "skipped, as their data are absent: faces" in said.err
+    assert "skipped, as their data or weights are absent: faces" in said.err
     assert "4 cells to run of 4, for how long is not known" in said.out
     assert said.out.count("no estimate") == 4
 
@@ -198,3 +203,69 @@ def test_the_time_of_a_dry_run_is_divided_by_the_jobs(tmp_path, monkeypatch, cap
     )
     assert main(words) == 0
     assert "at once" not in capsys.readouterr().out
+
+
+OWN = """
+title: "Own data"
+blocks:
+  - name: own
+    data: {name: "imagefolder:PLACE", size: 8}
+    model: resnet-thin
+    recipe: {epochs: 1}
+methods: [lotus]
+seeds: 1
+golds: 1
+"""
+
+
+def test_images_that_changed_since_the_finished_cells_are_noticed(tmp_path, capsys):
+    place = tmp_path / "photos"
+    for split, label, number in itertools.product(("train", "test"), ("a", "b"), range(12)):
+        file = place / split / label / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 20 * number + (label == "b")).save(file)
+    (tmp_path / "own.yaml").write_text(OWN.replace("PLACE", str(place)))
+    words = ["bench", str(tmp_path / "own.yaml"), "--out", str(tmp_path / "r"), "--device", "cpu"]
+    assert main(words) == 0
+    (place / "train/a/3.png").unlink()
+    forget_what_was_read()
+    assert main(words) == 0, "all is finished: nothing is read"
+    capsys.readouterr()
+    assert main([*words, "--methods", "lotus", "finetune"]) == 1
+    assert "expected the images that the finished cells were made with" in capsys.readouterr().err
+    Image.new("L", (8, 8), 60).save(place / "train/a/3.png")
+    forget_what_was_read()
+    assert main([*words, "--methods", "lotus", "finetune"]) == 0
+
+
+def forget_what_was_read():
+    for cached in (materials.load, contents.contents):
+        cached.cache_clear()
+
+
+def test_weights_are_asked_for_where_they_are_read_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(preflight, "build", lambda setup, *_, **__: asked.append(setup.model))
+    block = {**BLOCK, "model": "timm:resnet10t", "pretrained": True}
+    chosen = grid(tmp_path, blocks=[block], seeds=1, methods=["lotus", "understudy"])
+    (section,) = chosen.sections()
+    (draw,) = section.draws()
+    lotus, understudy = (draw.unlearning(row.method) for row in section.rows())
+    assert not preflight._begins(lotus)
+    assert not preflight._begins(draw.reference)
+    assert preflight._begins(understudy)
+    assert all(map(preflight._begins, draw.reference.needs))
+    ready(chosen, tmp_path)
+    assert asked == ["timm:resnet10t"]
+
+
+def test_blocks_without_weights_are_skipped_where_others_can_run(tmp_path, monkeypatch):
+    def build(setup, *_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr(preflight, "build", build)
+    pretrained = {**BLOCK, "name": "large", "model": "timm:resnet10t", "pretrained": True}
+    found = ready(grid(tmp_path, blocks=[pretrained, BLOCK]), tmp_path)
+    assert found.skipped == ["large"]
+    assert list(found.grid.blocks) == ["few-digits"]
+    assert found.absent[0].startswith("digits: no route; start from fresh ones")

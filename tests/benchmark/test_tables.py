@@ -8,7 +8,7 @@ from small import grid
 
 from lotus_unlearning.benchmark.published import Published
 from lotus_unlearning.benchmark.read import read_grid
-from lotus_unlearning.benchmark.render import as_csv, as_text
+from lotus_unlearning.benchmark.render import as_csv, as_markdown, as_text
 from lotus_unlearning.benchmark.summary import Line, Part
 from lotus_unlearning.benchmark.tables import tables, without_empty_columns
 
@@ -78,7 +78,7 @@ def test_the_csv_of_correlations_names_rows_by_data_model_and_settings_and_has_n
     assert list(rows[0])[:5] == ["block", "data", "model", "settings", "measure"]
     names = ("data", "model", "settings")
     assert {tuple(row[n] for n in names) for row in rows} == {
-        ("cifar-10, 10%", "resnet18", "paper")
+        ("cifar-10, random 10%", "resnet18", "paper")
     }
     found = {row["measure"]: row for row in rows}
     pearson = found["Pearson"]
@@ -108,4 +108,55 @@ def test_columns_that_name_rows_stay_in_the_csv_when_no_method_is_finished(tmp_p
     original = Line("original", "original", values={"js_divergence": {(0, 0): 0.1}})
     part = Part(section, [original], (1, 1), {"forget": 1, "retain": 9})
     table = without_empty_columns(tables(chosen, [part])[0])
-    assert as_csv([table]).splitlines()[0].startswith("block,method,settings,measure,mean")
+    assert as_csv([table]).splitlines()[0].startswith("block,scenario,method,settings,measure,mean")
+
+
+def test_correlations_of_a_class_are_called_so():
+    changes = {"blocks": ["cifar-10"], "methods": METHODS, "settings": ["authors"]}
+    chosen = read_grid("table7", {**changes, "scenarios": [{"kind": "class"}]})
+    (table,) = made(chosen, js_divergence=0.2, rf_js_divergence=0.1)
+    assert {row[0].text for row in table.rows} == {"cifar-10, class"}
+
+
+def test_rows_of_the_csv_say_what_is_forgotten(tmp_path):
+    chosen = grid(tmp_path, scenarios=[{"fraction": 0.1}, {"fraction": 0.5}, {"kind": "class"}])
+    rows = csv.DictReader(as_csv(made(chosen, js_divergence=0.2)).splitlines())
+    assert [*dict.fromkeys(row["scenario"] for row in rows)] == [
+        "random 10%",
+        "random 50%",
+        "class",
+    ]
+
+
+def test_a_terminal_explains_its_own_marks(tmp_path):
+    (table,) = made(grid(tmp_path), js_divergence=0.2)
+    assert "\n*: best mean." in as_text(table)
+    assert "Bold: best mean." in as_markdown(table)
+
+
+def crossed(tmp_path, p_values):
+    """Two choices of images with three originals each, of which some are told from golds."""
+    seeds = {"split": 2, "training": 3}
+    chosen = grid(tmp_path, seeds=seeds, measures=["closes", "js_divergence"])
+    (section,) = chosen.sections()
+    at = [(split, training) for split in range(2) for training in range(3)]
+    original = Line("original", "original", records={key: {} for key in at})
+    names = ("js_divergence", "distance_original", "distance_gold")
+    original.values = {name: dict.fromkeys(at, 0.1) for name in names}
+    original.values["p_something_to_close"] = dict(zip(at, p_values, strict=True))
+    part = Part(section, [original], (6, 6), {"forget": 1, "retain": 9})
+    (table,) = tables(chosen, [part])
+    return table.title, " ".join(table.notes)
+
+
+def test_originals_that_share_a_choice_are_not_counted_as_choices(tmp_path):
+    title, notes = crossed(tmp_path, [0.05] * 6)
+    assert title.endswith("2 choices of images, 6 models")
+    assert "95% interval over 2 choices of images, the mean of 3 models for each" in notes
+    assert "for 6 of 6 models" in notes
+    assert "p = 0.01 (Stouffer)" in notes, "two tests of 0.05, not six"
+
+
+def test_one_gold_is_not_called_a_spread(tmp_path):
+    (table,) = made(grid(tmp_path, golds=1), js_divergence=0.2)
+    assert "gold: one model for each seed" in " ".join(table.notes)

@@ -96,7 +96,7 @@ def _threshold(name: str, columns: Columns, seed: int) -> Row:
         f"Held-out threshold, by {_BY[name]}",
         columns,
         lambda pair: metrics.best_threshold(*pair.sides, seed=seed).held_out,
-        lambda pair: None if few else metrics.bootstrap_threshold(*pair.sides, seed=seed),
+        lambda pair: None if few else pair.threshold_interval(seed),
         _as_dear(_HELD_OUT, name),
     )
     row.note = _sampled(name, columns)
@@ -128,7 +128,7 @@ def _rate_row(
     if online:
         meaning = replace(
             meaning,
-            rung=_ONLINE,
+            rung=replace(_ONLINE, perfect="gold's, near the rate of false alarms"),
             definition=f"Share of forget images that LiRA (online) takes for trained on where it "
             f"takes {100 * fpr:g}% of the golds' answers to these images for that.",
         )
@@ -148,7 +148,7 @@ def _rate_row(
         lambda pair: rate.tpr,
         meaning,
     )
-    row.note = _note(rate, online, wider)
+    row.note = f"{_sampled(name, columns)} {_note(rate, online, wider)}".strip()
     return row
 
 

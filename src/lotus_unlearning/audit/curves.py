@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypedDict
 
 import torch
@@ -24,6 +24,12 @@ FORMAT = 2
 """Of what is kept. To be raised when code changes what earlier curves would be today."""
 
 
+RATES = (0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+"""Learning rates to choose from."""
+HARMLESS = 0.01
+"""Accuracy that the original may lose by training on retained images."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Relearning:
     """How a model is trained on.
@@ -31,7 +37,8 @@ class Relearning:
     Attributes:
         steps: At most so many.
         every: Steps between two looks at the forget images.
-        learning_rate: Of SGD with momentum 0.9.
+        learning_rate: Of SGD with momentum 0.9. ``None``: the largest of :data:`RATES` at which the
+            original stays as it is: what damages every model shows what none of them remembers.
         batch_size: Images per step.
         share: Of the forget images, to relearn from, in the second probe.
         seed: Of the order of images and of that share.
@@ -39,7 +46,7 @@ class Relearning:
 
     steps: int = 60
     every: int = 4
-    learning_rate: float = 0.01
+    learning_rate: float | None = None
     batch_size: int = 64
     share: float = 0.1
     seed: int = 0
@@ -49,7 +56,7 @@ class Relearning:
             "steps and every >= 1, and steps a multiple of every": self.every >= 1
             and self.steps >= 1
             and self.steps % self.every == 0,
-            "learning_rate > 0": self.learning_rate > 0,
+            "learning_rate > 0": self.learning_rate is None or self.learning_rate > 0,
             "batch_size >= 2, as BatchNorm learns nothing from one image": self.batch_size >= 2,
             "share in (0, 1)": 0 < self.share < 1,
         }
@@ -81,6 +88,30 @@ def facts_of(
         "asked": digest(asked.ids.tolist()),
         "on": f"{run.device.type}, {run.precision}, PyTorch {torch.__version__}",
     }
+
+
+def with_rate(
+    original: Subject | None, taught: Split, asked: Split, run: Runtime, how: Relearning
+) -> Relearning:
+    """With a learning rate that does no harm, where none was chosen.
+
+    Args:
+        original: Before unlearning; ``None``: a rate in the middle is taken.
+        taught: Retained images.
+        asked: Forget images.
+        run: Device and precision.
+        how: Steps, rate, batches.
+    """
+    if how.learning_rate is not None:
+        return how
+    if original is None or original.model is None:
+        return replace(how, learning_rate=RATES[2])
+    for rate in RATES:
+        tried = replace(how, learning_rate=rate)
+        accuracy = _curve(original.model, taught, asked, run, tried)["accuracy"]
+        if min(accuracy) >= accuracy[0] - HARMLESS:
+            return tried
+    return tried
 
 
 def curve_of(
@@ -125,8 +156,10 @@ def _curve(model: nn.Module, taught: Split, asked: Split, run: Runtime, how: Rel
         accuracies.append(right.double().mean().item())
         losses.append(finite(F.cross_entropy(logits, labels).item()))
 
+    rate = how.learning_rate
+    assert rate is not None  # chosen by now
     with seeded(how.seed, run.device), mine.prepared(learner):
-        optimizer = torch.optim.SGD(learner.parameters(), lr=how.learning_rate, momentum=0.9)
+        optimizer = torch.optim.SGD(learner.parameters(), lr=rate, momentum=0.9)
         look()
         for step, (x, y) in zip(range(1, how.steps + 1), _batches(taught, mine), strict=False):
             learner.train()

@@ -44,10 +44,17 @@ class Pair:
             return metrics.bootstrap_auc_same_images(self.forget, self.against, seed=seed)
         return metrics.bootstrap_auc(*self.sides, seed=seed)
 
+    def threshold_interval(self, seed: int) -> metrics.Interval:
+        """Of the balanced accuracy of the held-out threshold, over images."""
+        draws = 1000 if sum(map(len, self.sides)) <= _FEW else 200
+        return metrics.bootstrap_threshold(*self.sides, seed=seed, repeats=draws)
+
 
 Shadows = tuple[Floats, NDArray[np.bool_]]
 """Margins ``[S, N]`` of shadow models on the forget images, and which of these each was trained
 on."""
+_FEW = 2000
+"""Images up to which a bootstrap takes a thousand draws."""
 CURVES = ("margin", "rmia", "lira", "lira_online")
 """Scores whose receiver curves are shown."""
 _WIDER = ("entropy", "confidence", "loss", "margin", "modified_entropy", "lira")

@@ -1,8 +1,8 @@
-"""Relearning: how many steps of fine-tuning until forgotten images are known as they were before?
+"""Relearning: how many steps of fine-tuning until half of what was forgotten is known again?
 
 On retained images alone, and on a few of the forgotten ones (the others are measured). A model that
 only hides what it knows relearns faster than a gold does. Every model gets the same batches in the
-same order.
+same order, at a learning rate that leaves the original as it is.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lotus_unlearning.audit.curves import Curve, Relearning, curve_of, facts_of
+from lotus_unlearning.audit.curves import Curve, Relearning, curve_of, facts_of, with_rate
 from lotus_unlearning.audit.rows import Meaning, Row
 from lotus_unlearning.audit.subjects import Bench
 from lotus_unlearning.metrics import Rung
@@ -30,6 +30,7 @@ def relearning(
     images: two to learn from, and one to ask for.
     """
     tasks = {"retain": ("on retain alone", splits.retain, splits.forget)}
+    how = with_rate(bench.original, splits.retain, splits.forget, run, how)
     few, rest = _shared(splits.forget, how)
     if len(rest):
         tasks["forget"] = (f"on {len(few)} of the forget images", few, rest)
@@ -67,9 +68,15 @@ Curves = Mapping[tuple[str, str], Curve]
 
 
 def _aim(curves: Curves) -> float | None:
-    """The accuracy of the original before any step."""
-    found = [curve["accuracy"][0] for (who, _), curve in curves.items() if who == "original"]
-    return found[0] if found else None
+    """Half of the way from golds to the original, before any step; without golds, all of it."""
+    start: dict[str, list[float]] = {}
+    for (who, _), curve in curves.items():
+        start.setdefault(who, []).append(curve["accuracy"][0])
+    if "original" not in start:
+        return None
+    (known,) = start["original"]
+    golds = start.get("gold", [known])
+    return (known + sum(golds) / len(golds)) / 2
 
 
 def _steps(curve: Curve, how: Relearning, aim: float) -> int | None:
@@ -85,7 +92,8 @@ def _row(name: str, words: str, how: Relearning) -> Row:
         lower=0.0,
         upper=float(how.steps),
         definition=f"Steps of fine-tuning {words} until the accuracy on the forget images "
-        "(not trained on) is the original's; fewer than a gold needs: something was left.",
+        "(not trained on) is half of the way from golds to the original; fewer than a gold needs: "
+        "something was left, and 0: it was never less.",
         rung=Rung(3, KEPT, "gold's"),
     )
     return Row(measure=f"relearning_{name}", label=f"Steps to relearn {words}", meaning=meaning)
@@ -102,8 +110,12 @@ def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: floa
         steps = _steps(curve, how, aim)
         late += steps is None
         row.add(column, float(how.steps if steps is None else steps))
+    row.note = f"Until an accuracy of {aim:.3f}, at a learning rate of {how.learning_rate:g}."
     if late:
-        row.note = f"{late} of {len(curves)} models did not get there within {how.steps} steps."
+        row.note += (
+            f" {late} of {len(curves)} models did not get there within {how.steps} steps, which "
+            "stand for them."
+        )
     return row
 
 

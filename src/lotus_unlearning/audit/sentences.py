@@ -90,6 +90,8 @@ def _of_golds(held_out: Plain | None) -> Iterator[str]:
         f"not called distinguishable: {percent(held_out['share'])} [{percent(held_out['low'])}, "
         f"{percent(held_out['high'])}], where {percent(held_out['expected'])} are expected."
     )
+    if held_out["ok"] and held_out["share"] < held_out["expected"]:
+        yield "That is fewer than expected, and no fewer than chance may bring."
     if not held_out["ok"]:
         yield (
             "That is too few: this verdict raises false alarms here, and a distinction that it "

@@ -6,7 +6,7 @@ from typing import Literal
 
 from lotus_unlearning import metrics
 from lotus_unlearning.benchmark.grid import Grid, Section
-from lotus_unlearning.benchmark.layout import NOTHING, Entry, Table, scenario_name
+from lotus_unlearning.benchmark.layout import NOTHING, Entry, Table, scenario_name, scenario_words
 from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.summary import Line, Part, estimate
 
@@ -51,7 +51,7 @@ def _correlation(
     with_gold = _correlated([*x, reference[0]], [*y, reference[1]])
     rank_of_gold = 1 + sum(value < reference[0] for value in x)
     return [
-        Entry(f"{part.section.name}, {part.section.scenario.fraction:.0%}"),
+        Entry(f"{part.section.name}, {scenario_words(part.section)}"),
         Entry(part.section.block.setup.model),
         Entry(settings),
         _number(str(len(pairs)), len(pairs)),

@@ -51,10 +51,12 @@ def run(grid: Grid, parts: Sequence[Part]) -> dict[str, Any]:
 
 def _seeds(grid: Grid) -> str:
     seeds = grid.seeds
-    if seeds.training > 1:
+    if seeds.training * seeds.unlearning > 1:
+        originals = f"{seeds.training} originals" if seeds.training > 1 else "one original"
+        times = f", which unlearn {seeds.unlearning} times each" if seeds.unlearning > 1 else ""
         return (
-            f"{seeds.split} choices of images to forget, each with {seeds.training} originals; "
-            "intervals are over choices."
+            f"{seeds.split} choices of images to forget, each with {originals}{times}; intervals "
+            "are over choices."
         )
     if seeds.split == 1:
         return "One seed: one choice of images to forget and one original."

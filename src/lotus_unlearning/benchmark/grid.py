@@ -24,6 +24,8 @@ from lotus_unlearning.wording import did_you_mean
 Shows = Literal["methods", "correlation", "epochs", "entropies"]
 FIRST_GOLD_SEED = 1000
 """Gold models have seeds of their own, so that none begins where the original began."""
+FIRST_REPEAT = 1_000_000
+"""Between the seeds of an original's unlearnings."""
 MOST = 1_000  # seeds of a kind, gold models of a choice: more are a slip of the keyboard
 
 
@@ -34,17 +36,19 @@ class Seeds:
     Attributes:
         split: The number of choices of images to forget, where they differ.
         training: The number of originals for each choice; 1: each choice has its own.
+        unlearning: The number of times that each original unlearns; what methods draw differs.
     """
 
     split: int = 3
     training: int = 1
+    unlearning: int = 1
 
     def __post_init__(self) -> None:
-        if not (1 <= self.split <= MOST and 1 <= self.training <= MOST):
+        if not all(1 <= n <= MOST for n in (self.split, self.training, self.unlearning)):
             raise ValueError(f"seeds: expected 1 to {MOST:,} of each, got {self}")
 
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """(split seed, training seed); what unlearning draws is seeded by the latter."""
+        """(split seed, training seed)."""
         for split in range(self.split):
             for training in range(self.training) if self.training > 1 else (split,):
                 yield split, training
@@ -150,7 +154,7 @@ class Section:
         return not (kind == "official" or (kind == "class" and self.block.label is not None))
 
     def draws(self) -> "Iterator[Draw]":
-        """One for each pair of seeds: what all methods share."""
+        """One for each pair of seeds and each time that it unlearns: what all methods share."""
         setup, kind = self.block.setup, self.scenario.kind
         for split, training in self._pairs():
             original = Original(setup=setup, seed=training)
@@ -165,7 +169,9 @@ class Section:
             golds = tuple(
                 Gold(setup=setup, forget=forget, seed=FIRST_GOLD_SEED + i) for i in range(count)
             )
-            yield Draw(split, training, Reference(original=original, forget=forget, golds=golds))
+            reference = Reference(original=original, forget=forget, golds=golds)
+            for number in range(self.grid.seeds.unlearning):
+                yield Draw(split, training, reference, number)
 
     def _pairs(self) -> Iterator[tuple[int, int]]:
         """Seeds; each original once where no seed draws: it makes the choice, or none does."""
@@ -181,13 +187,25 @@ class Draw:
 
     Attributes:
         split: The seed of the choice of images; that of the original where no seed draws.
-        training: The seed of the original and of unlearning.
+        training: The seed of the original.
         reference: The cell that measures original and golds.
+        number: Counts the times that the original unlearns from 0.
     """
 
     split: int
     training: int
     reference: Reference
+    number: int = 0
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """By choice of images, and by what was made with it."""
+        return self.split, self.unlearning_seed
+
+    @property
+    def unlearning_seed(self) -> int:
+        """Of what methods draw: at first that of the original."""
+        return self.training + FIRST_REPEAT * self.number
 
     def unlearning(self, method: Method) -> Unlearning:
         """The cell of a method."""
@@ -197,7 +215,7 @@ class Draw:
             forget=shared.forget,
             golds=shared.golds,
             method=method,
-            seed=self.training,
+            seed=self.unlearning_seed,
         )
 
 

@@ -7,6 +7,8 @@ from lotus_unlearning.benchmark.grid import Section
 from lotus_unlearning.metrics import Interval
 
 Mark = Literal["", "best", "as good"]
+BOLD, ITALIC = "Bold", "Italic"
+"""How notes call what is best and what cannot be told from it; a terminal has other marks."""
 NOTHING = "–"
 PRINTED = "printed"
 
@@ -38,6 +40,7 @@ class Table:
         notes: The sentences below the table.
         measures: The measure of each column, ``None`` for words and published values.
         names: The number of first columns that name a row.
+        scenario: What is forgotten; nothing where rows say so.
     """
 
     name: str
@@ -47,6 +50,13 @@ class Table:
     notes: list[str] = field(default_factory=list)
     measures: list[str | None] = field(default_factory=list)
     names: int = 2
+    scenario: str = ""
+
+
+def scenario_words(section: Section) -> str:
+    """What is forgotten, in a word or two."""
+    kind, fraction = section.scenario.kind, section.scenario.fraction
+    return kind if kind in ("class", "official") else f"{kind} {fraction:.0%}"
 
 
 def scenario_name(section: Section) -> str:

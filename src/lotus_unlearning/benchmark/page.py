@@ -10,7 +10,7 @@ from lotus_unlearning.benchmark import facts
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.correlations import in_words
 from lotus_unlearning.benchmark.grid import Grid
-from lotus_unlearning.benchmark.layout import Entry, Table
+from lotus_unlearning.benchmark.layout import Entry, Table, scenario_words
 from lotus_unlearning.benchmark.summary import Line, Part, Values, estimate
 from lotus_unlearning.benchmark.tables import title
 
@@ -79,8 +79,7 @@ def _short(part: Part) -> str:
     section = part.section
     if len(section.grid.scenarios) == 1:
         return section.name
-    kind, fraction = section.scenario.kind, section.scenario.fraction
-    return f"{section.name}, {kind}" + ("" if kind in ("class", "official") else f" {fraction:.0%}")
+    return f"{section.name}, {scenario_words(section)}"
 
 
 def _table(table: Table, kinds: Sequence[str]) -> Plain:
@@ -216,9 +215,8 @@ def _agreement(part: Part, settings: str) -> Iterator[Plain]:
     methods = [point for point in points if point["kind"] == "method"]
     if len(methods) < 4 or len(methods) == len(points):
         return
-    scenario = part.section.scenario
     yield {
-        "title": f"{part.section.name}, {scenario.fraction:.0%}, {settings}",
+        "title": f"{part.section.name}, {scenario_words(part.section)}, {settings}",
         "caption": _caption(methods),
         "x": {"label": "JSD to gold, ×10³", "least": 0.0, "most": None},
         "y": {"label": "RF-JSD, ×10³", "least": 0.0, "most": None},

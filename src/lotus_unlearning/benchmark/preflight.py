@@ -1,14 +1,21 @@
 """Before the first cell: is all there that the cells of a grid need, and does it fit together?"""
 
-import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from lotus_unlearning import models
 from lotus_unlearning.benchmark import scenarios
-from lotus_unlearning.benchmark.cells import Cell, Original, Setup, setup_of
+from lotus_unlearning.benchmark.cells import (
+    Cell,
+    Original,
+    Reference,
+    Setup,
+    Unlearning,
+    setup_of,
+)
+from lotus_unlearning.benchmark.contents import contents
 from lotus_unlearning.benchmark.grid import Grid
 from lotus_unlearning.benchmark.materials import Place, build, load
 from lotus_unlearning.datasets.files import (
@@ -18,6 +25,7 @@ from lotus_unlearning.datasets.files import (
 )
 from lotus_unlearning.jobs.schedule import order, unfinished
 from lotus_unlearning.jobs.store import Store
+from lotus_unlearning.methods.settings import starts_anew
 from lotus_unlearning.runtime import choose_device, choose_precision
 
 _WITHOUT_WEIGHTS = "start from fresh ones (--pretrained false), or take blocks without (--blocks)"
@@ -30,12 +38,14 @@ class Findings:
     Attributes:
         problems: What is wrong, whatever data are there.
         absent: The name of a data set -> what is missing of it, and where to get it.
+        without_weights: A setup that starts from published weights -> why these cannot be had.
         later: The name of a data set -> what a run would download of it.
     """
 
-    problems: list[str]
-    absent: dict[str, str]
-    later: dict[str, str]
+    problems: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    without_weights: dict[Setup, str] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,10 +53,10 @@ class Ready:
     """What of a grid can be run.
 
     Attributes:
-        grid: The grid with the blocks whose data are there.
+        grid: The grid with the blocks whose data and published weights are there.
         skipped: The names of the others.
-        absent: What is missing, and where to get it: a message for each data set.
-        later: The name of a data set -> what a run would download of it.
+        absent: What is missing, and where to get it: a message for each data set and model.
+        later: The name of a data set or model -> what a run would download, after a dry look.
     """
 
     grid: Grid
@@ -71,22 +81,48 @@ def ready(
         store: The store with the finished cells.
         place: The device, and the folder of the data sets.
         call: Calls a function where cells run.
-        may_skip: Whether blocks whose data are absent may be left out.
+        may_skip: Whether blocks that lack data or weights may be left out.
         dry: Whether nothing is to be downloaded: neither data nor weights.
 
     Raises:
-        ValueError: If something is wrong; if data are absent and no block may be left out, or none
-            would be left. One message says all.
+        ValueError: If something is wrong; if data or weights are absent and no block may be left
+            out, or none would be left. One message says all.
     """
-    todo = unfinished(order(grid.cells()), store)
-    found = call(partial(look, samples(todo), place, dry))
+    cells = order(grid.cells())
+    todo = unfinished(cells, store)
+    begun = list(dict.fromkeys(setup_of(cell) for cell in todo if _begins(cell)))
+    needed = [] if dry else begun
+    found = call(partial(look, samples(todo), place, dry, _seen(cells, store), needed))
     waiting = {setup_of(cell) for cell in todo if setup_of(cell).data.name in found.absent}
+    waiting |= found.without_weights.keys()
     skipped = [name for name, block in grid.blocks.items() if block.setup in waiting]
-    absent = list(found.absent.values())
+    absent = list(dict.fromkeys([*found.absent.values(), *found.without_weights.values()]))
     if found.problems or (skipped and not (may_skip and len(skipped) < len(grid.blocks))):
         raise ValueError("\n\n".join([*found.problems, *absent]))
     left = {name: block for name, block in grid.blocks.items() if name not in skipped}
-    return Ready(dataclasses.replace(grid, blocks=left), skipped, absent, found.later)
+    weights = {
+        setup.model: f"{setup.model}: published weights that are not there yet would be downloaded"
+        for setup in begun
+    }
+    later = {**found.later, **weights} if dry else {}
+    return Ready(replace(grid, blocks=left), skipped, absent, later)
+
+
+def _begins(cell: Cell) -> bool:
+    """Whether it starts from published weights, and not from those of another cell."""
+    if not setup_of(cell).pretrained or isinstance(cell, Reference):
+        return False
+    return not isinstance(cell, Unlearning) or starts_anew(cell.method)
+
+
+def _seen(cells: Iterable[Cell], store: Store) -> dict[Setup, set[str]]:
+    """What finished cells say of the images that they were made with."""
+    seen: dict[Setup, set[str]] = {}
+    for cell in cells:
+        record = store.record(cell) or {}
+        if "data" in record:
+            seen.setdefault(setup_of(cell), set()).add(record["data"])
+    return seen
 
 
 def samples(cells: Iterable[Cell]) -> list[Cell]:
@@ -100,19 +136,27 @@ def _way(cell: Cell) -> tuple[object, ...]:
     return cell.forget.kind, cell.forget.fraction, cell.forget.label
 
 
-def look(cells: Sequence[Cell], place: Place, dry: bool = False) -> Findings:
+def look(
+    cells: Sequence[Cell],
+    place: Place,
+    dry: bool = False,
+    seen: Mapping[Setup, set[str]] | None = None,
+    begun: Sequence[Setup] = (),
+) -> Findings:
     """What stands in the way of ``cells``, to be called where they are to run.
 
     Of each data set one choice is loaded: who finds it finds the others, too. No model is built but
-    those that start from published weights, which have to be had.
+    those of ``begun``.
 
     Args:
         cells: One for each setup and way to choose images, see :func:`samples`.
         place: The device, and the folder of the data sets.
         dry: Whether nothing is to be downloaded.
+        seen: Setup -> digests of the data that finished cells were made with.
+        begun: Setups whose published weights are needed.
     """
-    problems, absent = _said(partial(choose_device, place.device)), dict[str, str]()
-    later = dict[str, str]()
+    found = Findings(_said(partial(choose_device, place.device)))
+    problems = found.problems
     for setup in dict.fromkeys(setup_of(cell) for cell in cells):
         problems += _said(partial(models.check, setup.model, pretrained=setup.pretrained))
         problems += _said(partial(_check_precision, setup, place))
@@ -122,14 +166,15 @@ def look(cells: Sequence[Cell], place: Place, dry: bool = False) -> Findings:
     for name, readers in by_data.items():
         try:
             with nothing_downloaded() if dry else nullcontext():
-                problems += _said(partial(_check_data, readers, place))
-            if not dry:
-                problems += _weights(readers, place)
+                problems += _said(partial(_check_data, readers, place, seen or {}))
         except NotDownloadedError as error:
-            later[name] = str(error)
+            found.later[name] = str(error)
         except AbsentDataError as error:
-            absent[name] = str(error)
-    return Findings(list(dict.fromkeys(problems)), absent, later)
+            found.absent[name] = str(error)
+    if not problems:
+        here = [setup for setup in begun if setup.data.name not in found.absent]
+        found.without_weights.update(_without_weights(here, place))
+    return replace(found, problems=list(dict.fromkeys(problems)))
 
 
 def _said(check: Callable[[], object]) -> list[str]:
@@ -146,21 +191,27 @@ def _check_precision(setup: Setup, place: Place) -> None:
     choose_precision(setup.precision, choose_device(place.device))
 
 
-def _weights(readers: Sequence[Cell], place: Place) -> list[str]:
-    """What hinders to start from published weights, of the setups of one data set."""
-    wrong = []
-    for setup in dict.fromkeys(map(setup_of, readers)):
-        if setup.pretrained and not _said(partial(models.check, setup.model, pretrained=True)):
-            data = load(setup.data, place.root)
-            found = _said(partial(build, setup, data, 0, pretrained=True))
-            wrong += [f"{text}; {_WITHOUT_WEIGHTS}" for text in found]
-    return wrong
+def _without_weights(setups: Iterable[Setup], place: Place) -> Iterator[tuple[Setup, str]]:
+    """Setups whose published weights cannot be had, and why."""
+    for setup in setups:
+        try:
+            build(setup, load(setup.data, place.root), 0, pretrained=True)
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a hash that is wrong
+            yield setup, f"{setup.data.name}: {error}; {_WITHOUT_WEIGHTS}"
 
 
-def _check_data(readers: Sequence[Cell], place: Place) -> None:
-    """Of one data set: it is there, and what is to be forgotten can be chosen from it."""
+def _check_data(readers: Sequence[Cell], place: Place, seen: Mapping[Setup, set[str]]) -> None:
+    """Of one data set: there, as it was, and what is to be forgotten can be chosen from it."""
     data = load(setup_of(readers[0]).data, place.root)
     wrong: list[str] = []
+    for setup in dict.fromkeys(map(setup_of, readers)):
+        known = seen.get(setup, set())
+        if known and known != {contents(setup.data, place.root)}:
+            wrong.append(
+                f"{setup.data.name}: expected the images that the finished cells were made with, "
+                "got others, with which these cannot be compared; put the images back as they "
+                "were, or give another folder (--out)"
+            )
     for cell in readers:
         if not isinstance(cell, Original):
             wrong += _said(partial(scenarios.check, cell.forget, data))

@@ -2,7 +2,8 @@
 
 import copy
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -27,6 +28,7 @@ from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.wording import did_you_mean
 
+_EXPECTED = re.compile(r"Expected a (?:typing\.Literal\[(.*)\]|<class '(.*)'>)\. Got value: (.*)")
 _ALL = [name for name in METHODS if name != "retrain"]
 _MEASURES = (
     "average_gap", "js_divergence", "rf_js_divergence", "closes", "entropy_attack",
@@ -140,7 +142,19 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
     file, changes = _yaml(path), dict(changes or {})
     if isinstance(file.get("seeds"), dict) and isinstance(changes.get("seeds"), int):
         changes["seeds"] = {**file["seeds"], "split": changes["seeds"]}
+    for key, called in (("blocks", "name"), ("methods", "label")):
+        if key in changes:
+            own = _own(file.get(key), called)
+            changes[key] = [
+                own.get(one, one) if isinstance(one, str) else one for one in changes[key]
+            ]
     return _checked({**file, **changes}, str(path))
+
+
+def _own(entries: Any, called: str) -> dict[str, Any]:
+    """What a file describes itself, by name."""
+    described = [one for one in entries if isinstance(one, dict)] if entries else []
+    return {one[called]: one for one in described if isinstance(one.get(called), str)}
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -199,21 +213,30 @@ def _in_words(error: str) -> str:
     'golds: expected int, got many'
     """
     keys = ".".join(re.findall(r'Parser key "(?:grid\.)?([^"]+)"', error))
+    before = f"{keys}: " if keys else ""
+    if union := re.search(r"Errors:\n(.*)\n\s*Given value type", error, re.DOTALL):
+        last = re.split(r"^\s*- ", union[1], flags=re.MULTILINE)[-1]  # what is no plain name
+        lines = (line.strip() for line in last.splitlines())
+        return before + " ".join(ln for ln in lines if not ln.startswith("Problem with given"))
     last = error.strip().splitlines()[-1].strip()
-    found = re.fullmatch(
-        r"Expected a (?:typing\.Literal\[(.*)\]|<class '(.*)'>)\. Got value: (.*)", last
-    )
+    found = _EXPECTED.fullmatch(last)
     if not keys or found is None:
         return error
     choices, kind, value = found.groups()
     if kind:
-        return f"{keys}: expected {kind}, got {value}"
+        return f"{before}expected {kind}, got {value}"
     known = re.findall(r"'([^']*)'", choices)
-    return f"{keys}: expected one of {', '.join(known)}; got {value!r}{did_you_mean(value, known)}"
+    return f"{before}expected one of {', '.join(known)}; got {value!r}{did_you_mean(value, known)}"
 
 
 def _problems(file: GridFile) -> Iterator[str]:
-    """Names that nobody knows, and numbers that nobody means."""
+    """Names that nobody knows, or that stand there twice, and numbers that nobody means."""
+    for key in ("blocks", "scenarios", "methods", "settings", "measures"):
+        if not getattr(file, key):
+            yield f"{key}: expected at least one, got none; leave the entry out for the usual ones"
+    yield from _twice("blocks", map(_name, file.blocks))
+    yield from _twice("methods", (m if isinstance(m, str) else m.label for m in file.methods))
+    yield from _twice("scenarios", (f"{one.kind} {one.fraction:g}" for one in file.scenarios))
     unknown = [measure for measure in file.measures if measure not in COLUMNS]
     if unknown:
         yield f"measures: expected some of {', '.join(COLUMNS)}; got {', '.join(unknown)}"
@@ -229,6 +252,17 @@ def _problems(file: GridFile) -> Iterator[str]:
     for block in file.blocks:
         if isinstance(block, OwnBlock):
             yield from _unknown_presets(block)
+            numbers = {"data: limit": block.data.limit, "data: size": block.data.size}
+            for key, number in {**numbers, "batch_size": block.batch_size}.items():
+                if number is not None and number < 1:
+                    yield f"blocks: {block.name}: {key}: expected at least 1, got {number}"
+
+
+def _twice(key: str, names: Iterable[str]) -> Iterator[str]:
+    """A table cannot tell apart what has the same name."""
+    counts = Counter(names)
+    if again := [name for name, count in counts.items() if count > 1]:
+        yield f"{key}: expected each name once, got {', '.join(again)} more than once"
 
 
 def _unknown_presets(block: OwnBlock) -> Iterator[str]:

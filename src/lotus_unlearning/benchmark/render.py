@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from lotus_unlearning.benchmark.layout import PRINTED, Entry, Table
+from lotus_unlearning.benchmark.layout import BOLD, ITALIC, PRINTED, Entry, Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -33,7 +33,8 @@ def as_text(table: Table) -> str:
     body = tabulate(
         rows, table.heads, tablefmt="simple", disable_numparse=True, colalign=_sides(table)
     )
-    return f"{table.title}\n\n{body}\n" + "".join(f"\n{note}" for note in table.notes) + "\n"
+    notes = (n.replace(f"{BOLD}:", "*:").replace(f"{ITALIC}:", "=:") for n in table.notes)
+    return f"{table.title}\n\n{body}\n" + "".join(f"\n{note}" for note in notes) + "\n"
 
 
 def as_markdown(table: Table) -> str:
@@ -79,7 +80,8 @@ def as_csv(tables: Sequence[Table]) -> str:
     names = tables[0].names
     heads = [head.lower() for head in tables[0].heads[:names]]
     value = "mean" if tables[0].measures else "value"  # of correlations there are no means
-    writer.writerow(["block", *heads, "measure", value, "low", "high", "mark", "text"])
+    forgotten = ["scenario"] if any(table.scenario for table in tables) else []
+    writer.writerow(["block", *forgotten, *heads, "measure", value, "low", "high", "mark", "text"])
     for table in tables:
         for row in table.rows:
             measures = table.measures or [None] * len(row)
@@ -89,7 +91,8 @@ def as_csv(tables: Sequence[Table]) -> str:
                 head = f"{PRINTED} {before}" if head == PRINTED else head
                 before = measure or before
                 numbers = [found.value, found.low, found.high] if found else ["", "", ""]
-                where = [table.name, *(named.text for named in row[:names]), measure or head]
+                named = [one.text for one in row[:names]]
+                where = [table.name, *[table.scenario for _ in forgotten], *named, measure or head]
                 writer.writerow([*where, *numbers, entry.mark, entry.text])
     return stream.getvalue()
 

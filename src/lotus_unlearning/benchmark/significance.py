@@ -33,6 +33,28 @@ def paired_p_value(
     return float(ttest_rel([one[s] for s in shared], [other[s] for s in shared]).pvalue)
 
 
+def by_choice(p_values: Mapping[tuple[int, int], float]) -> dict[int, float]:
+    """One p-value of one-sided tests for each choice of images, by the mean of their z.
+
+    Originals of one choice share its images and golds: as they are not independent, that there are
+    several makes none of them surer.
+
+    Args:
+        p_values: (seed of the choice of images, another seed) -> p-value.
+
+    >>> found = by_choice({(0, 0): 0.01, (0, 1): 0.01, (1, 0): 0.2, (1, 1): 0.8})
+    >>> [round(p, 3) for p in found.values()]
+    [0.01, 0.5]
+    """
+    from scipy.stats import norm
+
+    scores: dict[int, list[float]] = {}
+    for (split, _), p_value in p_values.items():
+        inside = np.clip(p_value, 1e-300, 1 - 1e-16)
+        scores.setdefault(split, []).append(float(norm.isf(inside)))
+    return {split: float(norm.sf(np.mean(z))) for split, z in scores.items()}
+
+
 def stouffer(p_values: Sequence[float]) -> float:
     """One p-value of independent one-sided tests of the same kind (Stouffer's method).
 

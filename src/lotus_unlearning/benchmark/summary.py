@@ -16,7 +16,7 @@ COSTS = ("seconds", "peak_memory_bytes")
 """Measures of the machine as much as of the method: shown as medians."""
 Record = Mapping[str, Any]
 Values = dict[tuple[int, int], float]
-"""(split seed, training seed) -> value."""
+"""(seed of the choice of images, seed of unlearning) -> value."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Line:
         settings: The sources of its settings.
         values: Each measure -> its values by seeds.
         failed: The reasons why cells have no values.
-        records: (split seed, training seed) -> the record of the cell.
+        records: As of values -> the record of the cell.
         spread: For the gold line, each measure -> its least and its largest value of all single
             gold models.
         apart: The seeds of cells that were measured against another original and other golds than
@@ -78,7 +78,7 @@ class Part:
     Attributes:
         section: The block and the scenario.
         lines: The lines of the table: original, gold, then the methods.
-        draws: The number of pairs of seeds that were finished, and of all.
+        draws: The number of draws that were finished, and of all.
         images: Each split -> its number of images, in the first draw.
     """
 
@@ -86,6 +86,12 @@ class Part:
     lines: list[Line]
     draws: tuple[int, int]
     images: Mapping[str, int]
+
+    @property
+    def choices(self) -> int:
+        """How many are independent: choices of images, or originals, where all forget the same."""
+        measured = {split for line in self.lines for split, _ in line.records}
+        return len(measured) or self.draws[0]
 
 
 def summarise(grid: Grid, store: Store) -> list[Part]:
@@ -99,7 +105,7 @@ def _part(section: Section, store: Store) -> Part:
     lines = [Line(row.name, row.label, row.settings) for row in rows]
     finished, images = 0, dict[str, int]()
     for draw in draws:
-        at = (draw.split, draw.training)
+        at = draw.at
         reference = store.record(draw.reference)
         if reference is None or "error" in reference:
             continue
@@ -212,7 +218,7 @@ def middle(values: Values) -> Interval:
 
 
 def by_split(values: Values) -> dict[int, float]:
-    """Mean over training seeds for each choice of images."""
+    """Mean over originals and unlearnings for each choice of images."""
     splits: dict[int, list[float]] = {}
     for (split, _), value in values.items():
         splits.setdefault(split, []).append(value)

@@ -7,11 +7,21 @@ from collections.abc import Iterator, Sequence
 from lotus_unlearning.benchmark.columns import COLUMNS
 from lotus_unlearning.benchmark.correlations import correlations
 from lotus_unlearning.benchmark.grid import Grid, Section
-from lotus_unlearning.benchmark.layout import NOTHING, PRINTED, Entry, Mark, Table, scenario_name
+from lotus_unlearning.benchmark.layout import (
+    BOLD,
+    ITALIC,
+    NOTHING,
+    PRINTED,
+    Entry,
+    Mark,
+    Table,
+    scenario_name,
+    scenario_words,
+)
 from lotus_unlearning.benchmark.measures import GOLDS_TO_CLOSE
 from lotus_unlearning.benchmark.published import Published, published
-from lotus_unlearning.benchmark.ranking import TESTED_FROM, Ranking, rank
-from lotus_unlearning.benchmark.significance import stouffer
+from lotus_unlearning.benchmark.ranking import DISTANCES, TESTED_FROM, Ranking, rank
+from lotus_unlearning.benchmark.significance import by_choice, stouffer
 from lotus_unlearning.benchmark.summary import COSTS, Line, Part, estimate, failures, middle
 
 
@@ -42,8 +52,15 @@ def of_methods(part: Part) -> Table:
             columns.append([Entry(NOTHING if one is None else str(one)) for one in printed])
     names = [[Entry(_name(line)), Entry(", ".join(line.settings))] for line in lines]
     rows = [[*n, *(c[i] for c in columns)] for i, n in enumerate(names)]
-    name = part.section.name
-    return Table(name, title(part), heads, rows, list(_notes(part)), measures)
+    return Table(
+        part.section.name,
+        title(part),
+        heads,
+        rows,
+        list(_notes(part)),
+        measures,
+        scenario=scenario_words(part.section),
+    )
 
 
 def _name(line: Line) -> str:
@@ -56,8 +73,16 @@ def title(part: Part) -> str:
     section, images = part.section, part.images
     setup, scenario = section.block.setup, _SCENARIOS[section.scenario.kind]
     size = f"{images['forget']:,} of {images['forget'] + images['retain']:,} images"
-    seeds = f"{part.draws[0]} seed{'s' if part.draws[0] > 1 else ''}"
-    return f"{section.grid.title}: {section.name} ({setup.model}), {scenario}, {size}, {seeds}"
+    return f"{section.grid.title}: {section.name} ({setup.model}), {scenario}, {size}, {_of(part)}"
+
+
+def _of(part: Part) -> str:
+    """Seeds, or choices and how many models they make."""
+    choices, draws = part.choices, part.draws[0]
+    if draws > choices:
+        what = "choices of images" if part.section.choices_differ else "originals"
+        return f"{choices} {what}, {draws} models"
+    return f"{draws} seed{'s' if draws > 1 else ''}"
 
 
 _SCENARIOS = {
@@ -87,7 +112,7 @@ def _entry(part: Part, line: Line, at: int, measure: str, ranking: Ranking | Non
     if line.failed:
         text += " (some failed)"
     elif seeds < expected(part, measure):
-        text += f" ({seeds} of {part.draws[0]})"
+        text += f" ({seeds} of {expected(part, measure)})"
     mark: Mark = ""
     if ranking is not None:
         mark = "best" if at in ranking.best else "as good" if at in ranking.as_good else ""
@@ -117,12 +142,7 @@ def _printed(section: Section, line: Line, measure: str) -> Published | None:
 
 def _notes(part: Part) -> Iterator[str]:
     grid, (done, planned) = part.section.grid, part.draws
-    yield (
-        f"Mean ± half of the 95% interval over {done} seeds (Student's t); of seconds and memory "
-        "the median."
-        if done > 1
-        else "One seed: no interval and no test."
-    )
+    yield _of_intervals(part)
     if done > 1 and not part.section.choices_differ:
         yield "All seeds forget the same images: intervals and tests are over originals alone."
     if done < planned:
@@ -131,25 +151,45 @@ def _notes(part: Part) -> Iterator[str]:
     yield from _spread_of_printed(part, lines)
     tests = [r.tests for m in grid.measures if (r := rank(lines, m)) is not None]
     if any(tests):
+        limited = [COLUMNS[measure].label for measure in grid.measures if measure in DISTANCES]
+        limit = f", nor worse than the original ({', '.join(limited)})" if limited else ""
         yield (
-            "Bold: best mean. Italic: cannot be told from the best (paired t-tests over seeds, "
-            f"Holm's correction for up to {max(tests)} comparisons, 5%), nor worse than the "
-            "original in its distance from gold. Tests are paired: whether intervals overlap says "
-            "little."
+            f"{BOLD}: best mean. {ITALIC}: cannot be told from the best (paired t-tests over "
+            f"seeds, Holm's correction for up to {max(tests)} comparisons, 5%){limit}. Tests are "
+            "paired: whether intervals overlap says little."
         )
     elif tests:
-        yield f"Bold: best mean. Fewer than {TESTED_FROM} seeds: no tests between methods."
+        yield f"{BOLD}: best mean. Fewer than {TESTED_FROM} seeds: no tests between methods."
     if any(COLUMNS[measure].good == "near gold" for measure in grid.measures):
         yield "Of accuracies, attacks and RF-JSD the best is the one nearest to gold, seed by seed."
     if any(line.name == "gold" for line in part.lines):
         yield (
             f"gold: {grid.golds} models for each seed, each measured against the others, which is "
             "as near as retraining comes to itself. Other rows: mean distance from all of them."
+            if grid.golds > 1
+            else "gold: one model for each seed, from which distances are measured."
         )
     yield from _notes_of_rows(part)
     if "closes" in grid.measures:
         yield from _nothing_to_close(part)
     yield from failures([part])
+
+
+def _of_intervals(part: Part) -> str:
+    """Over what intervals are."""
+    choices, draws = part.choices, part.draws[0]
+    each = f", the mean of {draws / choices:.3g} models for each" if draws > choices else ""
+    if choices > 1:
+        what = "choices of images" if each and part.section.choices_differ else "seeds"
+        return (
+            f"Mean ± half of the 95% interval over {choices} {what}{each} (Student's t); of "
+            "seconds and memory the median."
+        )
+    return (
+        f"One choice of images{each}: no interval and no test."
+        if each
+        else ("One seed: no interval and no test.")
+    )
 
 
 def _notes_of_rows(part: Part) -> Iterator[str]:
@@ -205,13 +245,17 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
         far, near = (
             estimate(reference.values[f"distance_{name}"]).value for name in ("original", "gold")
         )
-        pooled = stouffer(list(p_values.values()))
+        units = "models" if part.draws[0] > part.choices else "seeds"
+        pooled = ""
+        if part.section.choices_differ:  # else all are measured from the same golds
+            p_value = stouffer(list(by_choice(p_values).values()))
+            pooled = f"; all seeds together: p = {p_value:.2g} (Stouffer)"
         yield (
             f"Closes: nothing to close that could be measured for {without} of {len(p_values)} "
-            "seeds, where the original is not significantly further from the golds than they are "
-            f"from each other. Mean distances over all seeds: {1e3 * far:.1f} and {1e3 * near:.1f} "
-            f"x1e3; all seeds together: p = {pooled:.2g} (Stouffer)."
-            + (" The column's means are of the other seeds." if closed else "")
+            f"{units}, where the original is not significantly further from the golds than they "
+            f"are from each other. Mean distances over all {units}: {1e3 * far:.1f} and "
+            f"{1e3 * near:.1f} x1e3{pooled}."
+            + (f" The column's means are of the other {units}." if closed else "")
         )
 
 

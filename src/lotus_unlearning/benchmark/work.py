@@ -18,7 +18,9 @@ from lotus_unlearning.benchmark.cells import (
     Reference,
     Setup,
     Unlearning,
+    setup_of,
 )
+from lotus_unlearning.benchmark.contents import contents
 from lotus_unlearning.benchmark.materials import (
     PARTS,
     Place,
@@ -63,7 +65,8 @@ def run(cell: Cell, needs: Mapping[str, Files], place: Place) -> Made:
         warnings.simplefilter("always", UserWarning)
         made = _run(cell, needs, place)
     made.record["cell_seconds"] = time.perf_counter() - start
-    setup = cell.setup if isinstance(cell, Original | Gold) else cell.original.setup
+    setup = setup_of(cell)
+    made.record["data"] = contents(setup.data, place.root)
     device = choose_device(place.device)
     made.record["on"] = made_on(device, choose_precision(setup.precision, device))
     if isinstance(cell, Reference | Unlearning):

@@ -45,6 +45,8 @@ lotus bench table2                # CIFAR-10 as in the paper
 lotus bench table2 --pretrained false       # where there are no published weights
 lotus bench table1 --blocks digits --show   # only the tables, of what is finished
 """
+_LONGEST = 200
+"""Characters of a file's name, without its ending."""
 _CHANGES = ("blocks", "methods", "settings", "measures", "seeds", "golds")
 
 
@@ -82,12 +84,19 @@ def main(words: list[str]) -> int:
 
 
 def _file_name(grid: Grid, chosen: Any) -> str:
-    """Of the tables: runs of other blocks, or from other weights, have files of their own."""
-    whole = read_grid(chosen.grid).blocks.keys()
-    parts = [] if grid.blocks.keys() == whole else list(grid.blocks)
+    """Of the tables: runs of other blocks, seeds and so on have files of their own."""
+    whole = read_grid(chosen.grid)
+    parts = [] if grid.blocks.keys() == whole.blocks.keys() else list(grid.blocks)
+    if grid.seeds != whole.seeds:
+        parts.append(f"{grid.seeds.split}-seeds")
+    if grid.golds != whole.golds:
+        parts.append(f"{grid.golds}-golds")
+    for key in ("methods", "settings", "measures"):
+        if getattr(grid, key) != getattr(whole, key):
+            parts += [str(one).replace(":", ".") for one in getattr(chosen, key)]
     if chosen.pretrained is not None:
         parts.append("pretrained" if chosen.pretrained else "not-pretrained")
-    return "-".join([Path(chosen.grid).stem, *parts])
+    return "-".join([Path(chosen.grid).stem, *parts])[:_LONGEST]
 
 
 def _in_short(error: str) -> str:
@@ -163,10 +172,10 @@ def _ready(
         grid, store, place, executor.call, may_skip=chosen.blocks is None, dry=chosen.dry_run
     )
     if found.skipped:
+        skipped, left = ", ".join(found.skipped), ", ".join(found.grid.blocks)
         say(
-            f"skipped, as their data are absent: {', '.join(found.skipped)}; the same command runs "
-            f"them when the data are there. It goes on with {', '.join(found.grid.blocks)}.\n"
-            + "\n".join(found.absent)
+            f"skipped, as their data or weights are absent: {skipped}; the same command runs them "
+            f"when these are there. It goes on with {left}.\n" + "\n".join(found.absent)
         )
     return found
 

@@ -13,6 +13,7 @@ from lotus_unlearning.datasets.decoding import Reader
 from lotus_unlearning.datasets.files import (
     AbsentDataError,
     File,
+    NotDownloadedError,
     folder_with,
     images_in,
     listed,
@@ -49,6 +50,8 @@ def load_cifake(*, root: str | None, size: int | None, cut: Cut) -> Data:
     absent = missing(_NAME, folder, problems, _GET, _LAYOUT) if problems else None
     try:
         train, test = read_cifar("cifar-10", root, size, download=absent is None)
+    except NotDownloadedError:
+        raise
     except AbsentDataError as error:
         raise AbsentDataError(f"{absent}\n{error}" if absent else f"{_NAME}: {error}") from None
     if absent is not None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lotus_unlearning.datasets.data import OF_PHOTOS, Cut, Data, own_parts
 from lotus_unlearning.datasets.decoding import Reader
-from lotus_unlearning.datasets.files import held_or_streamed
+from lotus_unlearning.datasets.files import held_or_streamed, require_download
 from lotus_unlearning.datasets.photos import Read, as_it_is, photo_size
 from lotus_unlearning.files.plain import odd_json
 from lotus_unlearning.ids import some
@@ -104,6 +104,9 @@ def _library(place: str) -> Any:
 def _opened(place: str, config: str | None, folder: Path) -> Mapping[str, _Table]:
     """Its splits, by name."""
     datasets = _library(place)
+    if not folder.exists():
+        where = Path(datasets.config.HF_DATASETS_CACHE)
+        require_download(f"hf:{place}", "what is not there yet", where)
     try:
         with _quiet():
             if _is_saved(folder):

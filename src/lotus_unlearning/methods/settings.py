@@ -47,6 +47,11 @@ def method_class(name: str, what: str = "method") -> Any:
     return METHODS[name]
 
 
+def starts_anew(method: Method) -> bool:
+    """Whether a method trains a network anew, from random weights if nobody says otherwise."""
+    return getattr(method, "start", method) is None
+
+
 def starting_from(method: Method, start: Callable[[], nn.Module]) -> Method:
     """What trains a network anew, from weights that are not random: those of ``start()``.
 
@@ -55,7 +60,7 @@ def starting_from(method: Method, start: Callable[[], nn.Module]) -> Method:
     >>> starting_from(METHODS["scrub"](), lambda: nn.Linear(2, 2)) == METHODS["scrub"]()
     True
     """
-    if getattr(method, "start", method) is not None:
+    if not starts_anew(method):
         return method
     return dataclasses.replace(method, start=start())  # type: ignore[type-var]
 

@@ -145,8 +145,9 @@ def _attack(
     low, high = interval
     goal = "0.5" if golds is None else f"where golds are, {wanted[0]:.4f} to {wanted[1]:.4f}"
     wanted_now = f"at most {limit:.4f} from {goal}" if limit else f"to stay {goal}"
+    found = "not shown to be worse" if holds else "worse"
     why = (
-        f"attack by {name.removeprefix('auc_')} {'not worse' if holds else 'worse'}: AUC "
+        f"attack by {name.removeprefix('auc_')} {found}: AUC "
         f"{before:.4f} [{low:.4f}, {high:.4f}] before, {after:.4f} after, {wanted_now}"
     )
     return Check(name, before, after, limit, holds, why)
