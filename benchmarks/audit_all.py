@@ -3,7 +3,7 @@ r"""Audit the original, five methods and one more gold on digits and Fashion-MNI
     python benchmarks/audit_all.py digits --golds 64 --shadows 64 \
       --put_back 5 10 20 40 80 --others 7
     python benchmarks/audit_all.py fashion-mnist --golds 16 --shadows 32 \
-      --put_back 25 50 100 200 400
+      --put_back 25 50 100 200 400 --others 2
     python docs/write_audit.py
 
 ``--shadows`` adds online likelihood ratios, ``--others`` what needs several models of each kind.

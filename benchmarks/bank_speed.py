@@ -112,20 +112,23 @@ def table(file):
     for row in rows:
         key = (row["block"], row["device"], row["images"], row["models"], row["precision"])
         groups.setdefault(key, {}).setdefault(row["way"], []).append(row)
-    print("| block | device | images | models at once | way | models a minute | times one by one |")
-    print("|---|---|--:|--:|---|--:|--:|")
+    print(
+        "| block | device | images | models at once | way | rounds | models a minute | "
+        "times one by one |"
+    )
+    print("|---|---|--:|--:|---|--:|--:|--:|")
     for (block, device, images, models, _), ways in groups.items():
         each = {way: statistics.median(map(seconds, found)) for way, found in ways.items()}
         for way, value in each.items():
             ratio = each["one"] / value if "one" in each else float("nan")
             print(
-                f"| {block} | {device} | {images:,} | {models} | {way} | {60 / value:.2f} | "
-                f"{ratio:.2f} |"
+                f"| {block} | {device} | {images:,} | {models} | {way} | {len(ways[way])} | "
+                f"{60 / value:.2f} | {ratio:.2f} |"
             )
 
 
 def seconds(row):
-    """Of one model by the whole recipe."""
+    """Of one model by the whole recipe: of the processor on a CPU, which others may use, too."""
     taken = row["process_seconds"] if row["device"] == "cpu" else row["seconds"]
     return taken / row["models"] / row["epochs"] * row["epochs_of_recipe"]
 

@@ -129,12 +129,19 @@ def ladder(pages):
     for name, page in pages.items():
         for row in page["ladder"]:
             known.setdefault((row["level"], row["measure"]), {})[name] = row
-    rows = []
+    main, details = [], []
     for (level, _), by_model in sorted(known.items(), key=lambda item: item[0][0]):
         row = next(iter(by_model.values()))
         cells = [value(by_model.get(name)) for name in pages]
+        rows = details if row.get("detail") else main
         rows.append([f"{level}", row["label"], *cells, expected(row)])
-    return table(["level", "", *(MODELS[name] for name in pages), "one more gold"], rows)
+    heads = ["level", "", *(MODELS[name] for name in pages), "one more gold"]
+    if not details:
+        return table(heads, main)
+    return (
+        f"{table(heads, main)}\n\n<details><summary>Thresholds and rates by the other scores"
+        f"</summary>\n\n{table(heads, details)}\n\n</details>"
+    )
 
 
 def value(row):
