@@ -44,7 +44,8 @@ which take up what is there and run only what is missing:
 {commands}
 ```
 
-The same commands with `--show` write these tables as LaTeX, CSV and a page with all charts, to
+The same commands with `--show` write these tables, with columns of the formulas as published (JSD,
+RF-JSD, average gap) beside the textbook's, as LaTeX, CSV and a page with all charts, to
 results/tables. {machine} Cells
 ran one at a time, with OMP_NUM_THREADS=1, in several runs. Weights are not kept here, so that later
 runs trained originals and golds of the same seeds again. On the same kind of processor they have
