@@ -15,6 +15,7 @@ from test_elpv import elpv
 from test_mufac import mufac
 
 from lotus_unlearning.cli import main
+from lotus_unlearning.jobs.executors import InThisProcess
 
 
 def command(*words):
@@ -209,6 +210,23 @@ def test_tables_of_other_blocks_have_files_of_their_own(words, name, tmp_path, m
     )
     assert main(["bench", "table2", "--out", str(tmp_path), "--show", *words]) == 0
     assert written == [tmp_path / "tables" / name]
+
+
+def test_a_cluster_is_told_what_a_cell_needs(tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    class Cluster(InThisProcess):
+        def __init__(self, address, work, **needs):
+            asked.update(needs, address=address)
+            super().__init__(work)
+
+    monkeypatch.setattr("lotus_unlearning.cli.bench.OnRay", Cluster)
+    (tmp_path / "small.yaml").write_text(YAML.replace("seeds: 2", "seeds: 1"))
+    words = ["bench", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "r"), "--golds", "0"]
+    more = ["--ray", "10.0.0.1:6379", "--cpus", "4", "--gpus", "0.5", "--device", "cpu"]
+    assert main([*words, *more, "--methods", "lotus"]) == 0
+    assert asked == {"address": "10.0.0.1:6379", "cpus": 4.0, "gpus": 0.5, "called": "cell"}
+    assert "3 of 3 done" in capsys.readouterr().err
 
 
 def test_models_that_are_not_trained_cannot_start_from_scratch(capsys):
