@@ -83,11 +83,25 @@ def test_the_learning_rate_is_the_largest_that_leaves_the_original_as_it_is(
     monkeypatch.setattr(curves, "_curve", curve)
     some = bench(digits, original=original, unlearned=original)
     places = (digits.retain, digits.forget, Runtime())
-    how = curves.with_rate(some.original, *places, Relearning())
+    how, why = curves.with_rate(some.original, *places, Relearning())
     assert how == Relearning(learning_rate=0.003)
+    assert why == "the largest that was tried and leaves the original as it is"
     assert tried == [0.03, 0.01, 0.003]
-    assert curves.with_rate(None, *places, Relearning()).learning_rate == 0.003
-    assert curves.with_rate(some.original, *places, HOW) == HOW
+    how, why = curves.with_rate(None, *places, Relearning())
+    assert how.learning_rate == 0.003
+    assert why.startswith("untried")
+    assert curves.with_rate(some.original, *places, HOW) == (HOW, "as it was chosen")
+    monkeypatch.setattr(curves, "_curve", lambda *_: {"accuracy": [1.0, 0.2], "loss": [0, 9]})
+    how, why = curves.with_rate(some.original, *places, Relearning())
+    assert how.learning_rate == 0.0001
+    assert "harms the original, too" in why
+
+
+def test_the_learning_rate_stands_beside_what_it_led_to(digits, original):
+    some = bench(digits, original=original, unlearned=original)
+    rows, shown = relearning(some, digits, Runtime(), HOW)
+    assert all(row.note.endswith("Learning rate 0.05: as it was chosen.") for row in rows)
+    assert [curve["learning_rate"] for curve in shown] == [0.05, 0.05]
 
 
 @pytest.mark.parametrize(

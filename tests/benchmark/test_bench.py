@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from small import YAML
@@ -196,10 +197,10 @@ def test_records_hold_what_a_reader_needs(finished):
     ("words", "name"),
     [
         ([], "table2"),
-        (["--blocks", "cifake", "cifar-10", "cifar-10-vit", "cifake-vit"], "table2"),
+        (["--settings", "paper", "--measures", "closes"], "table2-paper-closes"),
         (["--blocks", "digits"], "table2-digits"),
         (["--blocks", "digits", "cifar-10", "--seeds", "5"], "table2-digits-cifar-10-5-seeds"),
-        (["--seeds", "3", "--golds", "2", "--methods", "lotus"], "table2-2-golds-lotus"),
+        (["--seeds", "3", "--golds", "2", "--methods", "lotus"], "table2-lotus-2-golds-3-seeds"),
         (["--pretrained", "false"], "table2-not-pretrained"),
     ],
 )
@@ -210,6 +211,21 @@ def test_tables_of_other_blocks_have_files_of_their_own(words, name, tmp_path, m
     )
     assert main(["bench", "table2", "--out", str(tmp_path), "--show", *words]) == 0
     assert written == [tmp_path / "tables" / name]
+
+
+def test_names_of_files_are_short_and_of_letters_that_any_disk_takes():
+    from lotus_unlearning.cli.bench import _file_name
+
+    def named(*methods):
+        entries = dict.fromkeys(("blocks", "settings", "measures", "seeds", "golds", "pretrained"))
+        return _file_name(None, SimpleNamespace(grid="a/lab.yaml", methods=methods, **entries))
+
+    assert named("alpha 1/2", "python:mine:Mine") == "lab-alpha 1.2-python.mine.Mine"
+    long = [named(*["a" * 40] * 9, last) for last in "bc"]
+    assert long[0] != long[1]
+    odd = [named("Größe"), named("Gr??e")]
+    assert odd[0] != odd[1]
+    assert all(name.isascii() and len(name) < 250 for name in [*long, *odd])
 
 
 def test_a_cluster_is_told_what_a_cell_needs(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import itertools
 import os
 
 import pytest
+import torch
 import torchvision.datasets
 from PIL import Image
 from small import BLOCK, YAML, grid
@@ -11,9 +12,11 @@ from test_blocks import cifar100
 from test_cifake import cifar
 
 from lotus_unlearning.benchmark import contents, materials, preflight
+from lotus_unlearning.benchmark.cells import DataChoice
 from lotus_unlearning.benchmark.materials import Place
 from lotus_unlearning.benchmark.read import read_grid
 from lotus_unlearning.cli import main
+from lotus_unlearning.jobs.schedule import order
 from lotus_unlearning.jobs.store import Store
 
 RANDOM = {"kind": "random"}
@@ -109,7 +112,9 @@ def test_weights_that_cannot_be_had_are_missed_before_anything_is_trained(
     import timm
 
     def create_model(*_, pretrained=False, **__):
-        raise OSError("no route to the weights") if pretrained else AssertionError
+        if pretrained:
+            raise OSError("no route to the weights")
+        return torch.nn.Identity()
 
     monkeypatch.setattr(timm, "create_model", create_model)
     block = {**BLOCK, "model": "timm:resnet10t", "pretrained": True}
@@ -238,6 +243,40 @@ def test_images_that_changed_since_the_finished_cells_are_noticed(tmp_path, caps
     assert main([*words, "--methods", "lotus", "finetune"]) == 0
 
 
+def test_a_folder_is_known_by_names_however_much_memory_there_is(tmp_path, monkeypatch):
+    for number in range(20):
+        file = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(file)
+    choice = DataChoice(name=f"imagefolder:{tmp_path / 'photos'}", size=8)
+    forget_what_was_read()
+    held = contents.contents(choice, None)
+    monkeypatch.setattr("lotus_unlearning.datasets.files.memory_bytes", lambda: 64)
+    forget_what_was_read()
+    assert contents.contents(choice, None) == held
+    assert held.startswith("names:")
+    assert contents.contents(DataChoice(name="digits"), None).startswith("pixels:")
+
+
+def test_another_model_on_other_images_is_not_put_beside_the_finished_one(tmp_path):
+    chosen = grid(tmp_path, blocks=[{**BLOCK, "batch_size": 64}])
+    (original, *_) = order(chosen.cells())
+    seen = {original.setup.data: {"pixels:other"}}
+    found = preflight.look([original], Place("cpu", None), False, seen)
+    assert "with which these cannot be compared" in found.problems[0]
+    assert preflight.look([original], Place("cpu", None), False, {}).problems == []
+
+
+def test_a_model_that_does_not_fit_is_no_missing_weight(tmp_path, monkeypatch):
+    def build(setup, data, seed, pretrained):
+        raise ValueError("for 3 channels alone")
+
+    monkeypatch.setattr(preflight, "build", build)
+    block = {**BLOCK, "name": "large", "model": "timm:resnet10t", "pretrained": True}
+    with pytest.raises(ValueError, match=r"^for 3 channels alone$"):
+        ready(grid(tmp_path, blocks=[block, BLOCK]), tmp_path)
+
+
 def forget_what_was_read():
     for cached in (materials.load, contents.contents):
         cached.cache_clear()
@@ -256,12 +295,13 @@ def test_weights_are_asked_for_where_they_are_read_alone(tmp_path, monkeypatch):
     assert preflight._begins(understudy)
     assert all(map(preflight._begins, draw.reference.needs))
     ready(chosen, tmp_path)
-    assert asked == ["timm:resnet10t"]
+    assert asked == ["timm:resnet10t"] * 2, "without weights, to see whether it fits, and with"
 
 
 def test_blocks_without_weights_are_skipped_where_others_can_run(tmp_path, monkeypatch):
-    def build(setup, *_, **__):
-        raise OSError("no route")
+    def build(setup, data, seed, pretrained):
+        if pretrained:
+            raise OSError("no route")
 
     monkeypatch.setattr(preflight, "build", build)
     pretrained = {**BLOCK, "name": "large", "model": "timm:resnet10t", "pretrained": True}

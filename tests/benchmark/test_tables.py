@@ -153,7 +153,7 @@ def test_originals_that_share_a_choice_are_not_counted_as_choices(tmp_path):
     title, notes = crossed(tmp_path, [0.05] * 6)
     assert title.endswith("2 choices of images, 6 models")
     assert "95% interval over 2 choices of images, the mean of 3 models for each" in notes
-    assert "for 6 of 6 models" in notes
+    assert "for 6 of 6 originals" in notes
     assert "p = 0.01 (Stouffer)" in notes, "two tests of 0.05, not six"
 
 

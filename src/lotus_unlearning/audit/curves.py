@@ -39,6 +39,7 @@ class Relearning:
         every: Steps between two looks at the forget images.
         learning_rate: Of SGD with momentum 0.9. ``None``: the largest of :data:`RATES` at which the
             original stays as it is: what damages every model shows what none of them remembers.
+            Rows say whether there is one.
         batch_size: Images per step.
         share: Of the forget images, to relearn from, in the second probe.
         seed: Of the order of images and of that share.
@@ -92,8 +93,8 @@ def facts_of(
 
 def with_rate(
     original: Subject | None, taught: Split, asked: Split, run: Runtime, how: Relearning
-) -> Relearning:
-    """With a learning rate that does no harm, where none was chosen.
+) -> tuple[Relearning, str]:
+    """With a learning rate that does no harm, where none was chosen; and why that one, in words.
 
     Args:
         original: Before unlearning; ``None``: a rate in the middle is taken.
@@ -103,15 +104,15 @@ def with_rate(
         how: Steps, rate, batches.
     """
     if how.learning_rate is not None:
-        return how
+        return how, "as it was chosen"
     if original is None or original.model is None:
-        return replace(how, learning_rate=RATES[2])
+        return replace(how, learning_rate=RATES[2]), "untried, as there is no original at hand"
     for rate in RATES:
         tried = replace(how, learning_rate=rate)
         accuracy = _curve(original.model, taught, asked, run, tried)["accuracy"]
         if min(accuracy) >= accuracy[0] - HARMLESS:
-            return tried
-    return tried
+            return tried, "the largest that was tried and leaves the original as it is"
+    return tried, "the least that was tried, which harms the original, too"
 
 
 def curve_of(

@@ -10,6 +10,9 @@ from lotus_unlearning import metrics
 from lotus_unlearning.audit.subjects import Bench, Floats, Subject, margins
 from lotus_unlearning.evaluation.predictions import Answers
 
+_FEW = 2000
+"""Images up to which a bootstrap takes a thousand draws."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -53,8 +56,6 @@ class Pair:
 Shadows = tuple[Floats, NDArray[np.bool_]]
 """Margins ``[S, N]`` of shadow models on the forget images, and which of these each was trained
 on."""
-_FEW = 2000
-"""Images up to which a bootstrap takes a thousand draws."""
 CURVES = ("margin", "rmia", "lira", "lira_online")
 """Scores whose receiver curves are shown."""
 _WIDER = ("entropy", "confidence", "loss", "margin", "modified_entropy", "lira")

@@ -30,7 +30,7 @@ def relearning(
     images: two to learn from, and one to ask for.
     """
     tasks = {"retain": ("on retain alone", splits.retain, splits.forget)}
-    how = with_rate(bench.original, splits.retain, splits.forget, run, how)
+    how, why = with_rate(bench.original, splits.retain, splits.forget, run, how)
     few, rest = _shared(splits.forget, how)
     if len(rest):
         tasks["forget"] = (f"on {len(few)} of the forget images", few, rest)
@@ -44,7 +44,10 @@ def relearning(
         }
         aim = _aim(found)
         curves.append(_plain_curves(name, words, found, how, aim))
-        rows += [_steps_row(name, words, found, how, aim), _end_row(name, words, found, how)]
+        mine = [_steps_row(name, words, found, how, aim), _end_row(name, words, found, how)]
+        for row in mine:
+            row.note = f"{row.note} Learning rate {how.learning_rate:g}: {why}.".strip()
+        rows += mine
     if not len(rest):
         row = _row("forget", "on some of the forget images", how)
         row.values["unlearned"] = None
@@ -110,7 +113,7 @@ def _steps_row(name: str, words: str, curves: Curves, how: Relearning, aim: floa
         steps = _steps(curve, how, aim)
         late += steps is None
         row.add(column, float(how.steps if steps is None else steps))
-    row.note = f"Until an accuracy of {aim:.3f}, at a learning rate of {how.learning_rate:g}."
+    row.note = f"Until an accuracy of {aim:.3f}."
     if late:
         row.note += (
             f" {late} of {len(curves)} models did not get there within {how.steps} steps, which "
@@ -140,6 +143,7 @@ def _plain_curves(
     name: str, words: str, curves: Curves, how: Relearning, aim: float | None
 ) -> Plain:
     found: Plain = {"name": name, "words": words, "aim": aim, "golds": []}
+    found["learning_rate"] = how.learning_rate
     found["steps"] = [how.every * i for i in range(how.steps // how.every + 1)]
     for (column, _), curve in curves.items():
         if column == "gold":

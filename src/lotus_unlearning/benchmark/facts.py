@@ -52,8 +52,10 @@ def run(grid: Grid, parts: Sequence[Part]) -> dict[str, Any]:
 def _seeds(grid: Grid) -> str:
     seeds = grid.seeds
     if seeds.training * seeds.unlearning > 1:
-        originals = f"{seeds.training} originals" if seeds.training > 1 else "one original"
-        times = f", which unlearn {seeds.unlearning} times each" if seeds.unlearning > 1 else ""
+        several = seeds.training > 1
+        originals = f"{seeds.training} originals" if several else "one original"
+        who = "each of which unlearns" if several else "which unlearns"
+        times = f", {who} {seeds.unlearning} times" if seeds.unlearning > 1 else ""
         return (
             f"{seeds.split} choices of images to forget, each with {originals}{times}; intervals "
             "are over choices."

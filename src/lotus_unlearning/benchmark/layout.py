@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lotus_unlearning.benchmark.grid import Section
+from lotus_unlearning.benchmark.grid import Scenario, Section
 from lotus_unlearning.metrics import Interval
 
 Mark = Literal["", "best", "as good"]
@@ -55,8 +55,17 @@ class Table:
 
 def scenario_words(section: Section) -> str:
     """What is forgotten, in a word or two."""
-    kind, fraction = section.scenario.kind, section.scenario.fraction
-    return kind if kind in ("class", "official") else f"{kind} {fraction:.0%}"
+    return in_words(section.scenario)
+
+
+def in_words(scenario: Scenario) -> str:
+    """A kind of images to forget, with their share where it says anything.
+
+    >>> in_words(Scenario(fraction=0.5)), in_words(Scenario(kind="class", fraction=0.5))
+    ('random 50%', 'class')
+    """
+    kind, share = scenario.kind, f"{100 * scenario.fraction:g}%"
+    return kind if kind in ("class", "official") else f"{kind} {share}"
 
 
 def scenario_name(section: Section) -> str:

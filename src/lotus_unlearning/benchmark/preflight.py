@@ -9,13 +9,14 @@ from lotus_unlearning import models
 from lotus_unlearning.benchmark import scenarios
 from lotus_unlearning.benchmark.cells import (
     Cell,
+    DataChoice,
     Original,
     Reference,
     Setup,
     Unlearning,
     setup_of,
 )
-from lotus_unlearning.benchmark.contents import contents
+from lotus_unlearning.benchmark.contents import contents, differ
 from lotus_unlearning.benchmark.grid import Grid
 from lotus_unlearning.benchmark.materials import Place, build, load
 from lotus_unlearning.datasets.files import (
@@ -115,13 +116,17 @@ def _begins(cell: Cell) -> bool:
     return not isinstance(cell, Unlearning) or starts_anew(cell.method)
 
 
-def _seen(cells: Iterable[Cell], store: Store) -> dict[Setup, set[str]]:
-    """What finished cells say of the images that they were made with."""
-    seen: dict[Setup, set[str]] = {}
+Seen = Mapping[DataChoice, set[str]]
+"""A choice of data -> digests of the images that finished cells were made with."""
+
+
+def _seen(cells: Iterable[Cell], store: Store) -> Seen:
+    """What finished cells say of their data."""
+    seen: dict[DataChoice, set[str]] = {}
     for cell in cells:
         record = store.record(cell) or {}
         if "data" in record:
-            seen.setdefault(setup_of(cell), set()).add(record["data"])
+            seen.setdefault(setup_of(cell).data, set()).add(record["data"])
     return seen
 
 
@@ -140,7 +145,7 @@ def look(
     cells: Sequence[Cell],
     place: Place,
     dry: bool = False,
-    seen: Mapping[Setup, set[str]] | None = None,
+    seen: Seen | None = None,
     begun: Sequence[Setup] = (),
 ) -> Findings:
     """What stands in the way of ``cells``, to be called where they are to run.
@@ -152,7 +157,7 @@ def look(
         cells: One for each setup and way to choose images, see :func:`samples`.
         place: The device, and the folder of the data sets.
         dry: Whether nothing is to be downloaded.
-        seen: Setup -> digests of the data that finished cells were made with.
+        seen: Digests of the data that finished cells were made with.
         begun: Setups whose published weights are needed.
     """
     found = Findings(_said(partial(choose_device, place.device)))
@@ -171,6 +176,10 @@ def look(
             found.later[name] = str(error)
         except AbsentDataError as error:
             found.absent[name] = str(error)
+    if not problems:
+        for setup in begun:
+            if setup.data.name not in found.absent:  # whether it fits the images at all
+                problems += _said(partial(_built, setup, place))
     if not problems:
         here = [setup for setup in begun if setup.data.name not in found.absent]
         found.without_weights.update(_without_weights(here, place))
@@ -191,24 +200,29 @@ def _check_precision(setup: Setup, place: Place) -> None:
     choose_precision(setup.precision, choose_device(place.device))
 
 
+def _built(setup: Setup, place: Place) -> None:
+    build(setup, load(setup.data, place.root), 0, pretrained=False)
+
+
 def _without_weights(setups: Iterable[Setup], place: Place) -> Iterator[tuple[Setup, str]]:
     """Setups whose published weights cannot be had, and why."""
     for setup in setups:
         try:
             build(setup, load(setup.data, place.root), 0, pretrained=True)
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a hash that is wrong
-            yield setup, f"{setup.data.name}: {error}; {_WITHOUT_WEIGHTS}"
+            advice = "" if setup.recipe is None else f"; {_WITHOUT_WEIGHTS}"
+            yield setup, f"{setup.data.name}: {error}{advice}"
 
 
-def _check_data(readers: Sequence[Cell], place: Place, seen: Mapping[Setup, set[str]]) -> None:
+def _check_data(readers: Sequence[Cell], place: Place, seen: Seen) -> None:
     """Of one data set: there, as it was, and what is to be forgotten can be chosen from it."""
     data = load(setup_of(readers[0]).data, place.root)
     wrong: list[str] = []
-    for setup in dict.fromkeys(map(setup_of, readers)):
-        known = seen.get(setup, set())
-        if known and known != {contents(setup.data, place.root)}:
+    for choice in dict.fromkeys(setup_of(cell).data for cell in readers):
+        today = contents(choice, place.root) if choice in seen else ""
+        if any(differ(today, known) for known in seen.get(choice, ())):
             wrong.append(
-                f"{setup.data.name}: expected the images that the finished cells were made with, "
+                f"{choice.name}: expected the images that the finished cells were made with, "
                 "got others, with which these cannot be compared; put the images back as they "
                 "were, or give another folder (--out)"
             )

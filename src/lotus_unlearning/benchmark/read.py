@@ -20,6 +20,7 @@ from lotus_unlearning.benchmark.grid import (
     Shows,
     block_named,
 )
+from lotus_unlearning.benchmark.layout import in_words
 from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.rows import Settings, Variant
 from lotus_unlearning.files.plain import from_yaml
@@ -29,6 +30,7 @@ from lotus_unlearning.training import Recipe
 from lotus_unlearning.wording import did_you_mean
 
 _EXPECTED = re.compile(r"Expected a (?:typing\.Literal\[(.*)\]|<class '(.*)'>)\. Got value: (.*)")
+_UNION = re.compile(r"(.*?)\n\s*Given value type: [^\n]*\n\s*Given value: ([^\n]*)", re.DOTALL)
 _ALL = [name for name in METHODS if name != "retrain"]
 _MEASURES = (
     "average_gap", "js_divergence", "rf_js_divergence", "closes", "entropy_attack",
@@ -153,7 +155,9 @@ def read_grid(name: str, changes: dict[str, Any] | None = None) -> Grid:
 
 def _own(entries: Any, called: str) -> dict[str, Any]:
     """What a file describes itself, by name."""
-    described = [one for one in entries if isinstance(one, dict)] if entries else []
+    described = (
+        [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    )
     return {one[called]: one for one in described if isinstance(one.get(called), str)}
 
 
@@ -214,19 +218,37 @@ def _in_words(error: str) -> str:
     """
     keys = ".".join(re.findall(r'Parser key "(?:grid\.)?([^"]+)"', error))
     before = f"{keys}: " if keys else ""
-    if union := re.search(r"Errors:\n(.*)\n\s*Given value type", error, re.DOTALL):
-        last = re.split(r"^\s*- ", union[1], flags=re.MULTILINE)[-1]  # what is no plain name
-        lines = (line.strip() for line in last.splitlines())
-        return before + " ".join(ln for ln in lines if not ln.startswith("Problem with given"))
+    _, _, innermost = error.rpartition("Errors:\n")
+    if union := _UNION.match(innermost):
+        parts = re.split(r"^\s*- ", union[1], flags=re.MULTILINE)[1:]
+        found = {part: _kind(part) for part in map(_less_classes, parts)}
+        more = [part for part, kind in found.items() if kind is None]
+        kinds = " or ".join(dict.fromkeys(kind for kind in found.values() if kind is not None))
+        return before + (" or ".join(more) or f"expected {kinds}, got {union[2]}")
     last = error.strip().splitlines()[-1].strip()
-    found = _EXPECTED.fullmatch(last)
-    if not keys or found is None:
+    plain = _EXPECTED.fullmatch(last)
+    if not keys or plain is None:
         return error
-    choices, kind, value = found.groups()
+    choices, kind, value = plain.groups()
     if kind:
         return f"{before}expected {kind}, got {value}"
     known = re.findall(r"'([^']*)'", choices)
     return f"{before}expected one of {', '.join(known)}; got {value!r}{did_you_mean(value, known)}"
+
+
+def _less_classes(error: str) -> str:
+    """One line, without the names of our classes."""
+    lines = (line.strip() for line in error.splitlines())
+    return " ".join(line for line in lines if not line.startswith("Problem with given"))
+
+
+def _kind(error: str) -> str | None:
+    """What one type of several expects; ``None`` if it says more than that."""
+    if kind := re.fullmatch(r"Expected a <class '(\w+)'>", error):
+        return "null" if kind[1] == "NoneType" else kind[1]
+    if "import path" in error or "Unable to load" in error or "Not a valid subclass" in error:
+        return "a mapping of settings"
+    return None
 
 
 def _problems(file: GridFile) -> Iterator[str]:
@@ -236,7 +258,8 @@ def _problems(file: GridFile) -> Iterator[str]:
             yield f"{key}: expected at least one, got none; leave the entry out for the usual ones"
     yield from _twice("blocks", map(_name, file.blocks))
     yield from _twice("methods", (m if isinstance(m, str) else m.label for m in file.methods))
-    yield from _twice("scenarios", (f"{one.kind} {one.fraction:g}" for one in file.scenarios))
+    yield from _twice("scenarios", map(in_words, file.scenarios))
+    yield from _twice("measures", file.measures)
     unknown = [measure for measure in file.measures if measure not in COLUMNS]
     if unknown:
         yield f"measures: expected some of {', '.join(COLUMNS)}; got {', '.join(unknown)}"

@@ -73,6 +73,7 @@ class _Measured(TypedDict, total=False):
     cell_seconds: float
     weights_sha256: str
     on: _Machine
+    data: str
 
 
 class _Compared(TypedDict):

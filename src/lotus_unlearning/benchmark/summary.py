@@ -230,8 +230,9 @@ def failures(parts: Sequence[Part]) -> Iterator[str]:
     for part in parts:
         for line in part.lines:
             if line.failed:
-                settings, seeds = ", ".join(line.settings), part.draws[1]
+                settings, planned = ", ".join(line.settings), part.draws[1]
+                units = "models" if planned > part.section.grid.seeds.split else "seeds"
                 yield (
-                    f"{line.label} ({settings}): failed for {len(line.failed)} of {seeds} seeds: "
-                    f"{line.failed[0].splitlines()[-1]}"
+                    f"{line.label} ({settings}): failed for {len(line.failed)} of {planned} "
+                    f"{units}: {line.failed[0].splitlines()[-1]}"
                 )

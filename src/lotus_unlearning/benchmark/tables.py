@@ -22,7 +22,7 @@ from lotus_unlearning.benchmark.measures import GOLDS_TO_CLOSE
 from lotus_unlearning.benchmark.published import Published, published
 from lotus_unlearning.benchmark.ranking import DISTANCES, TESTED_FROM, Ranking, rank
 from lotus_unlearning.benchmark.significance import by_choice, stouffer
-from lotus_unlearning.benchmark.summary import COSTS, Line, Part, estimate, failures, middle
+from lotus_unlearning.benchmark.summary import COSTS, Line, Part, Values, estimate, failures, middle
 
 
 def tables(grid: Grid, parts: Sequence[Part]) -> list[Table]:
@@ -146,7 +146,8 @@ def _notes(part: Part) -> Iterator[str]:
     if done > 1 and not part.section.choices_differ:
         yield "All seeds forget the same images: intervals and tests are over originals alone."
     if done < planned:
-        yield f"{planned - done} of {planned} seeds are not finished."
+        units = "models" if planned > part.section.grid.seeds.split else "seeds"
+        yield f"{planned - done} of {planned} {units} are not finished."
     lines = [line for line in part.lines if line.is_known]
     yield from _spread_of_printed(part, lines)
     tests = [r.tests for m in grid.measures if (r := rank(lines, m)) is not None]
@@ -185,11 +186,8 @@ def _of_intervals(part: Part) -> str:
             f"Mean ± half of the 95% interval over {choices} {what}{each} (Student's t); of "
             "seconds and memory the median."
         )
-    return (
-        f"One choice of images{each}: no interval and no test."
-        if each
-        else ("One seed: no interval and no test.")
-    )
+    what = f"One choice of images{each}" if each else "One seed"
+    return f"{what}: no interval and no test."
 
 
 def _notes_of_rows(part: Part) -> Iterator[str]:
@@ -228,8 +226,8 @@ def _spread_of_printed(part: Part, lines: Sequence[Line]) -> Iterator[str]:
 
 def _nothing_to_close(part: Part) -> Iterator[str]:
     reference = next(line for line in part.lines if line.name == "original")
-    p_values = reference.values.get("p_something_to_close", {})
-    closed = reference.values.get("closes", {})
+    p_values = _once(part, reference.values.get("p_something_to_close", {}))
+    closed = _once(part, reference.values.get("closes", {}))
     if (golds := _golds(part)) < GOLDS_TO_CLOSE:
         yield (
             f"Closes: left out; it needs {GOLDS_TO_CLOSE} or more gold models for each choice of "
@@ -245,7 +243,7 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
         far, near = (
             estimate(reference.values[f"distance_{name}"]).value for name in ("original", "gold")
         )
-        units = "models" if part.draws[0] > part.choices else "seeds"
+        units = "originals" if len(p_values) > part.choices else "seeds"
         pooled = ""
         if part.section.choices_differ:  # else all are measured from the same golds
             p_value = stouffer(list(by_choice(p_values).values()))
@@ -257,6 +255,12 @@ def _nothing_to_close(part: Part) -> Iterator[str]:
             f"{1e3 * near:.1f} x1e3{pooled}."
             + (f" The column's means are of the other {units}." if closed else "")
         )
+
+
+def _once(part: Part, values: Values) -> Values:
+    """Those of the first time that each original unlearns: it stays what it is."""
+    first = {draw.at for draw in part.section.draws() if draw.number == 0}
+    return {at: value for at, value in values.items() if at in first}
 
 
 def without_empty_columns(table: Table) -> Table:

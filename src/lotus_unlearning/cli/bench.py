@@ -1,8 +1,10 @@
 """``lotus bench``: a table of the paper, or a grid of your own."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +87,22 @@ def main(words: list[str]) -> int:
 
 def _file_name(grid: Grid, chosen: Any) -> str:
     """Of the tables: runs of other blocks, seeds and so on have files of their own."""
-    whole = read_grid(chosen.grid)
-    parts = [] if grid.blocks.keys() == whole.blocks.keys() else list(grid.blocks)
-    if grid.seeds != whole.seeds:
+    parts = [str(one) for key in _CHANGES if key != "seeds" for one in _named(chosen, key)]
+    if chosen.seeds is not None:
         parts.append(f"{grid.seeds.split}-seeds")
-    if grid.golds != whole.golds:
-        parts.append(f"{grid.golds}-golds")
-    for key in ("methods", "settings", "measures"):
-        if getattr(grid, key) != getattr(whole, key):
-            parts += [str(one).replace(":", ".") for one in getattr(chosen, key)]
     if chosen.pretrained is not None:
         parts.append("pretrained" if chosen.pretrained else "not-pretrained")
-    return "-".join([Path(chosen.grid).stem, *parts])[:_LONGEST]
+    name = re.sub(r"[^\w.,() -]", ".", "-".join([Path(chosen.grid).stem, *parts]))
+    if len(name) <= _LONGEST and name.isascii():
+        return name
+    digest = blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{name.encode('ascii', 'replace').decode().replace('?', '.')[:_LONGEST]}-{digest}"
+
+
+def _named(chosen: Any, key: str) -> list[str]:
+    """What was chosen in place of the grid's own, in words."""
+    found = getattr(chosen, key)
+    return [f"{found}-golds"] if key == "golds" and found is not None else list(found or ())
 
 
 def _in_short(error: str) -> str:

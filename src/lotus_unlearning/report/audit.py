@@ -24,7 +24,8 @@ roc         {score: {others: who raises false alarms, fpr, models: {column: {tpr
 u_lira      {models, unlearned: [shares of right guesses], gold, edges, shares: [..],
             band: {low, mean, high}} | None
 entropy     {edges, forget: {column: [..]}, unseen: {column: [..]}, gold: {low, mean, high} | None}
-relearning  curves {name, words, steps, aim, golds: [{accuracy, loss}], unlearned, original}
+relearning  curves {name, words, steps, aim: accuracy to be reached | None, learning_rate, golds:
+            [{accuracy, loss}], unlearned, original}
 notes       caveats
 manifest    nested mapping: hashes, ids, versions, seeds
 =========== ======================================================================================

@@ -178,7 +178,7 @@ def _relearning(name: str, curve: Section, quantity: str) -> Chart:
             band(axes, steps, golds.min(axis=0), golds.max(axis=0))
         if quantity == "accuracy" and curve["aim"] is not None:
             axes.axhline(curve["aim"], linewidth=1.1, **line(_AIM))
-            keys.append(Key("original before", _AIM))
+            keys.append(Key("to be reached", _AIM))
         for column, values in models.items():
             axes.plot(steps, values, **line(LOOKS[column]))
         _frame(axes, quantity)
