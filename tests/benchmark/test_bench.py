@@ -104,7 +104,7 @@ def test_two_runs_on_one_folder_at_once_share_its_cells(finished, tmp_path):
     for name in models:
         one, other = (json.loads(cells[name])["weights_sha256"] for cells in (made, before))
         assert one == other
-    assert (tmp_path / "r" / "tables" / "small.html").exists()
+    assert (tmp_path / "r" / "tables" / "small-finetune-2-golds-1-seeds.html").exists()
 
 
 def test_a_dry_run_lists_what_is_left_with_its_time_and_runs_nothing(finished, capsys):
