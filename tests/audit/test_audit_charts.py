@@ -164,7 +164,7 @@ def off_relearning(page, drawn):
                 yield f"{chart.title}, golds"
             if quantity == "accuracy":
                 aim = along(x, y, [curve["steps"][0], curve["steps"][-1]], [curve["aim"]] * 2)
-                if not one_line(chart, chart.keys["original before"], aim):
+                if not one_line(chart, chart.keys["to be reached"], aim):
                     yield f"{chart.title}, aim"
 
 

@@ -125,7 +125,7 @@ def written(text):
 def not_for_paper(around):
     """Whether a piece of text is for a screen alone: what is clicked, or said again elsewhere."""
     tags, classes = [tag for tag, _ in around], [name for _, name in around]
-    folded = ("summary", "") in around and "fold" in classes
+    folded = ("summary", "") in around and around[around.index(("summary", "")) - 1][1] == "fold"
     said = {"screen", "glossed", "tr head", "scale"} & {*classes}
     return bool(said) or folded or bool({"nav", "style", "title"} & {*tags})
 
