@@ -1,7 +1,6 @@
 """Grids by name, and from YAML files."""
 
 import copy
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
@@ -21,6 +20,7 @@ from lotus_unlearning.benchmark.grid import (
     block_named,
 )
 from lotus_unlearning.benchmark.layout import in_words
+from lotus_unlearning.benchmark.misread import in_short
 from lotus_unlearning.benchmark.published import published
 from lotus_unlearning.benchmark.rows import Settings, Variant
 from lotus_unlearning.files.plain import from_yaml
@@ -29,8 +29,6 @@ from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.training import Recipe
 from lotus_unlearning.wording import did_you_mean
 
-_EXPECTED = re.compile(r"Expected a (?:typing\.Literal\[(.*)\]|<class '(.*)'>)\. Got value: (.*)")
-_UNION = re.compile(r"(.*?)\n\s*Given value type: [^\n]*\n\s*Given value: ([^\n]*)", re.DOTALL)
 _ALL = [name for name in METHODS if name != "retrain"]
 _MEASURES = (
     "average_gap", "js_divergence", "rf_js_divergence", "closes", "entropy_attack",
@@ -188,7 +186,7 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
     try:
         parsed = parser.instantiate(parser.parse_object({"grid": copy.deepcopy(entries)}))
     except Exception as error:  # jsonargparse raises many kinds
-        raise ValueError(f"bench: {source}: {_in_words(str(error))}") from None
+        raise ValueError(f"bench: {source}: {in_short(str(error))}") from None
     file: GridFile = parsed.grid
     if problems := list(_problems(file)):
         raise ValueError("\n".join(problems))
@@ -208,47 +206,6 @@ def _checked(entries: dict[str, Any], source: str) -> Grid:
     for section in grid.sections():
         section.rows()  # names and settings of methods are checked here
     return grid
-
-
-def _in_words(error: str) -> str:
-    r"""What jsonargparse says of a value, less its types; as it is, where that is not known.
-
-    >>> _in_words("Parser key \"grid.golds\":\n  Expected a <class 'int'>. Got value: many")
-    'golds: expected int, got many'
-    """
-    keys = ".".join(re.findall(r'Parser key "(?:grid\.)?([^"]+)"', error))
-    before = f"{keys}: " if keys else ""
-    _, _, innermost = error.rpartition("Errors:\n")
-    if union := _UNION.match(innermost):
-        parts = re.split(r"^\s*- ", union[1], flags=re.MULTILINE)[1:]
-        found = {part: _kind(part) for part in map(_less_classes, parts)}
-        more = [part for part, kind in found.items() if kind is None]
-        kinds = " or ".join(dict.fromkeys(kind for kind in found.values() if kind is not None))
-        return before + (" or ".join(more) or f"expected {kinds}, got {union[2]}")
-    last = error.strip().splitlines()[-1].strip()
-    plain = _EXPECTED.fullmatch(last)
-    if not keys or plain is None:
-        return error
-    choices, kind, value = plain.groups()
-    if kind:
-        return f"{before}expected {kind}, got {value}"
-    known = re.findall(r"'([^']*)'", choices)
-    return f"{before}expected one of {', '.join(known)}; got {value!r}{did_you_mean(value, known)}"
-
-
-def _less_classes(error: str) -> str:
-    """One line, without the names of our classes."""
-    lines = (line.strip() for line in error.splitlines())
-    return " ".join(line for line in lines if not line.startswith("Problem with given"))
-
-
-def _kind(error: str) -> str | None:
-    """What one type of several expects; ``None`` if it says more than that."""
-    if kind := re.fullmatch(r"Expected a <class '(\w+)'>", error):
-        return "null" if kind[1] == "NoneType" else kind[1]
-    if "import path" in error or "Unable to load" in error or "Not a valid subclass" in error:
-        return "a mapping of settings"
-    return None
 
 
 def _problems(file: GridFile) -> Iterator[str]:
