@@ -9,7 +9,7 @@ from torch import nn
 
 from lotus_unlearning import Finetune, LoTUS, Recipe, evaluate, train, unlearn
 from lotus_unlearning.methods import METHODS
-from lotus_unlearning.runtime import Runtime, graphs
+from lotus_unlearning.runtime import Runtime, compiling, graphs
 from lotus_unlearning.runtime.seeds import seeded
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -214,6 +214,22 @@ def test_train_and_evaluate():
     frames = [report.to_frame().select_dtypes("number").to_numpy() for report in reports]
     assert frames[0].shape == frames[1].shape
     assert abs(frames[0] - frames[1])[~(frames[0] != frames[0])].max() < 0.05
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor", "default::UserWarning")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_compiled_blocks_compute_what_others_do(precision, captured, monkeypatch):
+    monkeypatch.setattr(compiling, "WORTH_IT", 1)
+    model, parts = toy.trained(toy.block_model).float(), splits()
+    place = ON_GPU | {"precision": precision}
+    made = [
+        unlearn(model, parts, Finetune(epochs=4), compile=compiled, **place)
+        for compiled in (False, True, True)
+    ]
+    assert captured == [True] * 3
+    assert far(made[1].model, made[2].model) == 0
+    assert far(made[0].model, model) > 1e-2
+    assert 0 < far(made[0].model, made[1].model) < (1e-5 if precision == "float32" else 1e-2)
 
 
 def test_bfloat16_is_what_is_chosen():

@@ -15,6 +15,7 @@ from lotus_unlearning.images import as_images
 from lotus_unlearning.runtime import (
     Processes,
     Runtime,
+    check_blocks,
     check_precision,
     choose_device,
     choose_precision,
@@ -101,6 +102,7 @@ def train(
     precision: str = "auto",
     progress: bool = True,
     shard: bool = False,
+    compile: bool = False,
     checkpoint: str | Path | None = None,
 ) -> Trained:
     """Train a copy of ``model`` on all of ``images``; ``model`` itself is untouched.
@@ -119,6 +121,8 @@ def train(
             ``"float64"``.
         progress: Draw a progress bar when standard error is a terminal.
         shard: Let each of several processes hold a part of the model, as for
+            :func:`lotus_unlearning.unlearn`.
+        compile: Compile the blocks that the model repeats, as for
             :func:`lotus_unlearning.unlearn`.
         checkpoint: A folder for where the training stands, as for
             :func:`lotus_unlearning.unlearn`.
@@ -147,9 +151,11 @@ def train(
         progress,
         Processes.start(),
         shard=shard,
+        compiles=compile,
         replays=True,
     )
     check_precision(run, model, data)
+    check_blocks(run, model)
     kept = begin(checkpoint, "recipe", recipe, model, {"images": data, "held_out": others}, run)
     done = carry_out(
         lambda learner, run: fit(learner, data, recipe, run, held_out=others), model, run, kept

@@ -11,6 +11,7 @@ from lotus_unlearning.checks import check_model, check_splits
 from lotus_unlearning.runtime import (
     Processes,
     Runtime,
+    check_blocks,
     check_precision,
     choose_device,
     choose_precision,
@@ -76,6 +77,7 @@ def unlearn(
     precision: str = "auto",
     progress: bool = True,
     shard: bool = False,
+    compile: bool = False,
     checkpoint: str | Path | None = None,
 ) -> Unlearned:
     """Make a copy of ``model`` forget ``splits.forget``; ``model`` itself is untouched.
@@ -92,6 +94,9 @@ def unlearn(
         progress: Draw a progress bar when standard error is a terminal.
         shard: Let each of several processes (``torchrun``) hold a part of the weights, their
             gradients and the optimizer state, and not all of them: for models that do not fit.
+        compile: Compile the blocks that the model repeats, as transformers do, by
+            ``torch.compile``: steps of a ViT on a GPU take a fifth less time, after some seconds
+            for the compiler. What is computed is the same up to the order of additions.
         checkpoint: A folder for where the run stands, written at the end of each epoch. Killed and
             called again with the same arguments, the run goes on from there, to the same bits.
             The file stays when it is done; remove it then.
@@ -124,9 +129,11 @@ def unlearn(
         progress,
         Processes.start(),
         shard=shard,
+        compiles=compile,
         replays=getattr(method, "replayable", False),
     )
     check_precision(run, model, splits.retain)
+    check_blocks(run, model)
     parts = {name: getattr(splits, name) for name in sorted(method.reads)}
     kept = begin(checkpoint, "method", method, model, parts, run)
     done = carry_out(lambda student, run: method(student, splits, run), model, run, kept)

@@ -37,6 +37,24 @@ def norm_model(seed=0):
 MODELS = {"BatchNorm": conv_model, "LayerNorm": norm_model}
 
 
+class Block(nn.Module):
+    """Of a residual network of linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(36), nn.Linear(36, 36)
+
+    def forward(self, x):
+        return x + torch.tanh(self.linear(self.norm(x)))
+
+
+def block_model(seed=0, blocks=4):
+    """Blocks of one kind in a row, in float64."""
+    torch.manual_seed(seed)
+    row = nn.Sequential(*(Block() for _ in range(blocks)))
+    return nn.Sequential(nn.Flatten(), row, nn.Linear(36, CLASSES)).double()
+
+
 def data(seed=1, size=SIZE, noise=1.5):
     """Images ``[N, 1, 6, 6]`` around one prototype per class, and their labels."""
     prototypes = torch.randn(CLASSES, 1, 6, 6, generator=torch.Generator().manual_seed(0))

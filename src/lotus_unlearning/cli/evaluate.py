@@ -54,6 +54,7 @@ def main(words: list[str]) -> None:
         device=chosen.device,
         precision=precision,
         shard=chosen.shard,
+        compile=chosen.compile,
         manifest=output.facts(here, precision),
     )
     lists = trained_on.listed("forgotten", splits.forget)
@@ -77,6 +78,7 @@ def _options(words: list[str]) -> tuple[Any, set[str]]:
     options.add_data(parser, default=None)
     options.add_forget(parser, "--forget", None, "images that were to be forgotten")
     options.add_shard(parser)
+    options.add_compile(parser)
     options.add_run(parser, "runs/evaluation", seed="of the bootstrap")
     chosen = parsing.parse(parser, words)
     options.check_run(chosen)

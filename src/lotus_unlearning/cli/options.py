@@ -120,6 +120,16 @@ def add_shard(made: ArgumentParser) -> None:
     )
 
 
+def add_compile(made: ArgumentParser) -> None:
+    """The option of commands whose time is that of the model."""
+    made.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the blocks that the model repeats (transformers): steps on a GPU take a "
+        "fifth less time, after some seconds for the compiler",
+    )
+
+
 def check_run(chosen: Namespace) -> None:
     """What can be said of the options of a run without any work.
 

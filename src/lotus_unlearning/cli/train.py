@@ -46,6 +46,7 @@ def main(words: list[str]) -> None:
     parser.add_class_arguments(Recipe, "recipe")
     options.add_checkpoint(parser)
     options.add_shard(parser)
+    options.add_compile(parser)
     options.add_run(parser, "runs/original or runs/gold", seed="of training")
     chosen = parsing.parse(parser, words)
     options.check_run(chosen)
@@ -92,7 +93,8 @@ class _Done:
 
 
 def _train(chosen: Any, data: Data, architecture: runs.Architecture, recipe: Recipe) -> _Done:
-    place = {k: getattr(chosen, k) for k in ("seed", "device", "precision", "checkpoint", "shard")}
+    names = ("seed", "device", "precision", "checkpoint", "shard", "compile")
+    place = {name: getattr(chosen, name) for name in names}
     if chosen.without is None:
         start = architecture.build(pretrained=chosen.pretrained, seed=chosen.seed)
         say(f"training {chosen.model} on {len(data.train):,} images of {chosen.data}")

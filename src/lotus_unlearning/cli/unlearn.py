@@ -65,6 +65,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
         device=chosen.device,
         precision=chosen.precision,
         shard=chosen.shard,
+        compile=chosen.compile,
         checkpoint=chosen.checkpoint,
     )
     say(f"took {result.seconds:.1f} s; measuring")
@@ -76,6 +77,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
         gold=inputs.gold.with_cost if inputs.gold is not None else None,
         device=chosen.device,
         shard=chosen.shard,
+        compile=chosen.compile,
         manifest=facts,
     )
     if facts["unchanged"] is not None:
@@ -102,6 +104,7 @@ def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     options.add_batch_size(parser)
     options.add_checkpoint(parser)
     options.add_shard(parser)
+    options.add_compile(parser)
     options.add_run(parser, "runs/unlearned", seed="of unlearning")
     return read
 

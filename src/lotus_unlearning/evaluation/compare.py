@@ -16,6 +16,7 @@ from lotus_unlearning.report.page import formatted, percent
 from lotus_unlearning.runtime import (
     Processes,
     Runtime,
+    check_blocks,
     check_precision,
     choose_device,
     choose_precision,
@@ -45,6 +46,7 @@ def evaluate(
     device: str | torch.device = "auto",
     precision: str = "float32",
     shard: bool = False,
+    compile: bool = False,
     title: str | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> Evaluation:
@@ -63,6 +65,8 @@ def evaluate(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: float32 unless asked otherwise: measures should not depend on the hardware.
         shard: Let each of several processes hold a part of the model that is predicted, as for
+            :func:`lotus_unlearning.unlearn`.
+        compile: Compile the blocks that the models repeat, as for
             :func:`lotus_unlearning.unlearn`.
         title: Of the page.
         manifest: More facts about the runs, for the page.
@@ -86,6 +90,7 @@ def evaluate(
         seed=seed,
         processes=Processes.start(),
         shard=shard,
+        compiles=compile,
     )
     _check_run(models, splits, run)
     answers = predict(models, splits, run, ("forget", "unseen", "test"))
@@ -131,6 +136,7 @@ def _check_run(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) ->
     """The precision is right for the models, and all processes were given the same."""
     for candidate in models.values():
         check_precision(run, candidate, splits.forget)
+        check_blocks(run, candidate)
     if run.processes.count > 1:
         require_the_same(_facts(models, splits, run), run.processes)
 

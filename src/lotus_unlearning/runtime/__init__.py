@@ -1,6 +1,7 @@
 """Where speed lives: device, precision, batches, predictions, steps, epochs, processes."""
 
 from lotus_unlearning.runtime.bfloat16 import check_precision
+from lotus_unlearning.runtime.compiling import check_blocks
 from lotus_unlearning.runtime.depth import deepest, in_order
 from lotus_unlearning.runtime.hardware import (
     choose_device,
@@ -29,6 +30,7 @@ __all__ = [
     "Processes",
     "Runtime",
     "accuracy",
+    "check_blocks",
     "check_precision",
     "choose_device",
     "choose_precision",

@@ -59,6 +59,7 @@ def facts(
         "device": run.device.type,
         "processes": str(run.processes.count),
         **({"shard": "True"} if run.shard else {}),
+        **({"compile": "True"} if run.compiles else {}),
         "precision": str(run.precision),
         "batch_size": str(run.batch_size),
         "seed": str(run.seed),

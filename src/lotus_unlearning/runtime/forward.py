@@ -36,7 +36,7 @@ def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     )
 
     def forward(self: nn.Module, x: Tensor) -> Tensor:
-        with autocast:
+        with autocast, run.compiling(x):
             outputs: Tensor = type(self).forward(self, x)
         return outputs.float() if half else outputs
 

@@ -1,7 +1,7 @@
 """What a method needs while it runs, and nothing that it should not know."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MethodType
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lotus_unlearning.runtime import cut, progress
 from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
+from lotus_unlearning.runtime.compiling import Compiling
 from lotus_unlearning.runtime.draws import Draws
 from lotus_unlearning.runtime.forward import in_micro_batches, in_precision, placed
 from lotus_unlearning.runtime.graphs import Graphs
@@ -47,6 +48,8 @@ class Runtime(Draws):
             state, and not all: see :mod:`lotus_unlearning.runtime.shards`.
         replays: Whether training passes may be captured as CUDA graphs and replayed: see
             :class:`lotus_unlearning.runtime.graphs.Graphs`.
+        compiles: Whether the blocks that a model repeats are compiled: see
+            :class:`lotus_unlearning.runtime.compiling.Compiling`.
         checkpoint: Where the run leaves where it stands at the end of each epoch.
         seconds_before: Spent on the run by attempts that were killed or out of memory.
         history: One row per epoch: what the method logged, and the mean loss.
@@ -63,6 +66,7 @@ class Runtime(Draws):
     micro_batch: int | None = None
     shard: bool = False
     replays: bool = False
+    compiles: bool = False
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     seconds_before: float = field(default=0.0, repr=False)
     history: list[Row] = field(default_factory=list, init=False, repr=False)
@@ -75,12 +79,15 @@ class Runtime(Draws):
     _row: Row = field(default_factory=dict, init=False, repr=False)
     _last: bool = field(default=False, init=False, repr=False)
     _held: Held = field(default_factory=Held, init=False, repr=False)
+    _compiling: Compiling = field(default_factory=Compiling, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         if self.shard:
             self.processes.require_several()
+        if self.shard and self.compiles:
+            raise ValueError("compile: expected models that are not in shards; run without either")
         self.generator = torch.Generator().manual_seed(self.seed)
         self._inputs = Inputs(self.device, self.precision)
 
@@ -94,6 +101,10 @@ class Runtime(Draws):
         """Whether training passes may be captured as CUDA graphs now."""
         alone = self.processes.count == 1 and self.micro_batch is None
         return self.replays and self.device.type == "cuda" and alone and not self._inputs.streamed
+
+    def compiling(self, images: Tensor) -> AbstractContextManager[None]:
+        """Within the block, ``images`` go through a prepared model."""
+        return self._compiling.batch(len(images)) if self.compiles else nullcontext()
 
     def again(self, micro_batch: int, seconds: float) -> "Runtime":
         """The same run from its beginning, by fewer images at once, after so many ``seconds``."""
@@ -111,6 +122,8 @@ class Runtime(Draws):
         """
         with placed(model, self) as ready:
             share_batch_statistics(ready, self.processes)
+            if self.compiles:
+                self._compiling.place(ready)
             forward = in_precision(self)
             graphs = Graphs(ready, forward, self)
             self._graphs.append(graphs)
@@ -157,8 +170,8 @@ class Runtime(Draws):
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
         order = self.processes.dealt(len(split))
-        with torch.no_grad():
-            chunks = torch.split(order, self._inputs.predicted_at_once(split))
+        chunks = torch.split(order, self._inputs.predicted_at_once(split))
+        with torch.no_grad(), self._compiling.usual(map(len, chunks)):
             answers = (self.answers(model, x) for x in self._inputs.of(split, chunks))
             found = keep(answers if of is None else map(of, answers), len(order))
         for module, training in modes:
@@ -209,9 +222,10 @@ class Runtime(Draws):
         shards = [self.processes.shard(chunk) for chunk in chunks]
         places = self._inputs.moved(shards)
         labels = split.labels.to(self.device)
-        for chunk, i, x in zip(chunks, places, self._inputs.of(split, shards), strict=True):
-            view = self.shifted(x, len(chunk), shift, flip) if shift or flip else x
-            yield view, labels[i], i
+        with self._compiling.usual(map(len, shards)):
+            for chunk, i, x in zip(chunks, places, self._inputs.of(split, shards), strict=True):
+                view = self.shifted(x, len(chunk), shift, flip) if shift or flip else x
+                yield view, labels[i], i
 
     def epochs(self, count: int, *carried: Carried) -> Iterator[int]:
         """Count epochs; each leaves a row in ``history``, where those of earlier loops count, too.
