@@ -80,15 +80,15 @@ SHAPES = {
 }
 
 
-def splits(shape, share, seed=0):
+def splits(shape, share, device):
     """Random images of the shape: forget, retain, and as many unseen as test images."""
-    g = torch.Generator().manual_seed(seed)
+    g, drawn = torch.Generator().manual_seed(0), torch.Generator(device).manual_seed(0)
     sizes = [max(8, round(share * n)) for n in (shape.forget, shape.retain, shape.others)]
     preprocess = Preprocess((0.5,) * 3, (0.25,) * 3, shape.pixels)
 
     def images(size):
         pixels = (size, 3, shape.stored, shape.stored)
-        x = torch.randint(256, pixels, generator=g, dtype=torch.uint8)
+        x = torch.randint(256, pixels, generator=drawn, device=device, dtype=torch.uint8).cpu()
         return ImageTensors(x, torch.randint(shape.classes, (size,), generator=g), preprocess)
 
     train, unseen, test = images(sizes[0] + sizes[1]), images(sizes[2]), images(sizes[2])
@@ -138,7 +138,7 @@ def measure(shape, options):
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     place = {"device": str(device), "precision": options.precision, "compile": options.compile}
-    parts = splits(shape, options.share)
+    parts = splits(shape, options.share, device)
     model = build(shape.model, classes=shape.classes, channels=3, image_size=shape.pixels).eval()
     source = parts.test.source
     counts = operations(model, source.inputs(source.images[:1]))
@@ -147,7 +147,7 @@ def measure(shape, options):
         lotus = LoTUS(epochs=epochs, tolerance=1.0, batch_size=options.batch)
         return unlearn(model, parts, lotus, progress=False, **place)
 
-    few = splits(shape, WARM_SHARE * options.share)
+    few = splits(shape, WARM_SHARE * options.share, device)
     first, second = (
         timed(device, lambda: evaluate(unlearned(few, 1), few, original=model, **place), 1)[0]
         for _ in range(2)
