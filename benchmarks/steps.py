@@ -2,6 +2,7 @@
 
     python benchmarks/steps.py --model resnet18 --pixels 32
     python benchmarks/steps.py --model timm:vit_base_patch16_224 --pixels 224
+    python benchmarks/steps.py --model resnet18 --ways graphs --kernels 30
     python benchmarks/steps.py --table
 
 A step of 128 random images in bfloat16 through the runtime that methods use, with AdamW. *plain*:
@@ -9,7 +10,8 @@ kernel by kernel. *graphs*: as the package does it by itself. *compiled*: graphs
 that the model repeats compiled, as with ``compile=True``; where it repeats none, all of it by
 ``torch.compile``, which the package does not do. Milliseconds are those of the fastest of four
 passes over 20 batches, images included; *once* is what the pass before them took more, in seconds:
-with nothing in the compiler's cache.
+with nothing in the compiler's cache. ``--kernels`` adds the kernels that took most of a step, by
+PyTorch's profiler, on a GPU.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.profiler import profile, supported_activities
 from torch.utils.flop_counter import FlopCounterMode
 
 from lotus_unlearning.datasets.data import Preprocess
@@ -41,8 +44,8 @@ def compile_whole(model):
     model.__class__ = type(kind.__name__, (kind,), {"forward": made})
 
 
-def measure(way, model, images, device):
-    """Milliseconds of a step, and seconds that the first ones took more."""
+def measure(way, model, images, device, kernels=0):
+    """Milliseconds of a step, and seconds that the first ones took more; prints ``kernels``."""
     graphs.MOST_GRAPHS = 0 if way == "plain" else 3
     graphs.WORTH_IT = 2
     blocks = way == "compiled" and any(True for _ in repeated(model))
@@ -63,7 +66,27 @@ def measure(way, model, images, device):
             return time.perf_counter() - start
 
         first, *others = (epoch() for _ in range(5))
+        if kernels:
+            print(profiled(epoch, kernels))
         return 1e3 * min(others) / STEPS, first - min(others)
+
+
+def profiled(epoch, kernels):
+    """The kernels with most time, and what they all take: milliseconds and calls of a step."""
+    with profile(activities=list(supported_activities())) as found:
+        epoch()
+    rows = [row for row in found.key_averages() if of_kernel(row)]
+    rows.sort(key=lambda row: -row.self_device_time_total)
+    lines = [f"{sum(row.self_device_time_total for row in rows) / 1e3 / STEPS:8.3f} ms in all"]
+    for row in rows[:kernels]:
+        milliseconds = row.self_device_time_total / 1e3 / STEPS
+        lines.append(f"{milliseconds:8.3f} ms {row.count / STEPS:6.1f} x {row.key[:100]}")
+    return "\n".join(lines)
+
+
+def of_kernel(row):
+    """Neither an operation of the CPU nor a mark that spans kernels."""
+    return row.device_type.name == "CUDA" and "#" not in row.key
 
 
 def random_images(count, pixels):
@@ -105,6 +128,7 @@ def main():
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--pixels", type=int, default=32)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--kernels", type=int, default=0, help="so many, with most time")
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steps.jsonl"))
     parser.add_argument("--table", action="store_true", help="print the summary of --out and stop")
@@ -116,7 +140,7 @@ def main():
         count = operations(model, images.inputs(images.images[:1]))
         split = Split("train", images, torch.arange(len(images)))
         for way in options.ways:
-            milliseconds, first = measure(way, model, split, device)
+            milliseconds, first = measure(way, model, split, device, options.kernels)
             row = {"model": options.model, "pixels": options.pixels, "way": way, "first": first}
             row |= {"milliseconds": milliseconds, "operations": count}
             row |= {"device": name_of(device), "torch": torch.__version__}

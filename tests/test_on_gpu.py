@@ -226,7 +226,8 @@ def test_compiled_blocks_compute_what_others_do(precision, captured, monkeypatch
         unlearn(model, parts, Finetune(epochs=4), compile=compiled, **place)
         for compiled in (False, True, True)
     ]
-    assert captured == [True] * 3
+    assert captured
+    assert all(captured)
     assert far(made[1].model, made[2].model) == 0
     assert far(made[0].model, model) > 1e-2
     assert 0 < far(made[0].model, made[1].model) < (1e-5 if precision == "float32" else 1e-2)
