@@ -29,7 +29,7 @@ from lotus_unlearning.benchmark.summary import by_split
 from lotus_unlearning.evaluation import describe
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.cards import CARDS, about, differs, formula, mind, settings_of
-from lotus_unlearning.methods.costs import Sizes, passes
+from lotus_unlearning.methods.form import Sizes, passes
 from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.methods.settings import default
 from lotus_unlearning.methods.spaces import SPACES, bounds_of

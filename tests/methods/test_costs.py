@@ -22,7 +22,7 @@ from lotus_unlearning import (
     SalUn,
 )
 from lotus_unlearning.methods import METHODS
-from lotus_unlearning.methods.costs import Passes, Sizes, passes
+from lotus_unlearning.methods.form import Passes, Sizes, passes
 from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.methods.unsir import ByClass, ByInstance
 

@@ -298,7 +298,7 @@ def held():
     ("splits", "repairs"), [(class_splits(), 1), (random_splits(), 2)], ids=["class", "instance"]
 )
 def test_the_noise_is_gone_when_the_repair_begins(splits, repairs, monkeypatch):
-    found, left, learned, fine_tune = [], [], module.learned, module._fine_tune
+    found, left, learned, fine_tune = [], [], module.learned, module.fine_tune
 
     def learning(*arguments):
         noise = learned(*arguments)
@@ -310,7 +310,7 @@ def test_the_noise_is_gone_when_the_repair_begins(splits, repairs, monkeypatch):
         fine_tune(*arguments)
 
     monkeypatch.setattr(module, "learned", learning)
-    monkeypatch.setattr(module, "_fine_tune", repairing)
+    monkeypatch.setattr(module, "fine_tune", repairing)
     method = UNSIR(
         by_class=ByClass(noise_images=16, noise_steps=2, copies=2, batch_size=48),
         by_instance=ByInstance(epochs=2, batch_size=16, repair_images_per_class=2),

@@ -20,8 +20,7 @@ from lotus_unlearning.benchmark.cells import (
 from lotus_unlearning.benchmark.materials import Place, build, load
 from lotus_unlearning.jobs.store import Store
 from lotus_unlearning.methods import Finetune
-from lotus_unlearning.methods.costs import Passes, Sizes, passes
-from lotus_unlearning.own_code import written_in
+from lotus_unlearning.methods.form import Passes, Sizes, passes
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision, graphs
 from lotus_unlearning.splits import Split
 from lotus_unlearning.unlearning import Method
@@ -95,8 +94,8 @@ def _counted(cell: Cell, place: Place) -> float:
 
 
 def _passes(method: Method, n: Sizes) -> Passes:
-    """Of a method of one's own, which nobody counted, those of fine-tuning for as many epochs."""
-    if written_in(type(method)) is None:
+    """Of a method that does not say, those of fine-tuning for as many epochs."""
+    if hasattr(method, "work"):
         return passes(method, n)
     epochs = getattr(method, "epochs", Finetune().epochs)
     return Passes(epochs * (n.forget + n.retain), n.forget + n.retain)

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 
 from lotus_unlearning.checks import require
 from lotus_unlearning.losses import distillation
+from lotus_unlearning.methods import bibtex
+from lotus_unlearning.methods.form import COUNT, TENFOLD, Card, Passes, Rule, Sizes
 from lotus_unlearning.runtime import Runtime, accuracy, fresh_copy, frozen_copy
 from lotus_unlearning.splits import Split, Splits
 
@@ -50,6 +52,12 @@ class BadTeacher:
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
     replayable: ClassVar[bool] = True
+    # the temperature says how much of both teachers' doubt is taught
+    searches: ClassVar[dict[str, Rule]] = {
+        "learning_rate": TENFOLD,
+        "temperature": TENFOLD,
+        "epochs": COUNT,
+    }
     epochs: int = 1
     learning_rate: float = 1e-4
     batch_size: int = 256
@@ -66,6 +74,11 @@ class BadTeacher:
             "temperature > 0": self.temperature > 0,
         }
         require(self, limits)
+
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        both = n.sampled(self.retain_share)
+        return Passes(self.epochs * both, both)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place: teach ignorance of forget, remind of retain."""
@@ -99,3 +112,20 @@ class BadTeacher:
                 raise ValueError(f"bad_teacher: {error}") from error
         with run.prepared(teacher) as ready:
             return run.teacher(ready, forget)
+
+
+CARD = Card(
+    does="On forget images the model imitates a randomly initialised network, which knows "
+    "nothing. On some retain images it imitates the original, so as to keep what that knows.",
+    works="Fast. For single images away from gold on Fashion-MNIST, and hardly anywhere on "
+    "digits at its authors' settings; for a class of Fashion-MNIST about half of the way, for "
+    "one of digits none in its authors' one epoch and half in the LoTUS paper's ten. "
+    "The longer it runs, the more uniform its predictions on forget images become, more than "
+    "those of any trained network: a Streisand effect that entropy shows.",
+    cost="once F(n_f) of the bad teacher and F(0.3 n_r) of the original; per epoch "
+    "FB(n_f + 0.3 n_r). Memory of Adam: two copies of the weights; one of the bad teacher's, "
+    "which is gone before training.",
+    tables="Never shuffled: forget images in the order of their classes, then the retain "
+    "images. Its loss is averaged over classes, too, as in its authors' code.",
+    bibtex=bibtex.CHUNDAWAT,
+)

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from lotus_unlearning.checks import require
+from lotus_unlearning.methods import bibtex
+from lotus_unlearning.methods.form import COUNT, TENFOLD, Card, Passes, Rule, Sizes
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Splits
 
@@ -37,6 +39,8 @@ class Finetune:
 
     reads: ClassVar[frozenset[str]] = frozenset({"retain"})
     replayable: ClassVar[bool] = True
+    # nothing but how far it goes on training
+    searches: ClassVar[dict[str, Rule]] = {"learning_rate": TENFOLD, "epochs": COUNT}
     epochs: int = 10
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -53,6 +57,10 @@ class Finetune:
         }
         require(self, limits)
 
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        return Passes(self.epochs * n.retain)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place by training it on the retain images."""
         rate, decay = self.learning_rate, self.weight_decay
@@ -63,3 +71,14 @@ class Finetune:
             model.train()
             for x, y, _ in run.batches(data.retain, self.batch_size):
                 run.step(optimizer, F.cross_entropy(model(x), y))
+
+
+CARD = Card(
+    does="Goes on training on the retain images. What it forgets, it forgets by overwriting.",
+    works="Keeps what the model can do. Of single images it forgets little, least of all of "
+    "those that resemble retained ones. For a class of Fashion-MNIST it went most of the way "
+    "at its authors' settings; for one of digits, of which the original is sure, none at any.",
+    cost="per epoch FB(n_r). Memory of SGD with momentum: one copy of the weights.",
+    tables="Nothing but the settings (preset lotus-tables-resnet18).",
+    bibtex=bibtex.KURMANJI,
+)

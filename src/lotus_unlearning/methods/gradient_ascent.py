@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from lotus_unlearning.checks import require
+from lotus_unlearning.methods import bibtex
+from lotus_unlearning.methods.form import COUNT, TENFOLD, Card, Passes, Rule, Sizes
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Splits
 
@@ -38,6 +40,8 @@ class GradientAscent:
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget"})
     replayable: ClassVar[bool] = True
+    # nothing but how far it climbs: ten times the rate ruins models, a tenth does nothing
+    searches: ClassVar[dict[str, Rule]] = {"learning_rate": TENFOLD, "epochs": COUNT}
     epochs: int = 5
     learning_rate: float = 1e-4
     momentum: float = 0.9
@@ -54,6 +58,10 @@ class GradientAscent:
         }
         require(self, limits)
 
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        return Passes(self.epochs * n.forget)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place until it errs on the forget images."""
         rate, decay = self.learning_rate, self.weight_decay
@@ -64,3 +72,13 @@ class GradientAscent:
             model.train()
             for x, y, _ in run.batches(data.forget, self.batch_size):
                 run.step(optimizer, -F.cross_entropy(model(x), y))
+
+
+CARD = Card(
+    does="Climbs the loss on forget images. It looks at nothing else.",
+    works="A control that is known to be bad: nothing holds it back, so that what it leaves "
+    "of the model depends on when it is stopped.",
+    cost="per epoch FB(n_f). Memory of SGD with momentum: one copy of the weights.",
+    tables="Not among the published tables.",
+    bibtex=f"{bibtex.THUDI}\n\n{bibtex.JIA}",
+)

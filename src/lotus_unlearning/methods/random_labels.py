@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lotus_unlearning.checks import require
+from lotus_unlearning.methods import bibtex
+from lotus_unlearning.methods.form import COUNT, TENFOLD, Card, Passes, Rule, Sizes
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.splits import Split, Splits
 
@@ -43,6 +45,8 @@ class RandomLabels:
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
     replayable: ClassVar[bool] = True
+    # how hard and how long wrong labels are taught
+    searches: ClassVar[dict[str, Rule]] = {"learning_rate": TENFOLD, "epochs": COUNT}
     epochs: int = 3
     redraw: Literal["once", "every epoch"] = "once"
     phases: Literal["joint", "separate"] = "joint"
@@ -64,6 +68,10 @@ class RandomLabels:
             "batch_size >= 1 or None": self.batch_size is None or self.batch_size >= 1,
         }
         require(self, limits)
+
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        return Passes(self.epochs * (n.forget + n.retain), 1)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place until it takes the forget images for something else."""
@@ -103,3 +111,16 @@ def wrong_labels(labels: Tensor, classes: int, run: Runtime) -> Tensor:
     """
     steps = 1 + run.random_labels(len(labels), classes - 1)
     return (labels.to(steps.device) + steps) % classes
+
+
+CARD = Card(
+    does="Forget images get wrong labels, drawn at random. The model is trained on them among "
+    "the retained ones, which keep theirs.",
+    works="Teaches wrong answers, which retraining would not. For single images it leads away "
+    "from gold on Fashion-MNIST (on digits its authors' three epochs hardly move them), and "
+    "can give them away to an attacker who looks for answers worse than on unseen ones; for a "
+    "whole class, which gold answers wrong, too, it goes part of the way.",
+    cost="per epoch FB(n_f + n_r). Memory of Adam: two copies of the weights.",
+    tables="New labels every epoch, forget pass then retain pass (options redraw, phases).",
+    bibtex=f"{bibtex.GRAVES}\n\n{bibtex.FOSTER}",
+)

@@ -22,6 +22,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from lotus_unlearning.methods import bibtex
+from lotus_unlearning.methods.form import Card, Passes, Sizes
 from lotus_unlearning.runtime import Runtime, reset_parameters, restore
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Recipe, fit
@@ -47,6 +49,11 @@ class Retrain:
         """Unseen images only for a recipe with patience, to hold out."""
         return frozenset({"retain"} if self.recipe.patience is None else {"retain", "unseen"})
 
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        held_out = 0 if self.recipe.patience is None else n.unseen
+        return Passes(self.recipe.epochs * n.retain, self.recipe.epochs * held_out)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Train ``model`` anew, in place, without the forget images."""
         seed = run.draw_seed()  # with ``start``, too: the order of the images is the same then
@@ -56,3 +63,14 @@ class Retrain:
             restore(model, self.start.state_dict())
         held_out = data.unseen if self.recipe.patience is not None else None
         fit(model, data.retain, self.recipe, run, held_out=held_out)
+
+
+CARD = Card(
+    does="Trains anew without the forget images. What every other method is measured by.",
+    works="Always, at the price of training.",
+    cost="per epoch FB(n_r), for as many epochs as training takes; with patience, F of the "
+    "unseen images, too. Memory of SGD with momentum: one copy of the weights (AdamW: two); "
+    "with patience, another one of the best epoch.",
+    tables="Kept the last epoch where it meant the best one.",
+    bibtex=bibtex.LOTUS,
+)

@@ -16,10 +16,12 @@ A setting of a record within a method is spelled with a dot: ``by_instance.learn
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
+from lotus_unlearning.methods import METHODS
+from lotus_unlearning.methods.form import Rule
 from lotus_unlearning.methods.settings import method_class, setting
 from lotus_unlearning.own_code import is_own
 from lotus_unlearning.runtime import cut
@@ -44,53 +46,10 @@ class Range:
     rest: bool = False
 
 
-Rule = Literal["tenfold", "rest", "share", "count"]
 Space = dict[str, Range]
 
-TENFOLD: Rule = "tenfold"
-REST: Rule = "rest"
-SHARE: Rule = "share"
-COUNT: Rule = "count"
-
-SPACES: dict[str, dict[str, Rule]] = {
-    # the paper sets all three per data set and model
-    "lotus": {"learning_rate": TENFOLD, "alpha": TENFOLD, "epochs": COUNT},
-    # nothing but how far it goes on training
-    "finetune": {"learning_rate": TENFOLD, "epochs": COUNT},
-    # alpha is 0.95 to 0.9999 in the paper: what counts is 1 - alpha, the weight of the ascent
-    "neg-grad-plus": {"learning_rate": TENFOLD, "alpha": REST, "epochs": COUNT},
-    # how hard and how long wrong labels are taught
-    "random-labels": {"learning_rate": TENFOLD, "epochs": COUNT},
-    # the temperature says how much of both teachers' doubt is taught
-    "bad-teacher": {"learning_rate": TENFOLD, "temperature": TENFOLD, "epochs": COUNT},
-    # the paper tunes rate, alpha and the number of maximising epochs; 0 of those forget nothing
-    "scrub": {
-        "learning_rate": TENFOLD,
-        "alpha": TENFOLD,
-        "max_steps": COUNT,
-        "epochs": COUNT,
-    },
-    # its only two settings; alpha is cut where nothing is dampened, see space()
-    "ssd": {"alpha": TENFOLD, "dampening": TENFOLD},
-    # of the version that fits the splits, see space(): its rates and how far noise is learned
-    "unsir": {
-        "by_instance.learning_rate": TENFOLD,
-        "by_instance.noise_steps": COUNT,
-        "by_instance.epochs": COUNT,
-        "by_class.impair_learning_rate": TENFOLD,
-        "by_class.repair_learning_rate": TENFOLD,
-        "by_class.noise_steps": COUNT,
-    },
-    # the share of the weights that may change is the paper's own setting, 0.1 to 1 there
-    "salun": {"learning_rate": TENFOLD, "share": SHARE, "epochs": COUNT},
-    # the penalty is what it adds to fine-tuning
-    "l1-sparse": {"learning_rate": TENFOLD, "penalty": TENFOLD, "epochs": COUNT},
-    # nothing but how far it climbs: ten times the rate ruins models, a tenth does nothing
-    "gradient-ascent": {"learning_rate": TENFOLD, "epochs": COUNT},
-    # how much is reset, and how fast and how long it learns again
-    # how well the understudy knows its part, and how closely it is followed
-    "understudy": {"recipe.epochs": COUNT, "learning_rate": TENFOLD, "epochs": COUNT},
-    "regrow": {"share": SHARE, "learning_rate": TENFOLD, "epochs": COUNT},
+SPACES: dict[str, Mapping[str, Rule]] = {
+    name: method.searches for name, method in METHODS.items() if hasattr(method, "searches")
 }
 """Method -> setting -> rule of its bounds."""
 

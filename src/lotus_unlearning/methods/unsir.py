@@ -25,7 +25,6 @@ The LoTUS tables take one noise step, clamp to [0, 1], use momentum, and end eve
 over some retain images of each class (there, the pairs are of these, too): options of ByInstance.
 """
 
-import warnings
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -35,7 +34,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lotus_unlearning.checks import require
+from lotus_unlearning.methods import bibtex
+from lotus_unlearning.methods.form import COUNT, TENFOLD, Card, Passes, Rule, Sizes
 from lotus_unlearning.methods.noise import Ends, Learned, ends, learned
+from lotus_unlearning.methods.some_images import at_most, fine_tune, some, warn_of_absent_classes
 from lotus_unlearning.runtime import Runtime, cut
 from lotus_unlearning.splits import Split, Splits
 
@@ -77,10 +79,16 @@ class ByClass:
         }
         require(self, limits)
 
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        noise = n.forget_classes * self.noise_images if self.copies else 0
+        learned = noise * ((self.copies + self.noise_steps) if self.noise_steps else 0)
+        return Passes(learned + 2 * n.at_most(self.images_per_class), 1)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
-        _warn_of_classes_without_images(run.classes(model, data.retain), data)
-        retain = _at_most(self.images_per_class, data.retain, run)
+        warn_of_absent_classes(run.classes(model, data.retain), data)
+        retain = at_most(self.images_per_class, data.retain, run)
         for epoch in run.epochs(2):
             rate = self.repair_learning_rate if epoch else self.impair_learning_rate
             run.log(by_class=1, learning_rate=rate)
@@ -88,7 +96,7 @@ class ByClass:
             if epoch == 0 and self.noise_steps > 0 and self.copies > 0:
                 self._impair(model, optimizer, torch.unique(data.forget.labels), retain, run)
             else:
-                _fine_tune(model, optimizer, retain, self.batch_size, run)
+                fine_tune(model, optimizer, retain, self.batch_size, run)
 
     def _impair(
         self, model: nn.Module, optimizer: Optimizer, classes: Tensor, retain: Split, run: Runtime
@@ -162,10 +170,18 @@ class ByInstance:
         }
         require(self, limits)
 
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        pairs = self.epochs * min(n.forget, n.retain)
+        repair = self.epochs * n.at_most(self.repair_images_per_class)
+        if self.noise_steps == 0:
+            return Passes(pairs + repair)
+        return Passes(pairs * (self.noise_steps + 2) + repair, pairs)
+
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
         count = self.repair_images_per_class
-        repaired = _at_most(count, data.retain, run) if count > 0 else None
+        repaired = at_most(count, data.retain, run) if count > 0 else None
         rate, momentum = self.learning_rate, self.momentum
         optimizer = torch.optim.SGD(model.parameters(), rate, momentum, fused=True)
         limits = self.clamp or ends(data.forget, run)
@@ -174,10 +190,10 @@ class ByInstance:
             if self.noise_steps > 0:
                 self._impair(model, optimizer, data, limits, run)
             else:
-                retain = _some(data.retain, len(data.forget), run)
-                _fine_tune(model, optimizer, retain, self.batch_size, run, shuffle=False)
+                retain = some(data.retain, len(data.forget), run)
+                fine_tune(model, optimizer, retain, self.batch_size, run, shuffle=False)
             if repaired is not None:
-                _fine_tune(model, optimizer, repaired, self.batch_size, run)
+                fine_tune(model, optimizer, repaired, self.batch_size, run)
 
     def _impair(
         self, model: nn.Module, optimizer: Optimizer, data: Splits, limits: Ends, run: Runtime
@@ -185,7 +201,7 @@ class ByInstance:
         pairs, losses = min(len(data.forget), len(data.retain)), []
         parts = cut.batches(torch.arange(pairs), self.batch_size)
         passes = (
-            run.batches(_some(split, pairs, run), self.batch_size, shuffle=False)
+            run.batches(some(split, pairs, run), self.batch_size, shuffle=False)
             for split in (data.forget, data.retain)
         )
         for part, (x_f, _, i), (x, y, _) in zip(parts, *passes, strict=True):
@@ -223,6 +239,15 @@ class UNSIR:
 
     reads: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
     replayable: ClassVar[bool] = True
+    # of the version that fits the splits, see space(): its rates and how far noise is learned
+    searches: ClassVar[dict[str, Rule]] = {
+        "by_instance.learning_rate": TENFOLD,
+        "by_instance.noise_steps": COUNT,
+        "by_instance.epochs": COUNT,
+        "by_class.impair_learning_rate": TENFOLD,
+        "by_class.repair_learning_rate": TENFOLD,
+        "by_class.noise_steps": COUNT,
+    }
     mode: Literal["auto", "class", "instance"] = "auto"
     by_class: ByClass = field(default_factory=ByClass)
     by_instance: ByInstance = field(default_factory=ByInstance)
@@ -230,6 +255,11 @@ class UNSIR:
     def __post_init__(self) -> None:
         if self.mode not in ("auto", "class", "instance"):
             raise ValueError(f"expected mode 'auto', 'class' or 'instance'; got {self.mode!r}")
+
+    def work(self, n: Sizes) -> Passes:
+        """Images that go through the model."""
+        by_class = self.mode == "class" or (self.mode == "auto" and not n.shared)
+        return (self.by_class if by_class else self.by_instance).work(n)
 
     def __call__(self, model: nn.Module, data: Splits, run: Runtime) -> None:
         """Edit ``model`` in place."""
@@ -243,42 +273,18 @@ class UNSIR:
         (self.by_class if by_class else self.by_instance)(model, data, run)
 
 
-def _warn_of_classes_without_images(outputs: int, data: Splits) -> None:
-    """A warning, no error: a model may have outputs that it never learned to use."""
-    known = torch.cat([data.forget.labels, data.retain.labels]).tolist()
-    missing = sorted(set(range(outputs)) - set(known))
-    if missing:
-        warnings.warn(
-            f"UNSIR by class: neither forget nor retain has images of {len(missing)} of the "
-            f"model's {outputs} classes ({', '.join(map(str, missing[:5]))}): what it knows of "
-            "them is damaged and not repaired; retain needs images of every class to be kept",
-            stacklevel=3,
-        )
-
-
-def _at_most(count: int, split: Split, run: Runtime) -> Split:
-    """At most ``count`` images of each class, drawn at random."""
-    order = run.permutation(len(split))
-    labels = split.labels[order]
-    rows = [(labels == c).nonzero()[:count, 0] for c in torch.unique(labels)]
-    return split.take(order[torch.cat(rows)])
-
-
-def _some(split: Split, count: int, run: Runtime) -> Split:
-    """``count`` images, or all if there are fewer, in random order."""
-    return split.take(run.permutation(len(split))[:count])
-
-
-def _fine_tune(
-    model: nn.Module,
-    optimizer: Optimizer,
-    split: Split,
-    size: int,
-    run: Runtime,
-    *,
-    shuffle: bool = True,
-) -> None:
-    """One epoch of cross-entropy."""
-    model.train()
-    for x, y, _ in run.batches(split, size, shuffle=shuffle):
-        run.step(optimizer, F.cross_entropy(model(x), y))
+CARD = Card(
+    does="Learned noise stands in for forget images and damages what the model knows of "
+    "them. Training on retain images repairs the rest.",
+    works="Made for whole classes, which it forgets at the price of accuracy on the others. "
+    "For single images whose classes stay, its authors' noise damages what is to be kept; the "
+    "LoTUS paper's, of one step, goes a little of the way.",
+    cost="by class: 40 FB of 256 noise images per class, then FB(n_r and 5,120 noise images "
+    "per class) and FB(n_r), n_r at most 1,000 per class; by instance, for each pair of "
+    "batches one F, 5 FB for the noise and 2 FB. Memory of Adam, by class: two copies of the "
+    "weights and the noise; by instance the activations of two batches and, layer by layer, "
+    "the gradients of both.",
+    tables="One noise step, clamped to [0, 1], momentum and a repair pass; by instance for "
+    "whole classes, too.",
+    bibtex=f"{bibtex.TARUN}\n\n{bibtex.CHOI}",
+)
