@@ -9,8 +9,8 @@
 For each choice of images: what :func:`lotus_unlearning.metrics.remembered` says of the original,
 and of each gold model, which remembers nothing; and, by the gold models, how far the original is
 from them and whether there is anything to close. Needs the originals and gold models that the first
-commands leave in results/files. One line per seed is added to ``--out``; what is there is not run
-again.
+commands leave in results/files. One line per seed is added to ``--out``, with the hash of the
+original's weights; what is there is not run again.
 """
 
 import argparse
@@ -46,6 +46,7 @@ def row(draw, store):
     gap = metrics.closes(original, original, golds)
     return {
         "seed": draw.split,
+        "original": store.record(reference.original)["weights_sha256"],
         "auc": found[0].auc,
         "p": found[0].p_value,
         "gold_auc": [one.auc for one in found[1:]],

@@ -16,6 +16,7 @@ SEEDS = {
     ("elsewhere", "elpv"): 1,
     ("elsewhere", "fashion-mnist-augmented"): 1,
     ("elsewhere", "fashion-mnist-vit"): 1,
+    ("moved", "fashion-mnist-augmented"): 2,
     ("salun", "digits"): 3,
     ("salun", "fashion-mnist"): 3,
     ("table1", "fashion-mnist-60000"): 1,

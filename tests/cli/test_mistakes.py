@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -203,6 +204,32 @@ def test_unlearning_that_changed_nothing_is_said_and_written_down(unlearn, capsy
     assert runs.read(out).manifest["unchanged"].startswith(said)
     _, out = unlearn("--method", "finetune", "--method.epochs", "1", out="changed")
     assert runs.read(out).manifest["unchanged"] is None
+
+
+def test_an_understudy_that_was_hardly_trained_is_said_to_be(unlearn, capsys):
+    quick = ["--method", "understudy", "--method.least_steps", "0", "--method.epochs", "1"]
+    status, out = unlearn(*quick, "--method.recipe.learning_rate", "1e-6")
+    assert status == 0
+    assert "% of the forget images, the original is on" in capsys.readouterr().err
+    assert "was right on" in (Path(out) / "report.html").read_text("utf-8")
+    unlearn("--method", "finetune", "--method.epochs", "1", out="other")
+    assert "The understudy was" not in capsys.readouterr().err
+
+
+def test_what_the_original_began_with_can_be_said(unlearn, monkeypatch):
+    asked = []
+    build = runs.Architecture.build
+
+    def noted(self, *, pretrained=False, seed=0):
+        asked.append(pretrained)
+        return build(self, seed=seed)
+
+    monkeypatch.setattr(runs.Architecture, "build", noted)
+    quick = ["--method", "understudy", "--method.least_steps", "0", "--method.epochs", "1"]
+    for words, begins in (((), False), (("--pretrained", "true"), True)):
+        asked.clear()
+        assert unlearn(*quick, *words, out=f"began-{begins}")[0] == 0
+        assert (True in asked) is begins
 
 
 QUICK = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lotus_unlearning.audit.banks import Bank
-from lotus_unlearning.evaluation.compare import Model
+from lotus_unlearning.evaluation.made import Model
 
 LEVELS = (0, 1, 2, 3)
 _USED_FROM = {"shadows": 2, "others": 2, "trigger": 3}

@@ -27,7 +27,7 @@ from lotus_unlearning.audit.subjects import (
 )
 from lotus_unlearning.audit.triggers import Trigger, attack_success
 from lotus_unlearning.checks import check_model
-from lotus_unlearning.evaluation.compare import Model, module_of
+from lotus_unlearning.evaluation.made import Model, module_of
 from lotus_unlearning.metrics import margin
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits

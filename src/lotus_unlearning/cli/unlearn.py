@@ -15,7 +15,7 @@ from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
-from lotus_unlearning.evaluation import Evaluation, describe, evaluate, unchanged
+from lotus_unlearning.evaluation import Evaluation, describe, evaluate, poorly_taught, unchanged
 from lotus_unlearning.methods.settings import starting_from
 from lotus_unlearning.runtime import Runtime, fingerprint
 from lotus_unlearning.splits import Splits
@@ -54,7 +54,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
     """Unlearn, measure and write."""
     chosen, splits = output.options, inputs.splits
     hint_of_class(method, splits)
-    method = _from_start(inputs.original, method, chosen.seed)
+    method = _from_start(inputs.original, method, chosen)
     say(f"{type(method).__name__} forgets {len(splits.forget):,} of {inputs.here.images:,} images")
     result = unlearn(
         inputs.original.model,
@@ -80,17 +80,20 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
         compile=chosen.compile,
         manifest=facts,
     )
-    if facts["unchanged"] is not None:
-        say(facts["unchanged"])
+    for sentence in (facts["unchanged"], poorly_taught(evaluation.values, result)):
+        if sentence is not None:
+            say(sentence)
     output.write({"": _record(output, inputs, result, facts, evaluation)})
     return evaluation
 
 
-def _from_start(original: Loaded, method: Method, seed: int) -> Method:
-    """What trains anew begins from published weights, if the run of the original began there."""
-    if original.run is None or not original.run.config.get("pretrained"):
+def _from_start(original: Loaded, method: Method, chosen: Any) -> Method:
+    """What trains anew begins from published weights, if the original began there."""
+    run = original.run
+    of_run = run is not None and bool(run.config.get("pretrained"))
+    if not (of_run if chosen.pretrained is None else chosen.pretrained):
         return method
-    drawn = Runtime(seed=seed).draw_seed()
+    drawn = Runtime(seed=chosen.seed).draw_seed()
     return starting_from(method, lambda: original.architecture.build(pretrained=True, seed=drawn))
 
 
@@ -101,6 +104,13 @@ def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     options.add_forget(parser, "--forget", None, "forget images")
     options.add_model(parser, "--gold", "retrained, to compare with")
     read = add_method(parser, words)
+    parser.add_argument(
+        "--pretrained",
+        type=bool | None,
+        default=None,
+        help="whether what trains anew begins from known weights, as the original did (default: as "
+        "the run of --model says)",
+    )
     options.add_batch_size(parser)
     options.add_checkpoint(parser)
     options.add_shard(parser)

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from lotus_unlearning.checks import check_model, require_model
+from lotus_unlearning.checks import check_model
 from lotus_unlearning.evaluation import sections
 from lotus_unlearning.evaluation.describe import describe, versions
+from lotus_unlearning.evaluation.made import Model, module_of, poorly_taught, unchanged
 from lotus_unlearning.evaluation.measures import Measured, measure, memory, table
 from lotus_unlearning.evaluation.predictions import ByModel, missing, predict, predict_briefly
 from lotus_unlearning.evaluation.record import Evaluation
@@ -32,8 +33,6 @@ NO_GOLD = (
     "No gold model was given: whether the unlearned model behaves like a retrained one is not "
     "shown here."
 )
-
-Model = nn.Module | Unlearned | Trained
 
 
 def evaluate(
@@ -157,18 +156,6 @@ def _check(models: Mapping[str, nn.Module], splits: Splits) -> None:
         check_model(candidate, splits)
 
 
-def module_of(model: Model | None, name: str) -> nn.Module:
-    """The network of what :func:`train` or :func:`unlearn` returned, or the network itself.
-
-    Raises:
-        TypeError: If it is something else; ``name`` is the argument's name in the message.
-    """
-    module = model.model if isinstance(model, Unlearned | Trained) else model
-    require_model(module, name)
-    assert isinstance(module, nn.Module)
-    return module
-
-
 def _classes(answers: ByModel) -> int:
     """Number of classes, of which all models must have the same."""
     counts = {name: int(splits["forget"].logits.shape[1]) for name, splits in answers.items()}
@@ -230,27 +217,6 @@ def _summary(found: Measured, splits: Splits, model: Model | None) -> list[str]:
     return sentences
 
 
-def unchanged(before: nn.Module, made: Model) -> str | None:
-    """A sentence if unlearning left every weight as it was; ``None`` if it did not.
-
-    Args:
-        before: The original.
-        made: What came of it; what :func:`unlearn` returned may know the reason.
-    """
-    if fingerprint(before) != fingerprint(module_of(made, "model")):
-        return None
-    row = made.history[-1] if isinstance(made, Unlearned) and made.history else {}
-    forget, unseen = row.get("forget_accuracy"), row.get("unseen_accuracy")
-    target = row.get("target_accuracy") if unseen is None else unseen
-    if "loss" in row or forget is None or target is None:
-        return "Unlearning changed nothing: all weights are those of the original."
-    aim = "the target" if unseen is None else "accuracy on unseen images"
-    return (
-        f"Unlearning changed nothing: it stopped in epoch {row['epoch']}, as accuracy on forget "
-        f"images ({percent(forget)}) is already not above {aim} ({percent(target)})."
-    )
-
-
 def _notes(
     found: Measured,
     splits: Splits,
@@ -264,8 +230,8 @@ def _notes(
         "Intervals are 95%, by bootstrap over images, and leave out the randomness of training.",
     ]
     same = unchanged(models["original"], model) if model and "original" in models else None
-    if same is not None:
-        notes.insert(0, same)
+    taught = poorly_taught(found.values, model)
+    notes[:0] = [sentence for sentence in (same, taught) if sentence is not None]
     if "gold" not in models:
         notes.append(NO_GOLD)
     notes += missing(splits)
