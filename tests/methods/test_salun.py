@@ -12,9 +12,11 @@ from lotus_unlearning.methods.finetune import Finetune
 from lotus_unlearning.methods.lotus import LoTUS
 from lotus_unlearning.methods.presets import PRESETS
 from lotus_unlearning.methods.random_labels import RandomLabels
+from lotus_unlearning.methods.retrain import Retrain
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.methods.settings import changed
 from lotus_unlearning.methods.ssd import SSD
+from lotus_unlearning.methods.understudy import Understudy
 from lotus_unlearning.runtime import Runtime
 from lotus_unlearning.runtime.largest import largest
 from lotus_unlearning.splits import Splits
@@ -226,3 +228,9 @@ def test_a_mask_put_around_another_method_keeps_what_the_mask_reads():
     assert changed(known, "salun", {"inner": "finetune"}) == known.around(Finetune())
     with pytest.raises(ValueError, match="expected no epochs beside inner"):
         changed(known, "salun", {"inner": "finetune", "epochs": 3})
+
+
+@pytest.mark.parametrize("inner", [Understudy(), Retrain()])
+def test_what_trains_a_network_anew_is_not_run_under_the_mask(inner):
+    with pytest.raises(ValueError, match="inner that trains no network anew"):
+        SalUn(inner=inner)

@@ -79,6 +79,8 @@ class SalUn:
         limits = {
             f"no {', '.join(idle)} beside inner, whose own settings count": not idle,
             "inner other than SalUn": not isinstance(self.inner, SalUn),
+            # a network that is trained anew with most weights held would remember by them
+            "inner that trains no network anew": not hasattr(self.inner, "start"),
             "0 < share <= 1": 0 < self.share <= 1,
             "epochs >= 1": self.epochs >= 1,
             "learning_rate > 0": self.learning_rate > 0,
