@@ -23,25 +23,24 @@ def clear(pattern):
         old.unlink()
 
 
-def charts(name, drawn):
-    """A section's first intervals and scatter, its temperatures and entropies, as files."""
-    for number, made in enumerate(_drawn(name, drawn)):
+def charts(name, drawn, cloud=0):
+    """A section's first intervals, one scatter, its temperatures and entropies, as files."""
+    for number, made in enumerate(_drawn(name, drawn, cloud)):
         file = FIGURES / f"{name}-{number}.svg"
         svg = str(made.svg)
         svg = svg.replace("<svg ", f"<svg {ALONE} ", 1)
         file.write_text(svg, encoding="utf-8")
-        title = made.title or _axes(drawn["scatters"][0])
+        title = made.title or _axes(drawn["scatters"][cloud])
         words = f"{title}. {made.caption}" if made.caption else title
         yield f"![{title}](figures/{file.name})\n\n*{words}*\n"
 
 
-def _drawn(name, drawn):
+def _drawn(name, drawn, cloud):
     rows = [row for row in drawn["table"]["rows"] if row["kind"] == "method"]
     looks = symbols([*ALL, *(row["settings"] for row in rows)])
     found = [intervals(name, data, looks) for data in drawn.get("intervals", ())[:1]]
-    found += [
-        scatter(f"{name}-s", data, looks, (400, 310)) for data in drawn.get("scatters", ())[:1]
-    ]
+    clouds = drawn.get("scatters", ())[cloud : cloud + 1]
+    found += [scatter(f"{name}-s", data, looks, (400, 310)) for data in clouds]
     if drawn.get("epochs"):
         found += epochs(f"{name}-e", drawn["epochs"])
     panels = [p for p in drawn.get("entropies", ()) if p["label"] in ENTROPIES]

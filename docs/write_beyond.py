@@ -119,7 +119,7 @@ def whole(name, block, *, drawn=True):
     (sections,) = page(grid, parts, [made])["sections"]
     text = [
         render.as_markdown(made).partition("\n\n")[2],
-        *(charts(f"{name}-{block}", sections) if drawn else ()),
+        *(charts(f"{name}-{block}", sections, cloud=1) if drawn else ()),
     ]
     return "\n".join(text).strip()
 

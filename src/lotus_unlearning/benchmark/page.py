@@ -176,20 +176,24 @@ def _tradeoff(part: Part) -> Iterator[Plain]:
     """How well it forgot against what it lost; nothing without a gold model."""
     original = next(line for line in part.lines if line.name == "original")
     gold = next((line for line in part.lines if line.name == "gold"), None)
-    if gold is None or "test_accuracy" not in gold.values:
+    if gold is None:
         return
     closable = len(original.values.get("closes", {})) == part.draws[0]
     measure = "closes" if closable else "js_divergence"
     label = "way to gold that was gone, %" if closable else "JSD to gold, ×10³ (less is closer)"
-    points = []
-    for line in part.lines:
-        lost = _mean_difference(line.values.get("test_accuracy", {}), gold.values["test_accuracy"])
-        if lost is not None and measure in line.values:
-            y = COLUMNS[measure].scale * estimate(line.values[measure]).value
-            points.append({**_who(line), "x": 100 * lost, "y": y})
     least, _ = _range(measure)
-    x = {"label": "test accuracy minus gold's, points", "least": -100.0, "most": 100.0}
-    yield {"x": x, "y": {"label": label, "least": least, "most": None}, "points": points}
+    for kept in ("test", "retain"):
+        known = gold.values.get(f"{kept}_accuracy")
+        if known is None:
+            continue
+        points = []
+        for line in part.lines:
+            lost = _mean_difference(line.values.get(f"{kept}_accuracy", {}), known)
+            if lost is not None and measure in line.values:
+                y = COLUMNS[measure].scale * estimate(line.values[measure]).value
+                points.append({**_who(line), "x": 100 * lost, "y": y})
+        x = {"label": f"{kept} accuracy minus gold's, points", "least": -100.0, "most": 100.0}
+        yield {"x": x, "y": {"label": label, "least": least, "most": None}, "points": points}
 
 
 def _mean_difference(one: Values, other: Values) -> float | None:
