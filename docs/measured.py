@@ -13,7 +13,7 @@ from lotus_unlearning.jobs.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 STORE = Store(ROOT / "results")
 SEEDS = {
-    ("elsewhere", "elpv"): 1,
+    ("elsewhere", "elpv"): 2,
     ("elsewhere", "fashion-mnist-augmented"): 2,
     ("elsewhere", "fashion-mnist-vit"): 2,
     ("moved", "fashion-mnist-augmented"): 2,
