@@ -15,10 +15,11 @@ forget and 30% of retain), *student* (all epochs over the same, forward and back
 measures of original and unlearned model). *Whole* is ``unlearn`` as a user calls it.
 
 Images are random, not zeros: what they show does not matter to time. Each phase is measured alone,
-through the same runtime that the method uses. Before all of it unlearning and evaluation run on
-15% of the images, for one epoch: *once* is what the first of two such runs took more than the
-second, which is what a process does once (start the GPU, choose kernels, compile). One line per run
-is added to ``--out``.
+through the same runtime that the method uses. All of it, evaluation too, is in the precision asked
+for (``evaluate`` by itself takes float32). Before it unlearning and evaluation run on 15% of the
+images or more, for one epoch: *once* is what the first of two such runs took more than the second,
+which is what a process does once (start the GPU, choose kernels, compile). One line per run is
+added to ``--out``.
 """
 
 import argparse
@@ -37,7 +38,14 @@ from lotus_unlearning import LoTUS, Splits, evaluate, unlearn
 from lotus_unlearning.datasets.data import Preprocess
 from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.models import build
-from lotus_unlearning.runtime import Runtime, choose_device, choose_precision, graphs, processor
+from lotus_unlearning.runtime import (
+    Runtime,
+    choose_device,
+    choose_precision,
+    compiling,
+    graphs,
+    processor,
+)
 from lotus_unlearning.runtime.seeds import seeded, synchronize
 
 PHASES = ("once", "data", "teacher", "student", "accuracy", "evaluation", "whole")
@@ -147,7 +155,7 @@ def measure(shape, options):
         lotus = LoTUS(epochs=epochs, tolerance=1.0, batch_size=options.batch)
         return unlearn(model, parts, lotus, progress=False, **place)
 
-    few = splits(shape, WARM_SHARE * options.share, device)
+    few = splits(shape, warm_share(shape, options), device)
     first, second = (
         timed(device, lambda: evaluate(unlearned(few, 1), few, original=model, **place), 1)[0]
         for _ in range(2)
@@ -169,6 +177,12 @@ def measure(shape, options):
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
     }
+
+
+def warm_share(shape, options):
+    """Of the images: enough batches for graphs and compiled blocks, no more than there are."""
+    batches = 2 * compiling.WORTH_IT * options.batch / (shape.forget + RETAIN_SHARE * shape.retain)
+    return min(options.share, max(WARM_SHARE * options.share, batches))
 
 
 def phases(shape, model, parts, run, repeats):

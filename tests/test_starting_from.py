@@ -46,11 +46,17 @@ def test_by_a_request_and_on_the_command_line(method, monkeypatch):
         chosen = SimpleNamespace(pretrained=pretrained, seed=3)
         run = SimpleNamespace(config={"pretrained": pretrained})
         original = SimpleNamespace(run=run, architecture=architecture)
-        for told in (plan.from_start(method, chosen, 4), command._from_start(original, method, 7)):
+        of_run = SimpleNamespace(pretrained=None, seed=7)
+        for told in (
+            plan.from_start(method, chosen, 4),
+            command._from_start(original, method, of_run),
+        ):
             assert isinstance(told.start, nn.Linear) == pretrained
     alone = SimpleNamespace(run=None, architecture=architecture)
-    assert command._from_start(alone, method, 7) is method
-    drawn = [torch.Generator().manual_seed(seed) for seed in (7, 7)]
+    assert command._from_start(alone, method, of_run) is method
+    said = SimpleNamespace(pretrained=True, seed=7)
+    assert isinstance(command._from_start(alone, method, said).start, nn.Linear)
+    drawn = [torch.Generator().manual_seed(seed) for seed in (7, 7, 7)]
     seeds = [int(torch.randint(2**31, (), generator=g)) for g in drawn]
     assert asked == [{"pretrained": True, "seed": seed} for seed in seeds]
 

@@ -96,7 +96,8 @@ def unlearn(
             gradients and the optimizer state, and not all of them: for models that do not fit.
         compile: Compile the blocks that the model repeats, as transformers do, by
             ``torch.compile``: steps of a ViT on a GPU take a fifth less time, after some seconds
-            for the compiler. What is computed is the same up to the order of additions.
+            for the compiler. What is computed is the same up to the order of additions, and to
+            what dropout and the like draw.
         checkpoint: A folder for where the run stands, written at the end of each epoch. Killed and
             called again with the same arguments, the run goes on from there, to the same bits.
             The file stays when it is done; remove it then.

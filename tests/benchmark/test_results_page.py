@@ -87,9 +87,12 @@ def test_methods_have_intervals_of_measures_that_have_seeds(folder):
 
 def test_keeping_is_measured_from_gold(folder):
     section = _made(folder)[0]["sections"][0]
-    (cloud,) = section["scatters"]
-    gold = next(point for point in cloud["points"] if point["kind"] == "gold")
-    assert gold["x"] == 0
+    clouds = section["scatters"]
+    kept = ["test accuracy minus gold's, points", "retain accuracy minus gold's, points"]
+    assert [cloud["x"]["label"] for cloud in clouds] == kept
+    for cloud in clouds:
+        gold = next(point for point in cloud["points"] if point["kind"] == "gold")
+        assert gold["x"] == 0
 
 
 def test_one_seed_has_means_without_intervals(folder):

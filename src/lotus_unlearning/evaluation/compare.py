@@ -145,6 +145,7 @@ def _facts(models: Mapping[str, nn.Module], splits: Splits, run: Runtime) -> Fac
     parts = {name: getattr(splits, name) for name in ("forget", "retain", "unseen", "test")}
     return {
         "precision": str(run.precision),
+        "compile": str(run.compiles),
         "seed": str(run.seed),
         **{name: identity(part) for name, part in parts.items()},
         **{name: fingerprint(candidate) for name, candidate in models.items()},

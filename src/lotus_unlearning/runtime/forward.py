@@ -1,7 +1,7 @@
 """How a prepared model computes: where, in which precision, and how many images at once."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MethodType
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,18 @@ def placed(model: nn.Module, run: "Runtime") -> AbstractContextManager[nn.Module
     return nullcontext(model.to(run.device, run.wide).to(memory_format=layout))
 
 
+@contextmanager
+def forwards_put_back(model: nn.Module) -> Iterator[None]:
+    """Within the block its modules may be given other forwards; after it they have their own."""
+    own = {m: vars(m)["forward"] for m in model.modules() if "forward" in vars(m)}
+    try:
+        yield
+    finally:
+        for module in model.modules():
+            vars(module).pop("forward", None)
+            vars(module).update({"forward": own[module]} if module in own else {})
+
+
 def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     """A ``forward`` in the precision of ``run`` that returns logits in float32 or float64."""
     half = run.precision is torch.bfloat16
@@ -36,7 +48,7 @@ def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     )
 
     def forward(self: nn.Module, x: Tensor) -> Tensor:
-        with autocast, run.compiling(x):
+        with autocast:
             outputs: Tensor = type(self).forward(self, x)
         return outputs.float() if half else outputs
 
@@ -53,16 +65,19 @@ def in_micro_batches(
 
     The layers' values of a micro-batch are dropped after it and computed again in the backward
     pass, which adds up the gradients of the micro-batches: what a batch needs is what one of them
-    does, and the gradient is that of the whole batch up to the order of additions. For models
+    does, and the gradient is that of the whole batch up to the order of additions. Their blocks are
+    not compiled: the second computation must be as the first, whatever pass it falls in. For models
     for which that is so, see :func:`lotus_unlearning.runtime.parts.why_whole`.
     """
 
     def by_parts(self: nn.Module, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
-            return forward(self, x)
+            with run.compiling.batch(len(x)):
+                return forward(self, x)
         run.largest_batch = max(run.largest_batch, tuple(x.shape))
         if run.micro_batch is None or len(x) <= run.micro_batch:
-            return run.processes.weighted(whole(self, x), x)
+            with run.compiling.batch(len(x)):
+                return run.processes.weighted(whole(self, x), x)
         bound = MethodType(forward, self)
         parts = torch.split(x, run.micro_batch)
         outputs = torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])

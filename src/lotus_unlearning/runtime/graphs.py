@@ -43,13 +43,13 @@ class Graphs:
     of the package are: ``p.grad`` is memory of the graph, which the next pass writes to.
 
     A pass is captured once it was seen :data:`WORTH_IT` times with the same shape of images, the
-    same modes of the layers and the same trainable parameters. What is computed is what would be
-    without: the same kernels in the same order. Left as they are: models that draw random numbers
-    (dropout) or set an attribute of a layer, have hooks, or do what cannot be captured (look at a
-    value on the CPU); a second pass before the gradients of the first were taken; images that
-    need gradients themselves; images read from a disk, whose loader uses the GPU beside it;
-    several processes. What a pass changes elsewhere, or within a list that a layer holds, is not
-    noticed.
+    same modes of the layers, the same trainable parameters, and blocks compiled or not. What is
+    computed is what would be without: the same kernels in the same order. Left as they are: models
+    that draw random numbers (dropout) or set an attribute of a layer, have hooks, or do what cannot
+    be captured (look at a value on the CPU); a second pass before the gradients of the first were
+    taken; images that need gradients themselves; images read from a disk, whose loader uses the GPU
+    beside it; several processes. What a pass changes elsewhere, or within a list that a layer
+    holds, is not noticed.
     """
 
     def __init__(self, model: nn.Module, forward: Forward, run: "Runtime") -> None:
@@ -66,7 +66,7 @@ class Graphs:
         self._awaited = True
         if not alone:
             return self._forward(model, x)
-        kind = _kind(model, x)
+        kind = (*_kind(model, x), self._run.compiling.counts(len(x)))
         self._seen[kind] += 1
         if self._seen[kind] == WORTH_IT:
             return self._watched(model, x, kind)

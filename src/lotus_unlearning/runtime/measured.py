@@ -53,6 +53,7 @@ def measured(model: nn.Module, run: Runtime) -> Iterator[tuple[nn.Module, Cost]]
         synchronize(run.device)
         cost.seconds = run.seconds_before + time.perf_counter() - start
     _require_finite(model)
+    run.compiling.warn_if_idle()
     cost.peak_memory_bytes = peak.bytes
     model.to(dtype).eval()
     for parameter, needs_gradient in zip(model.parameters(), trainable, strict=True):

@@ -1,7 +1,7 @@
 """What a method needs while it runs, and nothing that it should not know."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MethodType
@@ -14,7 +14,12 @@ from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.compiling import Compiling
 from lotus_unlearning.runtime.draws import Draws
-from lotus_unlearning.runtime.forward import in_micro_batches, in_precision, placed
+from lotus_unlearning.runtime.forward import (
+    forwards_put_back,
+    in_micro_batches,
+    in_precision,
+    placed,
+)
 from lotus_unlearning.runtime.graphs import Graphs
 from lotus_unlearning.runtime.held import Held
 from lotus_unlearning.runtime.inputs import Inputs
@@ -48,8 +53,7 @@ class Runtime(Draws):
             state, and not all: see :mod:`lotus_unlearning.runtime.shards`.
         replays: Whether training passes may be captured as CUDA graphs and replayed: see
             :class:`lotus_unlearning.runtime.graphs.Graphs`.
-        compiles: Whether the blocks that a model repeats are compiled: see
-            :class:`lotus_unlearning.runtime.compiling.Compiling`.
+        compiles: Whether the blocks that a model repeats are compiled, as ``compiling`` says.
         checkpoint: Where the run leaves where it stands at the end of each epoch.
         seconds_before: Spent on the run by attempts that were killed or out of memory.
         history: One row per epoch: what the method logged, and the mean loss.
@@ -72,6 +76,7 @@ class Runtime(Draws):
     history: list[Row] = field(default_factory=list, init=False, repr=False)
     largest_batch: tuple[int, ...] = field(default=(), init=False, repr=False)
     generator: torch.Generator = field(init=False, repr=False)
+    compiling: Compiling = field(init=False, repr=False)
     _inputs: Inputs = field(init=False, repr=False)
     _graphs: list[Graphs] = field(default_factory=list, init=False, repr=False)
     _predicted_at_once: int | None = field(default=None, init=False, repr=False)
@@ -79,17 +84,17 @@ class Runtime(Draws):
     _row: Row = field(default_factory=dict, init=False, repr=False)
     _last: bool = field(default=False, init=False, repr=False)
     _held: Held = field(default_factory=Held, init=False, repr=False)
-    _compiling: Compiling = field(default_factory=Compiling, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         if self.shard:
             self.processes.require_several()
-        if self.shard and self.compiles:
-            raise ValueError("compile: expected models that are not in shards; run without either")
+            if self.compiles:
+                raise ValueError("compile: expected models not in shards; run without either")
         self.generator = torch.Generator().manual_seed(self.seed)
         self._inputs = Inputs(self.device, self.precision)
+        self.compiling = Compiling(self.compiles)
 
     @property
     def wide(self) -> torch.dtype:
@@ -101,10 +106,6 @@ class Runtime(Draws):
         """Whether training passes may be captured as CUDA graphs now."""
         alone = self.processes.count == 1 and self.micro_batch is None
         return self.replays and self.device.type == "cuda" and alone and not self._inputs.streamed
-
-    def compiling(self, images: Tensor) -> AbstractContextManager[None]:
-        """Within the block, ``images`` go through a prepared model."""
-        return self._compiling.batch(len(images)) if self.compiles else nullcontext()
 
     def again(self, micro_batch: int, seconds: float) -> "Runtime":
         """The same run from its beginning, by fewer images at once, after so many ``seconds``."""
@@ -120,10 +121,9 @@ class Runtime(Draws):
 
         In shards: a twin of it. When the block is complete, ``model`` has its weights.
         """
-        with placed(model, self) as ready:
+        with placed(model, self) as ready, forwards_put_back(ready):
             share_batch_statistics(ready, self.processes)
-            if self.compiles:
-                self._compiling.place(ready)
+            self.compiling.place(ready)
             forward = in_precision(self)
             graphs = Graphs(ready, forward, self)
             self._graphs.append(graphs)
@@ -134,8 +134,6 @@ class Runtime(Draws):
             finally:
                 self._graphs.remove(graphs)
                 graphs.forget()
-                for module in ready.modules():
-                    vars(module).pop("forward", None)
 
     def predict(self, model: nn.Module, split: Split) -> Tensor:
         """Logits ``[N, C]`` in evaluation mode, without gradients, in the order of ``split``."""
@@ -171,7 +169,7 @@ class Runtime(Draws):
         model.eval()
         order = self.processes.dealt(len(split))
         chunks = torch.split(order, self._inputs.predicted_at_once(split))
-        with torch.no_grad(), self._compiling.usual(map(len, chunks)):
+        with torch.no_grad(), self.compiling.usual(map(len, chunks)):
             answers = (self.answers(model, x) for x in self._inputs.of(split, chunks))
             found = keep(answers if of is None else map(of, answers), len(order))
         for module, training in modes:
@@ -222,7 +220,7 @@ class Runtime(Draws):
         shards = [self.processes.shard(chunk) for chunk in chunks]
         places = self._inputs.moved(shards)
         labels = split.labels.to(self.device)
-        with self._compiling.usual(map(len, shards)):
+        with self.compiling.usual(map(len, shards)):
             for chunk, i, x in zip(chunks, places, self._inputs.of(split, shards), strict=True):
                 view = self.shifted(x, len(chunk), shift, flip) if shift or flip else x
                 yield view, labels[i], i
