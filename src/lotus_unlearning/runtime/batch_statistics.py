@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lotus_unlearning.runtime.forward import OF_A_RUN
 from lotus_unlearning.runtime.processes import Processes
 
 
@@ -65,6 +66,7 @@ def _sharing(processes: Processes, after: tuple[nn.Module, ...]):  # type: ignor
             x = layer(x)
         return x
 
+    setattr(forward, OF_A_RUN, True)
     return forward
 
 

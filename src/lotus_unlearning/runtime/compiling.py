@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from lotus_unlearning.runtime.forward import OF_A_RUN
+
 if TYPE_CHECKING:
     from lotus_unlearning.runtime.run import Runtime
 
@@ -90,6 +92,7 @@ class _Forward:
     """Of all blocks of one kind: as it is, or compiled."""
 
     def __init__(self, compiling: Compiling, kind: type[nn.Module]) -> None:
+        setattr(self, OF_A_RUN, True)
         self._compiling, self._kind = compiling, kind
         try:
             self._compiled: Callable[..., Any] = torch.compile(kind.forward, dynamic=False)
@@ -154,4 +157,4 @@ def _are_blocks(group: list[nn.Module]) -> bool:
 def _is_as_made(block: nn.Module) -> bool:
     """Whether its ``forward`` is that of its class, or one that was given to it here."""
     own = vars(block).get("forward")
-    return own is None or isinstance(getattr(own, "__func__", None), _Forward)
+    return own is None or hasattr(getattr(own, "__func__", own), OF_A_RUN)

@@ -24,10 +24,18 @@ def placed(model: nn.Module, run: "Runtime") -> AbstractContextManager[nn.Module
     return nullcontext(model.to(run.device, run.wide).to(memory_format=layout))
 
 
+OF_A_RUN = "of_a_run"
+"""Attribute of functions that a run gives to modules as their ``forward``."""
+
+
 @contextmanager
 def forwards_put_back(model: nn.Module) -> Iterator[None]:
-    """Within the block its modules may be given other forwards; after it they have their own."""
-    own = {m: vars(m)["forward"] for m in model.modules() if "forward" in vars(m)}
+    """Within the block its modules may be given other forwards; after it they have their own.
+
+    Those that a copy of a prepared model has from another run are no module's own, and refer to it.
+    """
+    given = {m: vars(m)["forward"] for m in model.modules() if "forward" in vars(m)}
+    own = {m: f for m, f in given.items() if not hasattr(getattr(f, "__func__", f), OF_A_RUN)}
     try:
         yield
     finally:
@@ -83,4 +91,5 @@ def in_micro_batches(
         outputs = torch.cat([checkpoint(bound, part, use_reentrant=False) for part in parts])
         return run.processes.weighted(outputs, x)
 
+    setattr(by_parts, OF_A_RUN, True)
     return by_parts
