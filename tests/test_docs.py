@@ -72,6 +72,18 @@ def test_links_between_documents_lead_somewhere():
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_files_that_pages_name_are_there():
+    path = r"(?<![\w/])((?:tests|src|benchmarks|docs)/[\w/-]+\.(?:py|md|yaml|jsonl|json|csv|ipynb))"
+    named = {
+        file
+        for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
+        for file in re.findall(path, page.read_text(encoding="utf-8"))
+        if not file.endswith("yours.py")  # CONTRIBUTING: a method that is yet to be written
+    }
+    assert len(named) > 20
+    assert [file for file in sorted(named) if not (ROOT / file).exists()] == []
+
+
 def test_commands_in_the_readme_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = set(re.findall(r"(?m)^lotus (\w+)", text))

@@ -12,9 +12,9 @@ retrained models do. Put together by this package (docs/beyond.md).
     b      = 1; calibrated: m(z_o) / m(z_s), with m the mean over unseen images (of classes that
              retain has) of the largest logit minus the second
 
-Long before a new network is as good as the original it is about as unsure of images that it never
-saw as retrained networks are in the end. What it still lacks does no harm: retain images are
-answered for by the original.
+Long before a new network is as good as the original it is right about as often on images that it
+never saw as retrained networks are in the end, if less sure. What it still lacks on retain images
+does no harm: those are answered for by the original.
 
 Differs: from oracle matching in that one network, trained for a fraction of the time, stands in for
 many that were retrained; every epoch draws its own retain images.
@@ -184,9 +184,10 @@ CARD = Card(
     does="Trains a new network on retain images for a few epochs and teaches the original its "
     "beliefs about forget images. Of retain images the original keeps its own beliefs. This "
     "package's own method.",
-    works="Where the original remembers single images and a training takes much longer than "
-    "the few epochs of the understudy: there it came nearer to gold than any other method here "
-    "and kept the accuracy on retain images. It needs all retain images.",
+    works="Where the original remembers the images and a training takes much longer than the few "
+    "epochs of the understudy: there it went all of the way to gold, as SCRUB and Regrow did, and "
+    "kept the accuracy on retain images best. It needs all retain images, and the shifts and flips "
+    "of the original's training.",
     cost="F(n_r) once; FB(n_r) for each epoch of the understudy (3, or more where n_r is "
     "small), F(n_f) once; then per epoch FB(n_f + half of n_r), with more epochs where images "
     "are few. Memory of AdamW, two copies of the weights, and one more: the original's while "
