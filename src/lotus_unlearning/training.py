@@ -232,6 +232,7 @@ def rate_of(recipe: Recipe, steps: int) -> Callable[[int], float]:
     warmup, total = epochs * steps, recipe.epochs * steps
 
     def rate(step: int) -> float:
+        """The share at a step."""
         if step < warmup:
             return min(1.0, (step + 1) / warmup)  # warm-up may end within a step
         return max(0.0, (total - step) / (total - warmup))

@@ -151,6 +151,7 @@ def _curve(model: nn.Module, taught: Split, asked: Split, run: Runtime, how: Rel
     accuracies, losses = list[float](), list[float | None]()
 
     def look() -> None:
+        """Note accuracy and loss of now."""
         logits = mine.predict(learner, asked)
         labels = asked.labels.to(logits.device)
         right = (logits.argmax(1) == labels) & logits.isfinite().all(1)  # training may diverge

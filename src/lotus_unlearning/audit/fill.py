@@ -109,6 +109,7 @@ def bank(
     done = len(members) - len(missing)
 
     def tell(_: Progress[Group], group: Group | None, found: Made | None) -> None:
+        """Say which members are there now."""
         nonlocal done
         if group is not None and found is not None:
             done += len(group.members)

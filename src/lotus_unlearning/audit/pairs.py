@@ -155,6 +155,7 @@ def _columns(name: str, bench: Bench) -> Columns:
     variance = metrics.variance_for(len(bench.golds) - 1)  # as for a gold: the same for all
 
     def of(one: Subject, golds: Sequence[Subject]) -> Pair | None:
+        """What the attack says of one model, by the golds."""
         if name == "rmia":
             return rmia(one, golds)
         if name == "lira":

@@ -83,6 +83,7 @@ class _Compared:
 
     @classmethod
     def of(cls, forgot: Floats, never: Floats) -> "_Compared":
+        """Means and accuracies, by the scores of both."""
         variance = metrics.variance_for(min(len(forgot), len(never)) - 1)  # one is held out
         found = metrics.u_lira(forgot, never, variance=variance)
         means = {

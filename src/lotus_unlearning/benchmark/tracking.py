@@ -39,6 +39,7 @@ def tracker(name: str) -> Watcher[Cell]:
         ) from None
 
     def watch(progress: Progress[Cell], cell: Cell | None, made: Made | None) -> None:
+        """Log a cell that is done."""
         if cell is None:
             return
         with mlflow.start_run(run_name=title(cell)):

@@ -115,6 +115,7 @@ def _plain_warnings() -> Iterator[None]:
     from lotus_unlearning.wording import harmless
 
     def line(message: object, kind: type[Warning], file: str, number: int, *_: object) -> str:
+        """A warning as one line; of another package with its place."""
         ours = file.startswith(_PACKAGE)
         where = "" if ours else f" ({kind.__name__}, {file}, line {number})"
         return harmless(f"warning: {message}{where}") + "\n"

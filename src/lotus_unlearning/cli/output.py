@@ -53,6 +53,7 @@ class Output:
         processes = Processes.start()
 
         def free() -> Path:
+            """The folder to be written, checked by the first process for all."""
             final = folders.destination(options.out, name)
             folders.require_writable(final)
             checkpoint = getattr(options, "checkpoint", None)

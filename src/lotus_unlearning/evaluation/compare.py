@@ -1,6 +1,6 @@
 """evaluate(): how well did it forget, compared with before and with retraining?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,13 @@ from lotus_unlearning.evaluation import sections
 from lotus_unlearning.evaluation.describe import describe, versions
 from lotus_unlearning.evaluation.made import Model, module_of, poorly_taught, unchanged
 from lotus_unlearning.evaluation.measures import Measured, measure, memory, table
-from lotus_unlearning.evaluation.predictions import ByModel, missing, predict, predict_briefly
+from lotus_unlearning.evaluation.predictions import (
+    BriefByModel,
+    ByModel,
+    missing,
+    predict,
+    predict_briefly,
+)
 from lotus_unlearning.evaluation.record import Evaluation
 from lotus_unlearning.report.page import formatted, percent
 from lotus_unlearning.runtime import (
@@ -104,17 +110,29 @@ def evaluate(
         "columns": list(models),
         "table": table(found, {"unlearned": _cost(model), "gold": _cost(gold)}),
         "history": model.history if isinstance(model, Unlearned) else [],
-        "entropy": sections.entropy(answers),
-        "roc": sections.roc(answers, found),
-        "class_divergence": sections.class_divergence(found.class_divergence, names),
-        "class_accuracy": sections.class_accuracy(answers, retained, names),
-        "images": sections.images(
-            splits.forget, answers, "original" if original is not None else None, names
-        ),
+        **_sections(found, splits, answers, retained, names),
         "notes": _notes(found, splits, models, model, list(memory(answers, retained))),
         "manifest": _manifest(models, splits, seed, run, manifest or {}),
     }
     return Evaluation(page)
+
+
+def _sections(
+    found: Measured,
+    splits: Splits,
+    answers: ByModel,
+    retained: BriefByModel,
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """What the page shows below its table."""
+    before = "original" if "original" in answers else None
+    return {
+        "entropy": sections.entropy(answers),
+        "roc": sections.roc(answers, found),
+        "class_divergence": sections.class_divergence(found.class_divergence, names),
+        "class_accuracy": sections.class_accuracy(answers, retained, names),
+        "images": sections.images(splits.forget, answers, before, names),
+    }
 
 
 def _models(

@@ -25,6 +25,7 @@ def resolved(command: str, values: Mapping[str, Any], folder: Path) -> Values:
     """
 
     def place(value: str) -> str:
+        """A path from the folder of the file, as one from here."""
         inside = folder / value
         if Path(value).is_absolute() or not value or not os.path.exists(inside):
             return value
@@ -43,6 +44,7 @@ def relative(command: str, values: Mapping[str, Any], folder: Path) -> Values:
     """
 
     def place(value: str) -> str:
+        """A path from here, as one from the folder of the file."""
         if Path(value).is_absolute() or not value or not os.path.exists(value):
             return value
         return Path(os.path.relpath(Path(value).resolve(), folder.resolve())).as_posix()

@@ -52,6 +52,7 @@ def order(targets: Iterable[J]) -> list[J]:
     found: dict[J, None] = {}
 
     def visit(job: J) -> None:
+        """What a job needs comes before it."""
         for need in job.needs:
             visit(need)
         found.setdefault(job)

@@ -80,6 +80,7 @@ def figures(page: Mapping[str, Any]) -> Figure:
     """
 
     def figure(place: str, unit: str = "") -> Markup:
+        """The number at a place of the page, with that place beside it."""
         value = at(page, place)
         if value is None:
             return Markup("–")

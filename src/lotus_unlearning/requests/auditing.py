@@ -209,6 +209,7 @@ def _bank(
     pace = Pace()
 
     def watch(members: Sequence[audits.Member], done: int, total: int) -> None:
+        """Say how many gold models are there, and how long the others take."""
         rest = pace.rest(total - done, done=len(members))
         left = f", about {seconds(rest)} left" if done < total else ""
         say(f"audit: {done} of {total} gold models{left}")

@@ -59,6 +59,7 @@ class _Rows(torch.autograd.Function):
 
 def _sharing(processes: Processes, after: tuple[nn.Module, ...]):  # type: ignore[no-untyped-def]
     def forward(self: _BatchNorm, x: Tensor) -> Tensor:
+        """By the statistics of all processes, where the layer learns."""
         if not self.training:
             return type(self).forward(self, x)
         x = _normalised(self, x, processes)

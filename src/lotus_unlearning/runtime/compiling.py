@@ -43,8 +43,14 @@ class Compiling:
         now: Whether the batch that goes through the model is one of them.
     """
 
-    def __init__(self, wanted: bool) -> None:
-        """Without ``wanted`` none is."""
+    def __init__(self, wanted: bool, *, in_shards: bool = False) -> None:
+        """Without ``wanted`` none is.
+
+        Raises:
+            ValueError: If blocks of models in shards are to be compiled.
+        """
+        if wanted and in_shards:
+            raise ValueError("compile: expected models not in shards; run without either")
         self._wanted = wanted
         self._usual: Counter[int] = Counter()
         self._used = False

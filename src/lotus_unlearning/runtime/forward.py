@@ -1,7 +1,7 @@
 """How a prepared model computes: where, in which precision, and how many images at once."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from types import MethodType
 from typing import TYPE_CHECKING
 
@@ -15,21 +15,29 @@ if TYPE_CHECKING:
     from lotus_unlearning.runtime.run import Runtime
 
 
-def placed(model: nn.Module, run: "Runtime") -> AbstractContextManager[nn.Module]:
-    """Within the block, ``model`` on the device of ``run``, or its twin in shards there."""
-    if run.shard:
-        return sharded(model.to("cpu", run.wide), run.device, run.processes)
-    images = any(isinstance(m, nn.Conv2d) for m in model.modules())
-    layout = torch.channels_last if images else torch.preserve_format
-    return nullcontext(model.to(run.device, run.wide).to(memory_format=layout))
-
-
 OF_A_RUN = "of_a_run"
 """Attribute of functions that a run gives to modules as their ``forward``."""
 
 
 @contextmanager
-def forwards_put_back(model: nn.Module) -> Iterator[None]:
+def placed(model: nn.Module, run: "Runtime") -> Iterator[nn.Module]:
+    """Within the block, ``model`` on the device of ``run``, or its twin in shards there.
+
+    Its modules may be given other forwards; after the block they have their own again.
+    """
+    if run.shard:
+        at = run.device, run.processes
+        with sharded(model.to("cpu", run.wide), *at) as twin, _forwards_put_back(twin):
+            yield twin
+        return
+    images = any(isinstance(m, nn.Conv2d) for m in model.modules())
+    layout = torch.channels_last if images else torch.preserve_format
+    with _forwards_put_back(model.to(run.device, run.wide).to(memory_format=layout)):
+        yield model
+
+
+@contextmanager
+def _forwards_put_back(model: nn.Module) -> Iterator[None]:
     """Within the block its modules may be given other forwards; after it they have their own.
 
     Those that a copy of a prepared model has from another run are no module's own, and refer to it.
@@ -56,6 +64,7 @@ def in_precision(run: "Runtime") -> Callable[..., Tensor]:
     )
 
     def forward(self: nn.Module, x: Tensor) -> Tensor:
+        """Logits, computed in the precision of the run."""
         with autocast:
             outputs: Tensor = type(self).forward(self, x)
         return outputs.float() if half else outputs
@@ -79,6 +88,7 @@ def in_micro_batches(
     """
 
     def by_parts(self: nn.Module, x: Tensor) -> Tensor:
+        """Logits of a batch, cut where memory asks for it."""
         if not torch.is_grad_enabled():
             with run.compiling.batch(len(x)):
                 return forward(self, x)

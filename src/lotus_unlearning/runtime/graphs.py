@@ -121,6 +121,7 @@ def of_parameters(model: nn.Module, forward: Forward) -> Forward:
     names = [name for name, _ in whole.named_parameters()]
 
     def of(x: Tensor, *parameters: Tensor) -> Tensor:
+        """Logits by parameters that are given."""
         named = dict(zip(names, parameters, strict=True))
         answers: Tensor = torch.func.functional_call(whole, named, (x,))
         return answers

@@ -14,12 +14,7 @@ from lotus_unlearning.runtime.batch_statistics import share_batch_statistics
 from lotus_unlearning.runtime.checkpoint import Carried, Checkpoint
 from lotus_unlearning.runtime.compiling import Compiling
 from lotus_unlearning.runtime.draws import Draws
-from lotus_unlearning.runtime.forward import (
-    forwards_put_back,
-    in_micro_batches,
-    in_precision,
-    placed,
-)
+from lotus_unlearning.runtime.forward import in_micro_batches, in_precision, placed
 from lotus_unlearning.runtime.graphs import Graphs
 from lotus_unlearning.runtime.held import Held
 from lotus_unlearning.runtime.inputs import Inputs
@@ -42,23 +37,18 @@ class Runtime(Draws):
     Attributes:
         device: Where the model is.
         precision: What the model computes in; parameters stay in their own type.
-        batch_size: Of :meth:`batches` where a method does not ask for its own; all processes
-            together.
+        batch_size: Of :meth:`batches`, all processes together, unless a method asks for its own.
         seed: Seeds ``generator``.
         progress: Whether to draw progress bars.
         processes: The processes that share the work.
-        micro_batch: Images that a model computes at once where gradients are wanted, which need
-            the most memory; ``None``: those of the batch.
-        shard: Whether each process holds a part of the weights, their gradients and the optimizer
-            state, and not all: see :mod:`lotus_unlearning.runtime.shards`.
-        replays: Whether training passes may be captured as CUDA graphs and replayed: see
-            :class:`lotus_unlearning.runtime.graphs.Graphs`.
+        micro_batch: Images computed at once where gradients are wanted; ``None``: the batch.
+        shard: Whether each process holds a part of the model: see runtime/shards.py.
+        replays: Whether training passes may be replayed: :mod:`lotus_unlearning.runtime.graphs`.
         compiles: Whether the blocks that a model repeats are compiled, as ``compiling`` says.
         checkpoint: Where the run leaves where it stands at the end of each epoch.
         seconds_before: Spent on the run by attempts that were killed or out of memory.
         history: One row per epoch: what the method logged, and the mean loss.
-        largest_batch: Shape ``[B, ...]`` of the largest batch so far that gradients were wanted
-            of; empty before there is one.
+        largest_batch: Shape ``[B, ...]`` of the largest that gradients were wanted of, or empty.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -90,11 +80,9 @@ class Runtime(Draws):
             raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
         if self.shard:
             self.processes.require_several()
-            if self.compiles:
-                raise ValueError("compile: expected models not in shards; run without either")
         self.generator = torch.Generator().manual_seed(self.seed)
         self._inputs = Inputs(self.device, self.precision)
-        self.compiling = Compiling(self.compiles)
+        self.compiling = Compiling(self.compiles, in_shards=self.shard)
 
     @property
     def wide(self) -> torch.dtype:
@@ -121,7 +109,7 @@ class Runtime(Draws):
 
         In shards: a twin of it. When the block is complete, ``model`` has its weights.
         """
-        with placed(model, self) as ready, forwards_put_back(ready):
+        with placed(model, self) as ready:
             share_batch_statistics(ready, self.processes)
             self.compiling.place(ready)
             forward = in_precision(self)
