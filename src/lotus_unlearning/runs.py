@@ -139,6 +139,19 @@ def read(path: str | Path) -> Run:
     return Run(folder, manifest, config, run_files.history(folder))
 
 
+def origin(path: str | Path) -> Run:
+    """The run that trained the model of a run folder: itself, or what unlearning began from.
+
+    Raises:
+        ValueError: If ``path``, or a run that it began from, is none.
+    """
+    run, before = read(path), set[Path]()
+    while "recipe" not in run.config and run.config.get("model") and run.path not in before:
+        before.add(run.path)  # a config that was changed may name its own run
+        run = read(run.config["model"])
+    return run
+
+
 def write(
     path: Path,
     *,

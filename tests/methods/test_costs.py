@@ -95,19 +95,6 @@ def counted(monkeypatch):
     return count
 
 
-def sizes(parts):
-    forgotten = torch.unique(parts.forget.labels)
-    return Sizes(
-        forget=len(parts.forget),
-        retain=len(parts.retain),
-        unseen=len(parts.unseen),
-        forget_classes=len(forgotten),
-        shared=bool(torch.isin(parts.retain.labels, forgotten).any()),
-        retain_classes=len(torch.unique(parts.retain.labels)),
-        batch_size=BATCH,
-    )
-
-
 def test_every_method_has_its_cost():
     n = Sizes(forget=10, retain=90, unseen=20)
     for name, cls in METHODS.items():
@@ -122,14 +109,14 @@ def test_every_method_has_its_cost():
 @pytest.mark.filterwarnings("ignore:SSD with alpha")
 def test_what_goes_through_the_model_is_what_the_costs_say(method, kind, counted):
     parts = toy.splits(kind)
-    assert counted(method, parts) == passes(method, sizes(parts))
+    assert counted(method, parts) == passes(method, Sizes.of(parts, BATCH))
 
 
 @KINDS
 @pytest.mark.parametrize("method", MAY_STOP, ids=lambda method: type(method).__name__)
 def test_a_method_that_stops_early_takes_no_more_than_the_costs_say(method, kind, counted):
     parts = toy.splits(kind)
-    done, said = counted(method, parts), passes(method, sizes(parts))
+    done, said = counted(method, parts), passes(method, Sizes.of(parts, BATCH))
     assert done.training <= said.training
     assert 0 < done.forward <= said.forward
 
@@ -137,5 +124,8 @@ def test_a_method_that_stops_early_takes_no_more_than_the_costs_say(method, kind
 def test_without_the_number_of_retained_classes_the_costs_are_an_upper_bound(counted):
     parts = toy.splits("class")
     method = UNSIR(by_class=NOISE)
-    done, said = counted(method, parts), passes(method, replace(sizes(parts), retain_classes=None))
+    done, said = (
+        counted(method, parts),
+        passes(method, replace(Sizes.of(parts, BATCH), retain_classes=None)),
+    )
     assert done.training < said.training

@@ -176,3 +176,14 @@ def toy_generator():
 def test_it_takes_unseen_images_only_to_be_calibrated():
     assert Understudy().reads == {"forget", "retain"}
     assert Understudy(calibrated=True).reads == {"forget", "retain", "unseen"}
+
+
+def test_it_is_trained_with_the_originals_shifts_and_flips_and_a_quarter_of_its_epochs():
+    of_twelve = Understudy().as_trained(Recipe(epochs=12))
+    assert of_twelve == Understudy()  # what its defaults were chosen for
+    assert Understudy().as_trained(Recipe(epochs=9)) == Understudy()  # never fewer
+    longer = Understudy().as_trained(Recipe(epochs=30, optimizer="sgd", learning_rate=0.3))
+    assert longer == Understudy(recipe=replace(Understudy().recipe, epochs=8))
+    moved = Understudy(epochs=7, least_steps=0).as_trained(Recipe(epochs=16, shift=2, flip=True))
+    assert (moved.recipe.epochs, moved.recipe.shift, moved.recipe.flip) == (4, 2, True)
+    assert (moved.epochs, moved.least_steps) == (7, 800)

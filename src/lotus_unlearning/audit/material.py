@@ -111,10 +111,7 @@ def setup_of_run(path: str | Path) -> tuple[Setup, str | None]:
     Raises:
         ValueError: If the run does not know its recipe.
     """
-    run, before = runs.read(path), set[Path]()
-    while "recipe" not in run.config and run.config.get("model") and run.path not in before:
-        before.add(run.path)  # a config that was changed may name its own run
-        run = runs.read(run.config["model"])
+    run = runs.origin(path)
     config = run.config
     if "recipe" not in config or config.get("data") is None:
         raise ValueError(

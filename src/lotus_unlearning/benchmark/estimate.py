@@ -2,8 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Collection, Iterable
-from functools import cache
+from collections.abc import Callable, Collection, Iterable
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ _PROBED = 64
 _REPEATS = 3
 _DEAR = 0.1
 _ENOUGH = 0.5
-"""Seconds: of the prediction of one image that costs much, and of what is worth timing."""
+"""Seconds: of the prediction of an image that costs much, and of what is worth timing."""
 
 
 def estimates(
@@ -114,19 +114,23 @@ def _sizes(cell: Unlearning, place: Place) -> Sizes:
 def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
     """Of a training step and of a prediction, in evaluation precision.
 
-    So many images are taken as cost little; where a single one costs much, as with a large model on
-    a CPU, no step is made: forward and backward take three times as long as forward.
+    So many images are taken as cost little together: a call has a cost of its own, which is large
+    on a busy machine. Where an image costs much, as with a large model on a CPU, no step is made:
+    forward and backward take three times as long as forward.
     """
     data, device = load(setup.data, place.root), choose_device(place.device)
     run = Runtime(device, choose_precision(setup.precision, device), replays=True)
     with run.prepared(build(setup, data, 0, pretrained=False)) as model:
-        one = Split("train", data.train, torch.arange(1))
-        run.predict(model, one)
-        forward = _timed(lambda: run.predict(model, one))
+        count, taken = 1, 0.0
+        while count < min(_PROBED, len(data.train)) and taken < _ENOUGH:
+            count = min(2 * count, _PROBED, len(data.train))
+            some = Split("train", data.train, torch.arange(count))
+            look = partial(run.predict, model, some)
+            look()
+            taken = _timed(look)
+        forward = taken / count
         if forward > _DEAR:
             return 3 * forward, forward
-        count = min(_PROBED, len(data.train), max(2, int(_ENOUGH / forward)))
-        some = Split("train", data.train, torch.arange(count))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
 
         def step() -> None:
@@ -135,13 +139,13 @@ def _seconds_per_image(setup: Setup, place: Place) -> tuple[float, float]:
 
         for _ in range(graphs.WORTH_IT + 2 if run.may_capture else 1):
             step()
-        return _timed(step) / count, _timed(lambda: run.predict(model, some)) / count
+        return _timed(step) / count, forward
 
 
-def _timed(action: object) -> float:
+def _timed(action: Callable[[], object]) -> float:
     times: list[float] = []
     while len(times) < _REPEATS and sum(times) < _ENOUGH:
         start = time.perf_counter()
-        action()  # type: ignore[operator]
+        action()
         times.append(time.perf_counter() - start)
     return statistics.median(times)

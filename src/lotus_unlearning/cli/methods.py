@@ -2,16 +2,21 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from lotus_unlearning import runs
 from lotus_unlearning.cli import configs
 from lotus_unlearning.cli.options import say, unknown
-from lotus_unlearning.methods import METHODS, LoTUS, SalUn
+from lotus_unlearning.methods import METHODS, LoTUS, Retrain, SalUn
+from lotus_unlearning.methods.form import Sizes, passes
 from lotus_unlearning.methods.presets import PRESETS
-from lotus_unlearning.methods.settings import method_class
+from lotus_unlearning.methods.settings import as_trained, method_class
 from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
 
 _MODELS = ("bad_teacher", "start")  # settings that are models: for Python only
@@ -20,7 +25,13 @@ _DEFAULT = "lotus"
 _OF_CLASS = "authors-class"
 
 
-def add_method(made: ArgumentParser, words: list[str], preset: str | None = None) -> list[str]:
+def add_method(
+    made: ArgumentParser,
+    words: list[str],
+    preset: str | None = None,
+    *,
+    as_original: bool = False,
+) -> list[str]:
     """Add the options of the method that ``words`` name; returns ``words`` as ``made`` reads them.
 
     Where ``--forget class:NAME`` comes with neither a preset nor settings, the settings are those
@@ -30,6 +41,8 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
         made: The parser of the command.
         words: The command line.
         preset: Whose settings are the defaults, where it has the method.
+        as_original: Whether what trains a network anew is trained as the model of ``--model`` was,
+            where its run says how, and neither a preset nor a setting says otherwise.
 
     Raises:
         ValueError: If there is no such method or preset, or a config file cannot be read.
@@ -49,6 +62,8 @@ def add_method(made: ArgumentParser, words: list[str], preset: str | None = None
         _add_inner(made, inner, asked or preset)
     needed = asked is not None and inner not in PRESETS.get(asked, {})
     settings = _preset_settings(asked or preset, name, inner, required=needed)
+    if as_original and not settings:
+        settings = _as_original(name, words)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
         settings |= _that_differ(PRESETS[_OF_CLASS][name])
         settings["preset"] = _OF_CLASS
@@ -108,6 +123,22 @@ def hint_of_class(method: Method, splits: Splits) -> None:
         )
 
 
+def hint_of_retraining(
+    method: Method, run: runs.Run | None, splits: Splits, batch_size: int
+) -> None:
+    """Say so if retraining, which is exact, would train on no more images than the method does."""
+    recipe = None if run is None else _recipe_of(str(run.path))
+    if recipe is None or isinstance(method, Retrain) or not hasattr(method, "work"):
+        return
+    sizes = Sizes.of(splits, batch_size)
+    mine, anew = (passes(m, sizes).training for m in (method, Retrain(recipe=recipe)))
+    if mine >= anew:
+        say(
+            f"method: {type(method).__name__} trains on {mine:,.0f} images, all passes together, "
+            f"retraining on {anew:,.0f}: --method retrain is exact and takes no longer"
+        )
+
+
 def _preset_settings(
     preset: str | None, name: str, inner: str | None, *, required: bool
 ) -> dict[str, Any]:
@@ -134,6 +165,37 @@ def _settings(method: Method, of: str = "method") -> dict[str, Any]:
     skipped = {*_MODELS, _INNER}
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
     return {f"{of}.{k}": _flat(v) for k, v in values.items() if k not in skipped}
+
+
+def _as_original(name: str, words: list[str]) -> dict[str, Any]:
+    """Settings of a method that trains a network anew, where those of the original are known."""
+    recipe = _recipe_of(said("model", words))
+    if recipe is None:
+        return {}
+    method = method_class(name)()
+    before, after = (_singly(_settings(m)) for m in (method, as_trained(method, recipe)))
+    found = {k: v for k, v in after.items() if v != before[k] and said(k, words) is None}
+    if found:
+        listed = ", ".join(f"{k.removeprefix('method.')} {v}" for k, v in found.items())
+        say(f"method: {name} with {listed}, by how the model was trained")
+    return found
+
+
+def _recipe_of(model: Any) -> Recipe | None:
+    """How the model of a run folder was trained; of a folder that is none, loading says so."""
+    if not isinstance(model, str) or Path(model).is_file():
+        return None
+    try:
+        return runs.origin(model).recipe
+    except ValueError:
+        return None
+
+
+def _singly(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those of records one by one, under ``record.name``."""
+    records = {key: value for key, value in settings.items() if isinstance(value, dict)}
+    within = {f"{key}.{name}": value for key, of in records.items() for name, value in of.items()}
+    return {key: value for key, value in settings.items() if key not in records} | within
 
 
 def _that_differ(method: Method) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def init(words: list[str]) -> int:
         "--architecture", type=str | None, default=None, help="of a file of weights"
     )
     options.add_data(parser, default=None)
-    words = add_method(parser, words)
+    words = add_method(parser, words, as_original=True)
     parser.add_argument(
         "--pretrained", type=bool, default=False, help="--retrain starts from known weights"
     )

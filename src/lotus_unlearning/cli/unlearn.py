@@ -11,7 +11,12 @@ from jsonargparse import ArgumentParser
 from lotus_unlearning import runs
 from lotus_unlearning.cli import choosing, loading, options, parsing, trained_on
 from lotus_unlearning.cli.loading import Loaded
-from lotus_unlearning.cli.methods import add_method, build_method, hint_of_class
+from lotus_unlearning.cli.methods import (
+    add_method,
+    build_method,
+    hint_of_class,
+    hint_of_retraining,
+)
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
 from lotus_unlearning.cli.trained_on import TrainingImages
@@ -56,6 +61,7 @@ def _run(output: Output, inputs: "_Inputs", method: Method) -> Evaluation:
     hint_of_class(method, splits)
     method = _from_start(inputs.original, method, chosen)
     say(f"{type(method).__name__} forgets {len(splits.forget):,} of {inputs.here.images:,} images")
+    hint_of_retraining(method, inputs.original.run, splits, chosen.batch_size)
     result = unlearn(
         inputs.original.model,
         splits,
@@ -103,7 +109,7 @@ def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     options.add_data(parser, default=None)
     options.add_forget(parser, "--forget", None, "forget images")
     options.add_model(parser, "--gold", "retrained, to compare with")
-    read = add_method(parser, words)
+    read = add_method(parser, words, as_original=True)
     parser.add_argument(
         "--pretrained",
         type=bool | None,

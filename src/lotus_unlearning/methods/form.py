@@ -7,6 +7,7 @@ A method's class may say two things more than :class:`lotus_unlearning.unlearnin
 from dataclasses import dataclass
 from typing import Literal
 
+from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Method
 
 
@@ -61,6 +62,24 @@ class Sizes:
     shared: bool = True
     retain_classes: int | None = None
     batch_size: int = 128
+
+    @classmethod
+    def of(cls, splits: Splits, batch_size: int = 128) -> "Sizes":
+        """Those of splits.
+
+        >>> Sizes.of(Splits.random("digits", fraction=0.1)).retain
+        1077
+        """
+        forget, retain = (set(part.labels.tolist()) for part in (splits.forget, splits.retain))
+        return cls(
+            forget=len(splits.forget),
+            retain=len(splits.retain),
+            unseen=0 if splits.unseen is None else len(splits.unseen),
+            forget_classes=len(forget),
+            shared=bool(forget & retain),
+            retain_classes=len(retain),
+            batch_size=batch_size,
+        )
 
     def sampled(self, share: float) -> int:
         """Forget images and a share of retain."""

@@ -17,7 +17,7 @@ LoTUS tables kept an alias, which is the last epoch's. A model that began from p
 weights is retrained from those (``start``), not from random ones.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import nn
@@ -48,6 +48,10 @@ class Retrain:
     def reads(self) -> frozenset[str]:
         """Unseen images only for a recipe with patience, to hold out."""
         return frozenset({"retain"} if self.recipe.patience is None else {"retain", "unseen"})
+
+    def as_trained(self, recipe: Recipe) -> "Retrain":
+        """For an original that was trained by ``recipe``: by the same."""
+        return replace(self, recipe=recipe)
 
     def work(self, n: Sizes) -> Passes:
         """Images that go through the model."""

@@ -13,6 +13,7 @@ from lotus_unlearning.files.kinds import misfits
 from lotus_unlearning.methods import METHODS
 from lotus_unlearning.methods.salun import SalUn
 from lotus_unlearning.own_code import imported, is_own
+from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
 from lotus_unlearning.wording import did_you_mean
 
@@ -63,6 +64,21 @@ def starting_from(method: Method, start: Callable[[], nn.Module]) -> Method:
     if not starts_anew(method):
         return method
     return dataclasses.replace(method, start=start())  # type: ignore[type-var]
+
+
+def as_trained(method: Method, recipe: Recipe) -> Method:
+    """What trains a network anew, as suits an original that was trained by ``recipe``.
+
+    A method says so by ``as_trained(recipe)``; any other is returned as it is.
+
+    >>> as_trained(METHODS["retrain"](), Recipe(epochs=7)).recipe.epochs
+    7
+    >>> as_trained(METHODS["scrub"](), Recipe(epochs=7)) == METHODS["scrub"]()
+    True
+    """
+    own = getattr(method, "as_trained", None)
+    found: Method = method if own is None else own(recipe)
+    return found
 
 
 def _lacking(found: Any) -> Iterator[str]:

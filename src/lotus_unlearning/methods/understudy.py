@@ -42,6 +42,10 @@ from lotus_unlearning.runtime import (
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.training import Recipe, fit
 
+_SHARE = 4
+"""Of the original's epochs, how many times as many as an understudy has."""
+_STEPS_MOVED = 800
+
 
 def _short() -> Recipe:
     return Recipe(
@@ -98,6 +102,25 @@ class Understudy:
             "batch_size >= 1": self.batch_size >= 1,
         }
         require(self, limits)
+
+    def as_trained(self, recipe: Recipe) -> "Understudy":
+        """For an original trained by ``recipe``: a quarter of its epochs, its shifts and flips.
+
+        A training with shifts or flips takes longer, so that with few images it then has 800 steps
+        (docs/beyond.md has the figures).
+
+        >>> recipe = Understudy().as_trained(Recipe(epochs=100, shift=4, flip=True)).recipe
+        >>> recipe.epochs, recipe.shift, recipe.flip, recipe.optimizer
+        (25, 4, True, 'adamw')
+        """
+        mine = replace(
+            self.recipe,
+            epochs=max(self.recipe.epochs, math.ceil(recipe.epochs / _SHARE)),
+            shift=recipe.shift,
+            flip=recipe.flip,
+        )
+        steps = _STEPS_MOVED if recipe.shift or recipe.flip else 0
+        return replace(self, recipe=mine, least_steps=max(self.least_steps, steps))
 
     @property
     def reads(self) -> frozenset[str]:
