@@ -15,14 +15,18 @@ from lotus_unlearning.metrics.verdict import scaled, unscaled
 
 STATISTICS: Mapping[str, Scale] = {
     "jsd_to_golds": "cube root",
-    "outside_gold_band": "identity",
+    "outside_gold_band": "cube root",
     "margin": "identity",
     "forget_accuracy": "identity",
     "auc_margin": "identity",
-    "entropy_distance": "identity",
+    "entropy_distance": "cube root",
 }
 """What the verdict looks at, and the scale on which golds are compared; the last two need images
-never trained on."""
+never trained on.
+
+Over retrainings divergences, shares outside the band and distances are skewed to the right
+(skewness 1.1, 0.7 and 0.8 in six banks of 32 golds of digits), their cube roots less (0.6, -0.1 and
+0.3); the others are not. How often golds pass: benchmarks/false_alarms.py."""
 LEVEL, POWER, LARGEST_EFFECT = 0.05, 0.8, 5.0
 
 
