@@ -6,6 +6,7 @@ python docs/write_beyond.py
 import json
 import runpy
 import statistics
+import sys
 
 from charts import ALL, charts, clear
 from findings import said
@@ -58,6 +59,7 @@ ASKED = [
     ("table9", "fashion-mnist"),
 ]
 """Grids and blocks with something to close, of five choices of images."""
+VARIANTS = str(ROOT / "benchmarks" / "variants.yaml")
 MOVED = ["closes", "js_divergence", "average_gap", "forget_accuracy", "retain_accuracy",
          "test_accuracy", "seconds"]  # fmt: skip
 YARDSTICK = {"table9": "gold"}
@@ -76,10 +78,13 @@ VIEWED = {
 def main():
     """Write the page."""
     clear("beyond-*.svg")
+    sys.path.append(str(ROOT))  # methods of benchmarks/variants.py are found there
     file = ROOT / "docs" / "beyond.md"
     text = file.read_text("utf-8")
     for mark, made in (
         ("views", views()),
+        ("rules", rules()),
+        ("variants", variants()),
         ("beyond", whole("beyond", "fashion-mnist")),
         ("goals", goals()),
         ("harmless", harmless()),
@@ -93,22 +98,59 @@ def main():
     file.write_text(text, encoding="utf-8")
 
 
-def views():
-    """What benchmarks/views.py found: means over seeds for each strength."""
+def _viewed():
+    """What benchmarks/views.py found: lines of strengths, lines of rules that choose one."""
     lines = (ROOT / "benchmarks" / "results" / "views.jsonl").read_text("utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["block"] == "fashion-mnist"]
-    closes, body = COLUMNS["closes"], []
+    return [r for r in rows if "rule" not in r], [r for r in rows if "rule" in r]
+
+
+def _range(rows):
+    low, high = (end(row["closes"] for row in rows) for end in (min, max))
+    return f"{COLUMNS['closes'].text(low)} to {COLUMNS['closes'].text(high)}"
+
+
+def views():
+    """Moved views: means over seeds for each strength."""
+    rows = [row for row in _viewed()[0] if row["kind"] == "moved"]
+    body = []
     for strength in dict.fromkeys(row["strength"] for row in rows):
         mine = [row for row in rows if row["strength"] == strength]
-        low, high = (end(row["closes"] for row in mine) for end in (min, max))
         means = [statistics.mean(row[key] for row in mine) for key in VIEWED]
-        body.append(
-            [strength, f"{closes.text(low)} to {closes.text(high)}", *(f"{m:.3f}" for m in means)]
-        )
+        body.append([strength, _range(mine), *(f"{m:.3f}" for m in means)])
     gold = statistics.mean(row["gold_forget_accuracy"] for row in rows)
     heads = ["strength of views", "closes %, of all seeds", *VIEWED.values()]
     table = tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
     return f"{table}\n\nGold models' accuracy on the forget images: {gold:.3f}."
+
+
+def rules():
+    """Kinds of views: the best strength, and what rules that see no gold choose and close."""
+    strengths, chosen = _viewed()
+    body = []
+    for kind in dict.fromkeys(row["kind"] for row in strengths):
+        tried = [row for row in strengths if row["kind"] == kind]
+        by_strength = {}
+        for row in tried:
+            by_strength.setdefault(row["strength"], []).append(row)
+        means = {at: statistics.mean(r["closes"] for r in of) for at, of in by_strength.items()}
+        best = max(means, key=lambda at: means[at])
+        mine = [row for row in chosen if row["kind"] == kind]
+        cells = []
+        for rule in dict.fromkeys(row["rule"] for row in mine):
+            found = [row for row in mine if row["rule"] == rule]
+            mean = statistics.mean(row["strength"] for row in found)
+            cells.append(f"{_range(found)} ({mean:.2f})")
+        body.append([kind, f"{_range(by_strength[best])} ({best:.2f})", *cells])
+    heads = ["views", "best in hindsight", *dict.fromkeys(row["rule"] for row in chosen)]
+    return tabulate(body, heads, tablefmt="pipe", disable_numparse=True)
+
+
+def variants():
+    """Understudies that were tried and are not offered."""
+    part = measured(VARIANTS, "fashion-mnist")
+    rows = [*references(part), *((line.label, line) for line in part.lines if line.is_method)]
+    return f"{seeds(part)}:\n\n{table(rows, MOVED)}"
 
 
 def whole(name, block, *, drawn=True):

@@ -8,7 +8,7 @@ import pytest
 import torch
 import toy
 
-from lotus_unlearning import Splits, unlearn
+from lotus_unlearning import Recipe, Splits, Understudy, unlearn
 from lotus_unlearning.methods import METHODS, Retrain
 from lotus_unlearning.methods.settings import default, with_settings
 from lotus_unlearning.methods.spaces import SPACES, space
@@ -268,3 +268,17 @@ def test_of_a_whole_class_the_search_begins_at_the_settings_for_classes(model, t
     assert [trial.settings["target_accuracy"] for trial in found.trials] == [0.0, 0.0]
     assert entry(found)["settings"]["target_accuracy"] == 0.0
     assert found.method.target_accuracy == 0.0
+
+
+def test_a_search_for_what_trains_anew_begins_at_what_suits_the_originals_recipe(model, tmp_path):
+    recipe = Recipe(epochs=16, shift=2, flip=True)
+    quick = {"name": "understudy", "budget": 2, "recipe": recipe}
+    found = search(model, tmp_path / "j", **quick)
+    start = Understudy().as_trained(recipe)
+    assert with_settings("understudy", found.default.settings) == start
+    for trial in found.trials:
+        tried = with_settings("understudy", trial.settings)
+        assert (tried.recipe.shift, tried.recipe.flip, tried.least_steps) == (2, True, 800)
+    assert found.trials[1].settings != found.default.settings
+    other = search(model, tmp_path / "other", name="finetune", budget=1, recipe=recipe)
+    assert with_settings("finetune", other.default.settings) == METHODS["finetune"]()

@@ -92,10 +92,23 @@ def test_that_retraining_would_take_no_longer_is_said(forget, capsys):
     assert "--method retrain is exact" in said
 
 
-def test_a_workspace_of_requests_takes_it_over(original, tmp_path):
+@pytest.mark.parametrize("known", ["by its run", "as told"])
+def test_a_workspace_of_requests_takes_it_over(known, original, tmp_path):
     place = tmp_path / "deletion"
-    words = ["request", "init", "--model", str(original), "--workspace", str(place)]
-    assert main([*words, "--method", "understudy"]) == 0
+    words = ["request", "init", "--workspace", str(place), "--method", "understudy"]
+    words += ["--model", str(original if known == "by its run" else original / "model.safetensors")]
+    if known == "as told":
+        words += ["--architecture", "resnet-thin", "--data", "digits", "--limit", "150"]
+        words += ["--recipe.epochs", "16", "--recipe.shift", "2", "--recipe.flip", "true"]
+    assert main(words) == 0
     found = settings.read(place / settings.FILE).method.settings
     assert {key: found[f"recipe.{key}"] for key in RECIPE} == RECIPE | {"epochs": 4}
     assert found["least_steps"] == 800
+
+
+def test_a_workspace_of_a_file_that_nothing_is_told_of_has_the_defaults(original, tmp_path):
+    words = ["--architecture", "resnet-thin", "--data", "digits", "--limit", "150"]
+    words += ["--workspace", str(tmp_path / "deletion"), "--method", "understudy"]
+    assert main(["request", "init", "--model", str(original / "model.safetensors"), *words]) == 0
+    found = settings.read(tmp_path / "deletion" / settings.FILE).method.settings
+    assert (found["recipe.epochs"], found["recipe.shift"], found["least_steps"]) == (3, 0, 200)

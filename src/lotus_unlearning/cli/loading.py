@@ -16,6 +16,7 @@ from lotus_unlearning.cli.trained_on import TrainingImages
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.runtime import fingerprint
 from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Unlearned
 
 GONE = ("forgotten", "forgotten_before", "left_out")
@@ -60,6 +61,19 @@ def first_run(*paths: str | None) -> runs.Run | None:
         if Path(path).suffix in _WEIGHTS and not Path(path).exists():
             raise ValueError(f"expected a file of weights at {path!r}, found none")
     return runs.read(named[0]) if named else None
+
+
+def recipe_of(path: Any) -> Recipe | None:
+    """How the model at a path was trained, if that is a run folder that says so.
+
+    What is wrong with a folder is said when its model is loaded.
+    """
+    if not isinstance(path, str) or Path(path).is_file():
+        return None
+    try:
+        return runs.origin(path).recipe
+    except ValueError:
+        return None
 
 
 def inherit_data(options: Any, given: set[str], run: runs.Run | None) -> None:

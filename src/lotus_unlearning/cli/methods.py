@@ -3,13 +3,12 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from lotus_unlearning import runs
-from lotus_unlearning.cli import configs
+from lotus_unlearning.cli import configs, loading
 from lotus_unlearning.cli.options import say, unknown
 from lotus_unlearning.methods import METHODS, LoTUS, Retrain, SalUn
 from lotus_unlearning.methods.form import Sizes, passes
@@ -25,13 +24,7 @@ _DEFAULT = "lotus"
 _OF_CLASS = "authors-class"
 
 
-def add_method(
-    made: ArgumentParser,
-    words: list[str],
-    preset: str | None = None,
-    *,
-    as_original: bool = False,
-) -> list[str]:
+def add_method(made: ArgumentParser, words: list[str], preset: str | None = None) -> list[str]:
     """Add the options of the method that ``words`` name; returns ``words`` as ``made`` reads them.
 
     Where ``--forget class:NAME`` comes with neither a preset nor settings, the settings are those
@@ -41,8 +34,6 @@ def add_method(
         made: The parser of the command.
         words: The command line.
         preset: Whose settings are the defaults, where it has the method.
-        as_original: Whether what trains a network anew is trained as the model of ``--model`` was,
-            where its run says how, and neither a preset nor a setting says otherwise.
 
     Raises:
         ValueError: If there is no such method or preset, or a config file cannot be read.
@@ -62,14 +53,34 @@ def add_method(
         _add_inner(made, inner, asked or preset)
     needed = asked is not None and inner not in PRESETS.get(asked, {})
     settings = _preset_settings(asked or preset, name, inner, required=needed)
-    if as_original and not settings:
-        settings = _as_original(name, words)
     if asked is None and _is_class_without_settings(words) and name in PRESETS[_OF_CLASS]:
         settings |= _that_differ(PRESETS[_OF_CLASS][name])
         settings["preset"] = _OF_CLASS
         say(f"method: settings of the preset {_OF_CLASS}, as a class is to be forgotten")
     made.set_defaults(settings)
     return words
+
+
+def train_as_original(made: ArgumentParser, words: list[str], recipe: Recipe | None) -> None:
+    """Let what trains a network anew do so as suits an original that was trained by ``recipe``.
+
+    Settings that the command line names stay, and so do all with a preset.
+
+    Args:
+        made: The parser, with the options of the method.
+        words: What :func:`add_method` returned.
+        recipe: If it is known.
+    """
+    if recipe is None or _preset(words) is not None:
+        return
+    name = str(said("method.name", words) or _DEFAULT)
+    method = method_class(name)()
+    before, after = (_singly(_settings(m)) for m in (method, as_trained(method, recipe)))
+    found = {k: v for k, v in after.items() if v != before[k] and said(k, words) is None}
+    if found:
+        listed = ", ".join(f"{k.removeprefix('method.')} {v}" for k, v in found.items())
+        say(f"method: {name} with {listed}, by how the model was trained")
+        made.set_defaults(found)
 
 
 def _add_settings(made: ArgumentParser, key: str, name: str | None) -> None:
@@ -127,7 +138,7 @@ def hint_of_retraining(
     method: Method, run: runs.Run | None, splits: Splits, batch_size: int
 ) -> None:
     """Say so if retraining, which is exact, would train on no more images than the method does."""
-    recipe = None if run is None else _recipe_of(str(run.path))
+    recipe = None if run is None else loading.recipe_of(str(run.path))
     if recipe is None or isinstance(method, Retrain) or not hasattr(method, "work"):
         return
     sizes = Sizes.of(splits, batch_size)
@@ -165,30 +176,6 @@ def _settings(method: Method, of: str = "method") -> dict[str, Any]:
     skipped = {*_MODELS, _INNER}
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
     return {f"{of}.{k}": _flat(v) for k, v in values.items() if k not in skipped}
-
-
-def _as_original(name: str, words: list[str]) -> dict[str, Any]:
-    """Settings of a method that trains a network anew, where those of the original are known."""
-    recipe = _recipe_of(said("model", words))
-    if recipe is None:
-        return {}
-    method = method_class(name)()
-    before, after = (_singly(_settings(m)) for m in (method, as_trained(method, recipe)))
-    found = {k: v for k, v in after.items() if v != before[k] and said(k, words) is None}
-    if found:
-        listed = ", ".join(f"{k.removeprefix('method.')} {v}" for k, v in found.items())
-        say(f"method: {name} with {listed}, by how the model was trained")
-    return found
-
-
-def _recipe_of(model: Any) -> Recipe | None:
-    """How the model of a run folder was trained; of a folder that is none, loading says so."""
-    if not isinstance(model, str) or Path(model).is_file():
-        return None
-    try:
-        return runs.origin(model).recipe
-    except ValueError:
-        return None
 
 
 def _singly(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 
 from lotus_unlearning import runs
 from lotus_unlearning.cli import configs, loading, options, parsing
-from lotus_unlearning.cli.methods import add_method, build_method
+from lotus_unlearning.cli.methods import add_method, build_method, train_as_original
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.request import WORKSPACE
 from lotus_unlearning.cli.trained_on import TrainingImages
@@ -49,7 +49,7 @@ def init(words: list[str]) -> int:
         "--architecture", type=str | None, default=None, help="of a file of weights"
     )
     options.add_data(parser, default=None)
-    words = add_method(parser, words, as_original=True)
+    words = add_method(parser, words)
     parser.add_argument(
         "--pretrained", type=bool, default=False, help="--retrain starts from known weights"
     )
@@ -65,6 +65,9 @@ def init(words: list[str]) -> int:
     chosen = parsing.parse(parser, words)
     if not Path(chosen.model).is_file():
         parser.set_defaults(_of_run(chosen.model))
+        chosen = parsing.parse(parser, words)
+    if not Path(chosen.model).is_file() or "recipe" in parsing.given(parser, words):
+        train_as_original(parser, words, Recipe(**vars(chosen.recipe)))
         chosen = parsing.parse(parser, words)
     options.check_run(chosen)
     _make(chosen)

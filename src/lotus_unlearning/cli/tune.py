@@ -174,6 +174,7 @@ def _search(chosen: Any, recipe: Recipe | None, out: Path) -> None:
                 draws=chosen.draws,
                 seed=chosen.seed,
                 journal=folder / "trials.journal",
+                recipe=loading.recipe_of(chosen.model),
                 device=chosen.device,
                 precision=chosen.precision,
                 batch_size=chosen.batch_size,

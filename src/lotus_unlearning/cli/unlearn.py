@@ -16,6 +16,8 @@ from lotus_unlearning.cli.methods import (
     build_method,
     hint_of_class,
     hint_of_retraining,
+    said,
+    train_as_original,
 )
 from lotus_unlearning.cli.options import say
 from lotus_unlearning.cli.output import LISTS, Output
@@ -109,7 +111,8 @@ def _add_options(parser: ArgumentParser, words: list[str]) -> list[str]:
     options.add_data(parser, default=None)
     options.add_forget(parser, "--forget", None, "forget images")
     options.add_model(parser, "--gold", "retrained, to compare with")
-    read = add_method(parser, words, as_original=True)
+    read = add_method(parser, words)
+    train_as_original(parser, read, loading.recipe_of(said("model", read)))
     parser.add_argument(
         "--pretrained",
         type=bool | None,

@@ -3,19 +3,20 @@
 import dataclasses
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
 from lotus_unlearning.methods.presets import authors
-from lotus_unlearning.methods.settings import default, setting, with_settings
+from lotus_unlearning.methods.settings import as_trained, default, setting, with_settings
 from lotus_unlearning.methods.spaces import Space, rules_of, space
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
+from lotus_unlearning.training import Recipe
 from lotus_unlearning.tuning.alone import alone, require_one_process
 from lotus_unlearning.tuning.facts import Facts, facts
 from lotus_unlearning.tuning.journal import drawn, finished, keep, opened, require_optuna
@@ -76,6 +77,7 @@ def tune(
     draws: int | None = None,
     seed: int = 0,
     journal: str | Path,
+    recipe: Recipe | None = None,
     device: str = "auto",
     precision: str = "auto",
     batch_size: int = 128,
@@ -95,6 +97,8 @@ def tune(
             higher.
         journal: The file that every finished trial is written to; a search that was stopped goes on
             there, to the same result.
+        recipe: How the original was trained, where that is known: the search for a method that
+            trains a network anew begins at what suits it (its ``as_trained``).
         device: The device, as for :func:`lotus_unlearning.unlearn`.
         precision: The type of number to compute in, as for :func:`lotus_unlearning.unlearn`.
         batch_size: Images per step of a method that has no size of its own.
@@ -117,6 +121,8 @@ def tune(
     where = choose_device(device)
     exact = str(choose_precision(precision, where)).removeprefix("torch.")
     place, start = Place(where, exact, batch_size), authors(name, _whole(sets))
+    if recipe is not None:
+        start = as_trained(start, recipe)
     bounds = space(name, sets, batch_size, start)
     fixed = _fixed(name, start, bounds)
     defaults = {**fixed, **{key: setting(start, key) for key in bounds}}
@@ -168,13 +174,23 @@ def _whole(sets: Sequence[Splits]) -> bool:
 
 def _fixed(name: str, start: Method, bounds: Space) -> dict[str, Any]:
     """The settings of ``start`` that are neither the method's defaults nor searched."""
-    fields = {f.name: getattr(start, f.name) for f in dataclasses.fields(cast(Any, start))}
     searched = {key.partition(".")[0] for key in bounds}
     return {
         key: value
-        for key, value in fields.items()
-        if key not in searched and value != default(name, key)
+        for key, value in _single(start, searched)
+        if key not in bounds and value != default(name, key)
     }
+
+
+def _single(start: Any, records: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """All settings; those of ``records``, of which some are searched, one by one."""
+    for one in dataclasses.fields(start):
+        value = getattr(start, one.name)
+        if one.name in records and dataclasses.is_dataclass(value):
+            within = dataclasses.fields(value)
+            yield from ((f"{one.name}.{f.name}", getattr(value, f.name)) for f in within)
+        else:
+            yield one.name, value
 
 
 def _next(
