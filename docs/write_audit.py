@@ -182,6 +182,12 @@ def speed():
     return shown.getvalue().strip()
 
 
+def false_alarms():
+    """The table of benchmarks/false_alarms.py."""
+    found = runpy.run_path(str(HERE.parent / "benchmarks" / "false_alarms.py"))
+    return found["table"](found["read"](RESULTS / "false_alarms.jsonl"))
+
+
 def found_out(data, name):
     """How many models of a name are called distinguishable; nothing where it is one.
 
@@ -247,6 +253,7 @@ def main():
     text = file.read_text(encoding="utf-8")
     for data in DATA:
         text = between(text, data, section(data, read(data)))
+    text = between(text, "false-alarms", false_alarms())
     file.write_text(between(text, "speed", speed()), encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """What the file of a method says of it beside the algorithm: its card, its work, its search.
 
-A method's class may say two things more than :class:`lotus_unlearning.unlearning.Method` asks for:
-``work``, from which times are estimated, and ``searches``, what ``lotus tune`` may change.
+A method's class may say three things more than :class:`lotus_unlearning.unlearning.Method` asks
+for: ``work``, from which times are estimated; ``searches``, what ``lotus tune`` may change; and, if
+it trains a network anew, ``as_trained``, which settings suit an original of a known recipe.
 """
 
 from dataclasses import dataclass
