@@ -19,15 +19,10 @@ STATISTICS: Mapping[str, Scale] = {
     "margin": "identity",
     "forget_accuracy": "identity",
     "auc_margin": "identity",
-    "entropy_distance": "cube root",
+    "entropy_distance": "identity",
 }
 """What the verdict looks at, and the scale on which golds are compared; the last two need images
-never trained on.
-
-Over retrainings divergences and distances are skewed to the right (skewness 0.9 and 0.5 in 16 banks
-of 32 golds of digits), their cube roots less (0.4 and 0.0); of the share outside the band the root is
-as skewed to the left (-0.6) as it is itself to the right. How often golds pass:
-benchmarks/false_alarms.py."""
+never trained on."""
 LEVEL, POWER, LARGEST_EFFECT = 0.05, 0.8, 5.0
 
 
