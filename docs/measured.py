@@ -16,7 +16,6 @@ SEEDS = {
     ("elsewhere", "elpv"): 2,
     ("elsewhere", "fashion-mnist-augmented"): 2,
     ("elsewhere", "fashion-mnist-vit"): 2,
-    (str(ROOT / "benchmarks" / "variants.yaml"), "fashion-mnist"): 3,
     ("salun", "digits"): 3,
     ("salun", "fashion-mnist"): 3,
     ("table1", "fashion-mnist-60000"): 1,

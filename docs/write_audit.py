@@ -31,6 +31,7 @@ MODELS = {
 SEVERAL = {
     "held-out": "golds that are in no bank, each in the unlearned model's place",
     "understudy": "models that Understudy unlearned, each from an original of its own",
+    "understudy-long": "models that it unlearned in 8 passes, from the same",
     "understudy-calibrated": "models that it unlearned calibrated, in 8 passes, from the same",
 }
 KINDS = {
