@@ -325,6 +325,12 @@ def test_a_level_without_what_it_needs_is_refused(leaky, digits, more, message):
         audit(leaky, digits, device="cpu", **more)
 
 
+def test_a_model_that_nothing_was_done_to_is_said_to_be_the_original(original, found, digits):
+    said = "The model has the weights of the original: nothing was changed."
+    assert said not in found.notes
+    assert said in audit(copy.deepcopy(original), digits, original=original, device="cpu").notes
+
+
 def test_without_a_level_all_that_is_given_is_used(gold, filled, digits):
     assert audit(gold, digits, golds=filled, device="cpu").page["level"] == 1
     assert audit(gold, digits, golds=filled, shadows=filled, device="cpu").page["level"] == 2

@@ -97,11 +97,16 @@ def test_the_learning_rate_is_the_largest_that_leaves_the_original_as_it_is(
     assert "harms the original, too" in why
 
 
-def test_the_learning_rate_stands_beside_what_it_led_to(digits, original):
+def test_the_learning_rate_stands_beside_what_it_led_to(digits, original, monkeypatch):
     some = bench(digits, original=original, unlearned=original)
     rows, shown = relearning(some, digits, Runtime(), HOW)
     assert all(row.note.endswith("Learning rate 0.05: as it was chosen.") for row in rows)
     assert [curve["learning_rate"] for curve in shown] == [0.05, 0.05]
+    monkeypatch.setattr("lotus_unlearning.audit.relearning.with_rate", lambda *_: (HOW, "it fits"))
+    tried, _ = relearning(some, digits, Runtime(), replace(HOW, learning_rate=None))
+    ends = {row.measure: row.note.partition("rate 0.05: ")[2] for row in tried}
+    assert ends["relearning_retain"] == ends["relearned_retain"] == "it fits."
+    assert ends["relearning_forget"].startswith("that of the probe on retain alone; a few images")
 
 
 @pytest.mark.parametrize(

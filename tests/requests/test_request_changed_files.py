@@ -167,6 +167,17 @@ def test_a_new_file_that_copies_a_training_image_is_that_image(folder):
     assert (found.image, found.found_by, found.verdict) == (name, "equal pixels", "to forget")
 
 
+def test_a_retained_file_that_holds_a_forgotten_image_now_is_found_by_its_pixels(folder):
+    train = parts_now(folder)["train"]
+    one, two, *_ = (name for name in train if name.startswith("cat"))
+    workspaces.ask(folder.workspace, one)
+    assert run(folder).state == "served"
+    (folder.train / two).write_bytes((folder.train / one).read_bytes())
+    workspaces.ask(folder.workspace, train[-1])
+    with pytest.raises(ValueError, match=rf"but {two} have other pixels than then; put the old"):
+        run(folder)
+
+
 def test_a_class_may_lose_all_its_images_but_not_its_folder(folder):
     one, *_, last = parts_now(folder)["train"]
     assert (one.split("/")[0], last.split("/")[0]) == ("cat", "dog")

@@ -18,9 +18,11 @@ from scipy.stats import binomtest
 
 from lotus_unlearning import datasets, runs
 from lotus_unlearning.requests import entries, ledger, plan
-from lotus_unlearning.requests.auditing import Audited
+from lotus_unlearning.requests.auditing import BANKS, Audited
 from lotus_unlearning.requests.evidence import NOT_AUDITED
 from lotus_unlearning.requests.intake import add, close
+from lotus_unlearning.requests.page import view
+from lotus_unlearning.requests.record import record
 from lotus_unlearning.requests.serve import serve
 from lotus_unlearning.requests.settings import DataChoice, Guards, MethodChoice
 from lotus_unlearning.requests.start import start
@@ -146,6 +148,41 @@ def test_no_gold_is_trained_for_a_model_that_cannot_be_served_anyway(workspace):
     assert (made.state, made.record["audit"]) == ("kept", None)
     assert "lost too much" in made.why
     assert NOT_AUDITED in made.record["notes"]
+    off = "The guard rail on attacks was switched off (guards.attack in lotus.yaml)."
+    assert off in made.record["notes"]
+
+
+def test_what_was_warned_of_is_in_the_record(workspace):
+    def audit(before, after, splits, **how):
+        warnings.warn("these images are odd", stacklevel=2)
+        return Audited(True, "audit: fine", {})
+
+    changed(workspace, audit_level=1)
+    workspaces.ask(workspace, workspaces.ids()[0])
+    made = run(workspace, audit=audit)
+    assert made.warnings == ["these images are odd"]
+    assert made.run.record["notes"][-1] == "these images are odd"
+
+
+@pytest.mark.parametrize(
+    ("due", "said"), [("2020-02-01", "2020-02-01; served later, on "), (None, "")]
+)
+def test_that_a_request_was_served_after_it_was_due_is_in_its_record(workspace, due, said):
+    with opened(workspace) as found:
+        add(found, ids=[workspaces.ids()[0]], received=due and "2020-01-01", due=due)
+    run(workspace)
+    with opened(workspace) as found:
+        shown = view(record(found, 1), "key")["request"]["due"]
+    assert shown.startswith(said)
+    assert ("served later" in shown) == bool(due)
+
+
+def test_golds_of_requests_that_were_withdrawn_are_taken_away(workspace):
+    with opened(workspace) as found:
+        bank = found.folder / BANKS / "0001"
+    bank.mkdir(parents=True)
+    assert run(workspace) is None
+    assert not bank.parent.exists()
 
 
 def test_retraining_is_the_fallback_and_starts_elsewhere(workspace):
@@ -188,7 +225,7 @@ def test_the_images_that_are_new_are_audited_alone_too(workspace):
     made = run(workspace, audit=audit).run
     assert asked == [([one], 0), (sorted([one, two, three]), 1), (sorted([two, three]), 0)]
     assert made.state == "kept", "one of the two audits does not pass"
-    assert made.record["audit"]["why"] == "audit: 2; the 2 new images alone: 3"
+    assert made.record["audit"]["why"] == "audit: the 2 new images alone: 3; all images: 2"
     assert made.record["audit"]["facts"]["new_images"] == {"images": 2, "outcome": "3"}
 
 
@@ -321,6 +358,15 @@ def test_other_data_than_those_of_the_workspace_are_refused(workspace):
         (
             {"method": {"name": "unsir", "settings": {"by_class": {"noise_steps": 1}}}},
             r"settings of unsir: by_class \(expected its settings one by one, as by_class.NAME\)",
+        ),
+        (
+            {
+                "method": {
+                    "name": "scrub",
+                    "settings": {"share": 1, "tolerance": 1, "smoothing": "x"},
+                }
+            },
+            r"got share, smoothing, tolerance, as another method has; write `settings: \{\}`",
         ),
         ({"recipe": {"epoch": 1}}, "recipe: expected settings of training"),
         ({"recipe": {"epochs": "x"}}, r"values of epochs \(expected a whole number, got 'x'\)"),

@@ -152,6 +152,8 @@ def _compared(
         others=tuple(_plain_subjects("unlearned", others, splits, run)),
     )
     require_distinct(bench)
+    if bench.original is not None and bench.original.weights == bench.unlearned.weights:
+        notes.append("The model has the weights of the original: nothing was changed.")
     return bench, put_back, notes
 
 

@@ -19,6 +19,10 @@ from lotus_unlearning.splits import Split, Splits
 
 Plain = dict[str, Any]
 KEPT = "golds whose weights were kept"
+_SAME_RATE = (
+    "that of the probe on retain alone; a few images, seen again and again, may spoil every "
+    "model at it, as golds then show"
+)
 
 
 def relearning(
@@ -30,6 +34,7 @@ def relearning(
     images: two to learn from, and one to ask for.
     """
     tasks = {"retain": ("on retain alone", splits.retain, splits.forget)}
+    tried = how.learning_rate is None
     how, why = with_rate(bench.original, splits.retain, splits.forget, run, how)
     few, rest = _shared(splits.forget, how)
     if len(rest):
@@ -45,8 +50,9 @@ def relearning(
         aim = _aim(found)
         curves.append(_plain_curves(name, words, found, how, aim))
         mine = [_steps_row(name, words, found, how, aim), _end_row(name, words, found, how)]
+        rate = _SAME_RATE if tried and name == "forget" else why
         for row in mine:
-            row.note = f"{row.note} Learning rate {how.learning_rate:g}: {why}.".strip()
+            row.note = f"{row.note} Learning rate {how.learning_rate:g}: {rate}.".strip()
         rows += mine
     if not len(rest):
         row = _row("forget", "on some of the forget images", how)

@@ -207,7 +207,11 @@ def _run(chosen: Any) -> int:
 
     with opened(chosen.workspace, alone=True) as workspace:
         audit = against_golds(workspace, workspace.settings, _say)
-        made = serve(workspace, retrain=chosen.retrain, audit=audit)
+        try:
+            made = serve(workspace, retrain=chosen.retrain, audit=audit)
+        except KeyboardInterrupt:
+            kept = "; golds that are finished are kept" if workspace.settings.audit_level else ""
+            raise KeyboardInterrupt(f"interrupted{kept}. The same command goes on.") from None
     if made is None:
         print("no request is pending")
         return 0

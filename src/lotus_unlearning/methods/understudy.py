@@ -209,9 +209,9 @@ CARD = Card(
     "package's own method.",
     works="Where the original remembers the images and a training takes much longer than the few "
     "epochs of the understudy: there it went all of the way to gold, as SCRUB and Regrow did, and "
-    "kept the accuracy on retain images best. It needs all retain images, and the shifts, flips and "
-    "a quarter of the epochs of the original's training, which ``lotus unlearn`` takes from a run "
-    "of ``lotus train`` (in Python ``as_trained``).",
+    "kept the accuracy on retain images best. It needs all retain images, and the shifts, flips "
+    "and a quarter of the epochs of the original's training, which ``lotus unlearn`` takes from a "
+    "run of ``lotus train`` (in Python ``as_trained``).",
     cost="F(n_r) once; FB(n_r) for each epoch of the understudy (3, or more where n_r is "
     "small), F(n_f) once; then per epoch FB(n_f + half of n_r), with more epochs where images "
     "are few. Memory of AdamW, two copies of the weights, and one more: the original's while "

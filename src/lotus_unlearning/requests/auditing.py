@@ -116,8 +116,12 @@ def with_new(whole: Audited, new: Audited, images: int) -> Audited:
         new: The audit over the new ones.
         images: How many are new.
     """
-    alone = new.why.removeprefix("audit").removeprefix(":").strip()
-    why = f"{whole.why}; the {images:,} new images alone: {alone}"
+    parts = [("all images", whole), (f"the {images:,} new images alone", new)]
+    parts.sort(key=lambda part: part[1].passed)  # first what keeps the model from being served
+    said = [
+        (name, part.why.removeprefix("audit").removeprefix(":").strip()) for name, part in parts
+    ]
+    why = "audit: " + "; ".join(f"{name}: {text}" for name, text in said)
     facts = {**whole.facts, "new_images": {"images": images, **new.facts}}
     return replace(whole, passed=whole.passed and new.passed, why=why, facts=facts)
 

@@ -135,6 +135,9 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     shown = {named.get(str(key), str(key)): value or "none given" for key, value in found.items()}
     if not found["why"]:
         del shown["why"]
+    served = "" if record["run"] is None else str(record["run"]["served_since"])[:10]
+    if found["state"] == "served" and served > str(found["due"]):
+        shown["due"] = f"{found['due']}; served later, on {served}"
     more = {"similar images": record["similar_images"], "hash of pixels": record["hash_of_images"]}
     return {**shown, **more}
 

@@ -1,7 +1,7 @@
 """What a run starts from: the method, and the union of all images that are to be forgotten."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import torch
 
@@ -9,8 +9,9 @@ from lotus_unlearning import datasets, runs
 from lotus_unlearning.datasets import Data
 from lotus_unlearning.files.id_lists import some
 from lotus_unlearning.files.kinds import require
+from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.images.sources import content_hashes
-from lotus_unlearning.methods.settings import starting_from, with_settings
+from lotus_unlearning.methods.settings import method_class, starting_from, with_settings
 from lotus_unlearning.requests import entries, index
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.index import Index, Print
@@ -22,6 +23,8 @@ from lotus_unlearning.training import Recipe
 from lotus_unlearning.unlearning import Method
 
 _ADVICE = "change it in lotus.yaml"
+_OF_ANOTHER = 3
+"""Settings that a method does not have: so many are those of the method that was there before."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,17 @@ def method_of(chosen: Settings) -> Method:
         ValueError: If there is no such method or setting.
     """
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.method.settings.items()}
-    return with_settings(chosen.method.name, values)
+    try:
+        return with_settings(chosen.method.name, values)
+    except ValueError as error:
+        known = {f.name for f in fields(method_class(chosen.method.name))}
+        strange = sorted({key.partition(".")[0] for key in values} - known)
+        if len(strange) < _OF_ANOTHER:  # a slip, of which the error has more to say
+            raise
+        raise ValueError(
+            f"method: expected settings of {chosen.method.name} in lotus.yaml, got "
+            f"{some(strange)}, as another method has; write `settings: {{}}` for its defaults"
+        ) from error
 
 
 def recipe_of(chosen: Settings) -> Recipe:
@@ -141,7 +154,7 @@ def plan(
     if problems:
         raise ValueError("; ".join(problems))
     splits = Splits.from_ids(data, ids, on_overlap="drop")
-    _require_same_pixels(splits, union)
+    _require_same_pixels(splits, union, known)
     splits = _without_those_asked_for(splits, known, entries.requests(workspace.db))
     served = {number for run in entries.runs(workspace.db, "served") for number in run.requests}
     earlier = [
@@ -153,16 +166,33 @@ def plan(
     return Batch(number, before, pending, earlier, splits, len(union) - len(ids))
 
 
-def _require_same_pixels(splits: Splits, union: Mapping[str, str | None]) -> None:
-    forget = splits.forget
-    hashes = [found.hex() for found in content_hashes(forget.source, forget.ids)]
-    names = [str(name) for name in forget.official_ids]
-    other = [n for n, h in zip(names, hashes, strict=True) if union[n] not in (None, h)]
+def _require_same_pixels(splits: Splits, union: Mapping[str, str | None], known: Index) -> None:
+    """Images are what they were when the workspace was made: a name alone may hold another image.
+
+    Of images that are read one by one only those to forget are looked at: the others cost an epoch.
+    """
+    wanted, parts = {**union}, [splits.forget]
+    if isinstance(splits.retain.source, ImageTensors):
+        listed = known.parts["train"]
+        wanted = {**dict(zip(listed.ids.tolist(), listed.content.tolist(), strict=True)), **wanted}
+        parts.append(splits.retain)
+    other = [
+        name
+        for part in parts
+        for name, found in _contents(part).items()
+        if wanted.get(name) not in (None, "", found)
+    ]
     if other:
         raise ValueError(
-            f"data: expected the images that were asked for, but {some(other)} have other "
-            "pixels than when the workspace was made; put the old files back"
+            f"data: expected the images that the workspace was made of, but {some(other)} have "
+            "other pixels than then; put the old files back"
         )
+
+
+def _contents(part: Split) -> dict[str, str]:
+    """Name -> the hash of the pixels."""
+    hashes = content_hashes(part.source, part.ids)
+    return {str(n): h.hex() for n, h in zip(part.official_ids, hashes, strict=True)}
 
 
 def _without_those_asked_for(splits: Splits, known: Index, requests: Sequence[Request]) -> Splits:

@@ -75,6 +75,7 @@ def serve(
     method = Retrain(recipe=recipe) if retrain else method_of(chosen)
     pending = entries.requests(workspace.db, "pending")
     if not pending:
+        auditing.clear(workspace)  # golds of requests that were withdrawn since
         return None
     before, audit = served_run(workspace), audit or auditing.against_golds(workspace, chosen)
     with warnings.catch_warnings(record=True) as caught:
@@ -90,6 +91,7 @@ def serve(
             found = _audited(chosen, batch, audit, (model, made.model))
             found = auditing.of_retrained(found) if retrain else found
         record = _measured(workspace, chosen, batch, model, made, evaluation, found)
+        record["notes"] += [*_switched_off(chosen, retrain), *_texts(caught)]
     title = f"Run {batch.number}: forgetting {len(batch.splits.forget):,} images"
     page = evidence.without_pictures(evaluation, title)
     run = _kept(workspace, chosen, batch, made, record, page, found)
@@ -124,8 +126,19 @@ def _said(caught: Sequence[warnings.WarningMessage]) -> list[str]:
     for found in caught:
         if found.category is not UserWarning:
             warnings.warn_explicit(found.message, found.category, found.filename, found.lineno)
+    return _texts(caught)
+
+
+def _texts(caught: Sequence[warnings.WarningMessage]) -> list[str]:
     ours = (str(found.message) for found in caught if found.category is UserWarning)
     return list(dict.fromkeys(ours))
+
+
+def _switched_off(chosen: Settings, retrain: bool) -> list[str]:
+    """A rail that no run could fail is said to be none."""
+    if retrain or chosen.guards.attack is not None:
+        return []
+    return ["The guard rail on attacks was switched off (guards.attack in lotus.yaml)."]
 
 
 def _how(chosen: Settings) -> dict[str, Any]:
