@@ -209,7 +209,8 @@ def test_similar_images_want_a_decision(workspace):
     text = text.replace("near_distance: 2", f"near_distance: {apart}")
     (workspace / "lotus.yaml").write_text(text)
     one, other = workspaces.ids()[i], workspaces.ids()[j]
-    with pytest.raises(ValueError, match=rf"decision about .*{other} \(like {one}.*--only"):
+    said = rf"decision about 1 training image that looks like .*: {other} \(like {one}.*--only"
+    with pytest.raises(ValueError, match=said):
         asked(workspace, ids=[one])
     left = asked(workspace, ids=[one], near=False).request
     taken = asked(workspace, ids=[one], near=True).request
@@ -346,3 +347,21 @@ def test_perceptual_hashes_are_those_of_floats_too(photos):
     pixels = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8, generator=torch.Generator())
     one, other = index._bits(pixels), index._bits(pixels.float() / 127 - 1)
     assert int((one != other).sum()) <= 2
+
+
+def test_an_index_that_was_changed_is_found_before_a_word_of_it_is_believed(workspace):
+    one = workspaces.ids()[0]
+    known = index.load(workspace / index.FILE)
+    parts = {**known.parts, "train": known.parts["unseen"]}
+    index.save(replace(known, parts=parts), workspace / index.FILE)
+    with pytest.raises(ValueError, match=r"index.npz: expected the file with SHA-256 .* a backup"):
+        workspaces.ask(workspace, one)
+
+
+def test_lists_without_ids_and_commas_between_them_are_told(workspace, tmp_path):
+    one, two, *_ = workspaces.ids()
+    (tmp_path / "empty.csv").write_text("id\n")
+    with pytest.raises(ValueError, match=r"expected ids in '.*empty.csv', which holds none"):
+        workspaces.ask(workspace, one, str(tmp_path / "empty.csv"))
+    with pytest.raises(ValueError, match="put spaces between them, not commas"):
+        workspaces.ask(workspace, f"{one},{two}")

@@ -103,6 +103,8 @@ def _expanded(words: Sequence[str], index: Index, problems: list[str]) -> list[s
         if not first and columns[first].columns and str(columns[first].values[0]) not in known:
             problems.append(f"expected ids in {word!r}{columns[first].advice([0])}")
             continue
+        if not len(columns[first].values):
+            problems.append(f"expected ids in {word!r}, which holds none")
         found += [str(value) for value in columns[first].values]
     return found
 
@@ -164,6 +166,8 @@ def _meant(words: Sequence[str], places: Mapping[str, Mapping[str, int]]) -> str
     parts = PurePosixPath(posixpath.normpath(words[0].replace("\\", "/"))).parts
     ends = ("/".join(parts[at:]) for at in range(len(parts)))
     near = next((end for end in ends if any(end in known for known in places.values())), None)
+    if near is None and "," in words[0]:
+        return "; put spaces between them, not commas"
     return "" if near is None else f"; did you mean {near!r}?"
 
 

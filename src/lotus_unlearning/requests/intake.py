@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from functools import partial
 
 from lotus_unlearning.files.id_lists import some
-from lotus_unlearning.requests import entries, index, ledger
+from lotus_unlearning.requests import entries, ledger
 from lotus_unlearning.requests.entries import Found, Near, Request
 from lotus_unlearning.requests.find import described, search
-from lotus_unlearning.requests.plan import new_images
+from lotus_unlearning.requests.plan import known_images, new_images
 from lotus_unlearning.requests.workspace import Workspace
 from lotus_unlearning.wording import is_blank, refused
 
@@ -68,7 +68,7 @@ def add(
     if until < came:
         raise ValueError(f"due: expected a date from received, {came}, on, got {until}")
     found = search(
-        index.load(workspace.folder / index.FILE),
+        known_images(workspace),
         ids,
         files,
         forgotten=entries.forgotten(workspace.db),
@@ -132,9 +132,10 @@ def _decided(near: Sequence[Found], decision: bool | None) -> tuple[list[Found],
         return list(near), "none found"
     if decision is None:
         raise ValueError(
-            f"expected a decision about training images that look like those asked for: "
-            f"{len(open_ones)}, {described(open_ones)}; add --include-near to forget them, too, or "
-            "--only to leave them"
+            f"expected a decision about {len(open_ones):,} training "
+            f"{'image that looks' if len(open_ones) == 1 else 'images that look'} like those asked "
+            f"for: {described(open_ones)}; add --include-near to forget them, too, or --only to "
+            "leave them"
         )
     if not decision:
         return list(near), "left"

@@ -10,7 +10,7 @@ from lotus_unlearning import runs
 from lotus_unlearning.images.sources import content_hashes
 from lotus_unlearning.requests import evidence, index
 from lotus_unlearning.requests.entries import Request, Run
-from lotus_unlearning.requests.plan import load_data, runtime
+from lotus_unlearning.requests.plan import known_images, load_data, runtime
 from lotus_unlearning.requests.workspace import WEIGHTS, Workspace
 from lotus_unlearning.splits import Split
 
@@ -43,7 +43,7 @@ def measured(workspace: Workspace, request: Request, current: Run) -> dict[str, 
 
 def _still_there(workspace: Workspace, wanted: Mapping[str, str | None]) -> Split:
     """The images with these ids and pixels."""
-    data = load_data(workspace.settings, index.load(workspace.folder / index.FILE))
+    data = load_data(workspace.settings, known_images(workspace))
     ids = index.ids_of(data.train)
     at = torch.tensor([i for i, name in enumerate(ids) if name in wanted], dtype=torch.long)
     hashes = [found.hex() for found in content_hashes(data.train, at)]

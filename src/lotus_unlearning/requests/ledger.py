@@ -209,6 +209,11 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if "readonly" in str(error):
+            raise ValueError(
+                f"{path}: expected a ledger in a place that can be written to, as SQLite keeps its "
+                "locks beside it; copy the workspace to such a place to read it"
+            ) from None
         if "locked" not in str(error) and "busy" not in str(error):
             raise ValueError(f"{path}: expected a ledger that can be used, got: {error}") from None
         raise ValueError(

@@ -13,6 +13,7 @@ from lotus_unlearning.images import ImageTensors
 from lotus_unlearning.images.sources import content_hashes
 from lotus_unlearning.methods.settings import method_class, starting_from, with_settings
 from lotus_unlearning.requests import entries, index
+from lotus_unlearning.requests.canonical import file_digest
 from lotus_unlearning.requests.entries import Request, Run
 from lotus_unlearning.requests.index import Index, Print
 from lotus_unlearning.requests.settings import Settings
@@ -114,6 +115,22 @@ def load_data(chosen: Settings, known: Index | None = None) -> Data:
     return datasets.load(**asdict(chosen.data), kept=kept)
 
 
+def known_images(workspace: Workspace) -> Index:
+    """The images that the workspace was made of, from the index that was written then.
+
+    Raises:
+        ValueError: If the index is missing, damaged or another one.
+    """
+    path = workspace.folder / index.FILE
+    known = entries.runs(workspace.db)[0].record.get("index_sha256")  # older ledgers do not say
+    if known is not None and path.is_file() and (found := file_digest(path)) != known:
+        raise ValueError(
+            f"{path}: expected the file with SHA-256 {known[:12]}..., got {found[:12]}...; it was "
+            "changed after the workspace was made: restore it from a backup"
+        )
+    return index.load(path)
+
+
 def new_images(chosen: Settings, names: Sequence[str]) -> dict[str, Print]:
     """The prints of those images among ``names`` that the data hold now.
 
@@ -131,7 +148,7 @@ def plan(
     Raises:
         ValueError: If the data are not those the model was trained on, or lack pending images.
     """
-    known = index.load(workspace.folder / index.FILE)
+    known = known_images(workspace)
     data = load_data(chosen, known)
     problems = index.changes(known, data)
     there = {*index.ids_of(data.train)}

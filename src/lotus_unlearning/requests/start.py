@@ -63,7 +63,11 @@ def start(folder: Path, chosen: Settings, model: nn.Module, data: Data) -> None:
                     "original",
                     weights=fingerprint(model),
                     file=file_digest(made.run_folder(0) / WEIGHTS),
-                    record={"first": first, "images": {n: len(p) for n, p in parts.items()}},
+                    record={
+                        "first": first,
+                        "images": {n: len(p) for n, p in parts.items()},
+                        "index_sha256": file_digest(place / index.FILE),
+                    },
                 )
             point_to(made, 0)
         settle(place)
