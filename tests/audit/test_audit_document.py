@@ -12,7 +12,13 @@ from lotus_unlearning.audit import audit
 from lotus_unlearning.report.page import formatted
 
 ROOT = Path(__file__).parents[2]
-KEPT = ("docs/audit.md", "docs/write_audit.py", "benchmarks/bank_speed.py", "benchmarks/results")
+KEPT = (
+    "docs/audit.md",
+    "docs/write_audit.py",
+    "benchmarks/bank_speed.py",
+    "benchmarks/false_alarms.py",
+    "benchmarks/results",
+)
 
 
 @pytest.fixture(scope="module")

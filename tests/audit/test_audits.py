@@ -10,9 +10,20 @@ import torch
 from few_networks import RECIPE, network
 
 from lotus_unlearning import Finetune, train, unlearn
-from lotus_unlearning.audit import Audit, Probes, Relearning, Wanted, attacks, audit, bank, of_model
+from lotus_unlearning.audit import (
+    Audit,
+    Probes,
+    Relearning,
+    Wanted,
+    attacks,
+    audit,
+    audits,
+    bank,
+    of_model,
+)
 from lotus_unlearning.audit.pairs import Pair, Scored
-from lotus_unlearning.audit.subjects import of_bank
+from lotus_unlearning.audit.subjects import Bench, Subject, of_bank
+from lotus_unlearning.evaluation.predictions import Answers
 from lotus_unlearning.metrics import attack_auc, margin
 from lotus_unlearning.report.audit import render_audit
 
@@ -442,3 +453,18 @@ def test_the_readme_audits_a_model_in_memory(original, gold, digits, tmp_path, m
     exec(compile(small, "README.md", "exec"), names)
     assert names["found"].page["verdict"]["golds"] == 3
     assert (tmp_path / "audit.html").is_file()
+
+
+def test_golds_that_know_less_than_the_model_before_are_said_to_be_a_poor_yardstick():
+    labels = np.arange(100) % 2
+
+    def subject(name, right):
+        logits = np.eye(2)[np.where(np.arange(100) < right, labels, 1 - labels)]
+        return Subject(name, {"test": Answers(logits, labels)})
+
+    original, poor, fine = subject("original", 93), subject("gold", 85), subject("gold", 92)
+    (said,) = audits._of_golds(Bench(original, original, (poor, poor)))
+    assert said.startswith("Golds are right on 85.0 % of test images, the model before on 93.0 %")
+    assert audits._of_golds(Bench(original, original, (fine, fine))) == []
+    assert audits._of_golds(Bench(original, None, (poor,))) == []
+    assert audits._of_golds(Bench(original, original)) == []

@@ -29,12 +29,15 @@ from lotus_unlearning.audit.triggers import Trigger, attack_success
 from lotus_unlearning.checks import check_model
 from lotus_unlearning.evaluation.made import Model, module_of
 from lotus_unlearning.metrics import margin
+from lotus_unlearning.report.page import percent
 from lotus_unlearning.runtime import Runtime, choose_device, choose_precision
 from lotus_unlearning.splits import Splits
 from lotus_unlearning.unlearning import Unlearned
 
 Level = Literal[0, 1, 2, 3]
 Golds = Bank | Sequence[Model]
+_POORER = 0.02
+"""Of accuracy on test images: golds that are so much below the original are said to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +157,25 @@ def _compared(
     require_distinct(bench)
     if bench.original is not None and bench.original.weights == bench.unlearned.weights:
         notes.append("The model has the weights of the original: nothing was changed.")
+    if not len(splits.gone):  # without a class no gold gets its test images right
+        notes += _of_golds(bench)
     return bench, put_back, notes
+
+
+def _of_golds(bench: Bench) -> list[str]:
+    """A note where golds are less right on test images than the model before: a poor yardstick."""
+    known = [gold for gold in bench.golds if "test" in gold.answers]
+    if not known or bench.original is None or "test" not in bench.original.answers:
+        return []
+    before = bench.original.accuracy("test")
+    golds = sum(gold.accuracy("test") for gold in known) / len(known)
+    if golds >= before - _POORER:
+        return []
+    return [
+        f"Golds are right on {percent(golds)} of test images, the model before on "
+        f"{percent(before)}: if they were not trained as it was, or for fewer steps, some of what "
+        "differs is that."
+    ]
 
 
 def _plain_subjects(

@@ -116,6 +116,10 @@ def _caught(original: Plain | None, forgotten_before: int) -> Iterator[str]:
 def _of_put_back(found: Plain) -> Iterator[str]:
     rows: Sequence[Plain] = found["put_back"]
     if not rows:
+        yield (
+            "From how many images on that were not forgotten the verdict would notice was not "
+            "tested: no gold was trained with some of them put back."
+        )
         return
     if found["caught_from"] is not None:
         yield (
