@@ -109,8 +109,7 @@ def audit(
     'not enough gold models to say'
     """
     probes = probes or Probes()
-    given = {"shadows": shadows is not None, "others": bool(others)}
-    rung = level_of(level, golds is not None, given | {"trigger": probes.trigger is not None})
+    rung = _rung(level, golds, shadows, others, probes)
     place = choose_device(device)
     run = Runtime(place, choose_precision(precision, place), seed=seed)
     bench, put_back, notes = _compared(
@@ -130,8 +129,24 @@ def audit(
         seed=seed,
     )
     more = {"level": rung, **_banks(golds, shadows), **(facts or {})}
-    written = manifest(bench, splits, run, seed, more)
-    return Audit(found.page(title or _title(model, splits), written))
+    page = found.page(title or _title(model, splits), manifest(bench, splits, run, seed, more))
+    return Audit(page)
+
+
+def _rung(
+    level: Level | None,
+    golds: Golds | None,
+    shadows: Bank | None,
+    others: Sequence[Model],
+    probes: Probes,
+) -> int:
+    """The level that is asked for, or the highest that what is given allows."""
+    given = {
+        "shadows": shadows is not None,
+        "others": bool(others),
+        "trigger": probes.trigger is not None,
+    }
+    return level_of(level, golds is not None, given)
 
 
 def _compared(

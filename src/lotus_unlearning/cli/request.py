@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -261,14 +262,6 @@ def _verify(chosen: Any) -> int:
     return 1 if found.problems else 0
 
 
-def _withdraw(chosen: Any) -> int:
-    return _close(chosen, "withdrawn")
-
-
-def _refuse(chosen: Any) -> int:
-    return _close(chosen, "refused")
-
-
 def _close(chosen: Any, state: str) -> int:
     from lotus_unlearning.requests.answers import answer
     from lotus_unlearning.requests.intake import close
@@ -286,8 +279,8 @@ _ACTIONS: dict[str, Callable[[Any], int]] = {
     "run": _run,
     "export": _export,
     "verify": _verify,
-    "withdraw": _withdraw,
-    "refuse": _refuse,
+    "withdraw": partial(_close, state="withdrawn"),
+    "refuse": partial(_close, state="refused"),
 }
 
 

@@ -89,14 +89,8 @@ def evaluate(
     models = _models(original, model, gold)
     _check(models, splits)
     place = choose_device(device)
-    run = Runtime(
-        place,
-        choose_precision(precision, place),
-        seed=seed,
-        processes=Processes.start(),
-        shard=shard,
-        compiles=compile,
-    )
+    how: dict[str, Any] = {"seed": seed, "shard": shard, "compiles": compile}
+    run = Runtime(place, choose_precision(precision, place), processes=Processes.start(), **how)
     _check_run(models, splits, run)
     answers = predict(models, splits, run, ("forget", "unseen", "test"))
     retained = predict_briefly(models, splits.retain, run)

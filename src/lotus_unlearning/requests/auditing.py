@@ -88,6 +88,7 @@ def against_golds(
         seed: int,
         forgotten_before: int,
     ) -> Audited:
+        """By golds of these splits, which are trained now where they are not there yet."""
         bank = _bank(workspace.folder / BANKS, before, splits, chosen, level, say)
         found = audits.audit(
             after,

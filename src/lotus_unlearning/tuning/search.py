@@ -118,18 +118,13 @@ def tune(
     require_optuna()
     sets = [dataclasses.replace(one, test=None) for one in sets]
     chosen = [(sets[draw % len(sets)], seed + draw) for draw in range(count)]
-    where = choose_device(device)
-    exact = str(choose_precision(precision, where)).removeprefix("torch.")
-    place, start = Place(where, exact, batch_size), authors(name, _whole(sets))
-    if recipe is not None:
-        start = as_trained(start, recipe)
+    place, start = _place(device, precision, batch_size), _start(name, sets, recipe)
     bounds = space(name, sets, batch_size, start)
-    fixed = _fixed(name, start, bounds)
-    defaults = {**fixed, **{key: setting(start, key) for key in bounds}}
+    defaults = {**_fixed(name, start, bounds), **{key: setting(start, key) for key in bounds}}
     with alone(Path(journal)):
         known = facts(model, chosen, start, bounds, seed, place)
         study = opened(Path(journal), name, known, bounds)
-        measured = draws_of(model, chosen, Runtime(where))
+        measured = draws_of(model, chosen, Runtime(place.device))
         done = finished(study)
         if done and progress:
             _say(f"{name}: {len(done)} finished trials in {journal}")
@@ -165,6 +160,17 @@ def _check(name: str, sets: Sequence[Splits], budget: int, draws: int, seed: int
         problems.append(f"seed: expected at least 0, got {seed}")
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _place(device: str, precision: str, batch_size: int) -> Place:
+    where = choose_device(device)
+    return Place(where, str(choose_precision(precision, where)).removeprefix("torch."), batch_size)
+
+
+def _start(name: str, sets: Sequence[Splits], recipe: Recipe | None) -> Method:
+    """Where the search begins: the authors' settings, as suits the original, if known."""
+    start = authors(name, _whole(sets))
+    return start if recipe is None else as_trained(start, recipe)
 
 
 def _whole(sets: Sequence[Splits]) -> bool:
